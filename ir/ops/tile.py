@@ -1,0 +1,136 @@
+"""Ops of the tile level: views, loads and stores, shape of tiles, reductions, structured control.
+
+A **view** is pointer, extents and strides (in elements).  `load` and `store` address it with one *offset* (an i64 scalar) per view
+dimension plus an integer matrix `index` (view dims × tile dims): tile coordinate c reads view coordinate
+`offset + index · c`.  Strides, dilation and halo are entries of that matrix.  Coordinates outside [0, extent) of the dimensions
+listed in `check` read `fill` (operand after the offsets) and are not written; other dimensions are promised to be inside.
+
+Control flow is structured: `for` (lo, hi, step, *carried), `while`, `if`; regions end in their yields.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import DTypeError, ShapeError
+from ..op import Effect, form_op, machine_op, op
+from ..types import I1, I32, I64, Pointer, Scalar, Tile, Type, View, pointer, tile, view
+
+Types = Sequence[Type]
+_T = {"levels": "tile"}
+READ, WRITE, RMW = Effect(reads=True), Effect(writes=True), Effect(reads=True, writes=True)
+
+
+def _view(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    rank = (len(types) - 1) // 2
+    if not isinstance(types[0], Pointer) or any(t is not I64 for t in types[1:]) or len(types) != 1 + 2 * rank:
+        raise DTypeError("view takes a pointer, then i64 extents, then as many i64 strides")
+    return (view(types[0].elem, rank, types[0].space),)
+
+
+def _is_view(t: Type) -> View:
+    if not isinstance(t, View):
+        raise DTypeError(f"a view is needed, not {t}")
+    return t
+
+
+def _matrix(v: View, index: Any, shape: Any) -> None:
+    if len(index) != v.rank or any(len(row) != len(shape) for row in index):
+        raise ShapeError(f"index matrix {index} does not map a tile of rank {len(shape)} into {v}")
+
+
+def _load(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    v = _is_view(types[0])
+    _matrix(v, attrs["index"], attrs["shape"])
+    if len(types) != v.rank + 2 or types[-1] is not v.elem:
+        raise DTypeError(f"load takes {v.rank} offsets and a fill of type {v.elem}")
+    return (tile(v.elem, attrs["shape"]) if attrs["shape"] else v.elem,)
+
+
+def _store(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    v = _is_view(types[0])
+    _matrix(v, attrs["index"], types[-1].shape)
+    if types[-1].elem is not v.elem or len(types) != v.rank + 2:
+        raise DTypeError(f"store of {types[-1]} into {v}")
+    return ()
+
+
+def _gather(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    p, index, mask, fill = types
+    if not isinstance(p, Pointer) or index.elem is not I64 or mask.elem is not I1 or fill is not p.elem or mask.shape != index.shape:
+        raise DTypeError("gather takes a pointer, an i64 index, an i1 mask of its shape, and a fill")
+    return (index.with_elem(p.elem),)
+
+
+def _scatter(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    p, index, mask, value = types
+    if not isinstance(p, Pointer) or index.elem is not I64 or mask.elem is not I1 or value.elem is not p.elem or not (
+            mask.shape == index.shape == value.shape):  # fmt: skip
+        raise DTypeError("scatter takes a pointer, an i64 index, an i1 mask and a value of one shape")
+    return ()
+
+
+def _reduce(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    t = types[0]
+    if not isinstance(t, Tile):
+        raise DTypeError(f"reduce takes a tile, not {t}")
+    op(attrs["fn"])
+    rest = [s for i, s in enumerate(t.shape) if i != attrs["axis"]]
+    return (tile(t.elem, rest) if rest else t.elem,)
+
+
+def _splat(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    if not isinstance(types[0], Scalar):
+        raise DTypeError(f"splat takes a scalar, not {types[0]}")
+    return (tile(types[0], attrs["shape"]),)
+
+
+def _broadcast(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    t = types[0]
+    if not isinstance(t, Tile) or len(t.shape) != len(attrs["shape"]) or any(a not in (1, b) for a, b in zip(t.shape, attrs["shape"])):
+        raise ShapeError(f"cannot broadcast {t} to {attrs['shape']}")
+    return (tile(t.elem, attrs["shape"]),)
+
+
+def _reshape(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    out = tile(types[0].elem, attrs["shape"])
+    if not isinstance(types[0], Tile) or out.size != types[0].size:
+        raise ShapeError(f"cannot reshape {types[0]} to {attrs['shape']}")
+    return (out,)
+
+
+def _permute(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    return (tile(types[0].elem, [types[0].shape[a] for a in attrs["axes"]]),)
+
+
+def _carried(skip: int) -> Any:
+    def rule(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+        return tuple(types[skip:])
+
+    return rule
+
+
+form_op("program_id", lambda t, a: (I32,), attrs={"axis": (0, 1, 2)}, **_T, doc="number of this program along `axis` of the grid")
+form_op("num_programs", lambda t, a: (I32,), attrs={"axis": (0, 1, 2)}, **_T, doc="size of the grid along `axis`")
+form_op("view", _view, **_T, doc="pointer, extents, strides")
+form_op("constant", lambda t, a: (a["type"],), attrs={"type": Type, "value": object}, levels="tile kernel", doc="a number, or a tile of equal numbers")
+form_op("arange", lambda t, a: (tile(a["to"], a["shape"]),), attrs={"to": Scalar, "shape": tuple, "axis": int}, **_T, doc="coordinate along `axis`")
+form_op("splat", _splat, attrs={"shape": tuple}, **_T, doc="a tile of equal elements")
+form_op("expand", _broadcast, attrs={"shape": tuple}, **_T, doc="dimensions of size 1 repeated")
+form_op("tile_reshape", _reshape, attrs={"shape": tuple}, **_T, doc="same elements in C order")
+form_op("tile_permute", _permute, attrs={"axes": tuple}, **_T, doc="dimension i is axes[i]")
+form_op("tile_reduce", _reduce, attrs={"fn": str, "axis": int}, **_T,
+        doc="combine along `axis` by halving: element i with i + n/2 (n padded to a power of two with the identity)")  # fmt: skip
+form_op("tile_scan", lambda t, a: (t[0],), attrs={"fn": str, "axis": int}, **_T, doc="inclusive Kogge–Stone scan along `axis`")
+machine_op("load", _load, READ, attrs={"index": tuple, "shape": tuple, "check": tuple}, **_T, doc="tile of a view; see the chapter's text")
+machine_op("store", _store, WRITE, attrs={"index": tuple, "check": tuple, "nt": (True,)}, **_T, doc="tile into a view")
+machine_op("gather", _gather, READ, **_T, doc="p[index] where the mask holds, else fill")
+machine_op("scatter_to", _scatter, WRITE, **_T, doc="p[index] = value where the mask holds")
+machine_op("atomic", _scatter, RMW, attrs={"fn": str}, **_T, doc="p[index] = fn(p[index], value) atomically, relaxed, where the mask holds")
+machine_op("alloc", lambda t, a: (pointer(a["to"], "shared"),), None, attrs={"to": Scalar, "size": int, "id": int}, **_T, doc="`size` elements of shared memory of this program")
+machine_op("barrier", lambda t, a: (), Effect(reads=True, writes=True, convergent=True, may_suspend=True), **_T, doc="all lanes of the program; orders shared memory")
+machine_op("assert_that", lambda t, a: (), Effect(writes=True), attrs={"message": str, "code": int}, **_T, doc="record error `code` if the i1 operand is false")
+form_op("for", _carried(3), attrs={"unroll": int}, **_T, doc="lo, hi, step, *carried; region (iv, *carried) yields the next carried")
+form_op("while", _carried(0), **_T, doc="regions: condition (yields i1, *values), body")
+form_op("if", lambda t, a: tuple(a["types"]), attrs={"types": tuple}, **_T, doc="regions: then, else; both yield the results")
+

@@ -1,0 +1,100 @@
+"""The program level: buffers and an ordered list of steps; ties several kernels together.
+
+    Launch   a tile program or kernel over a grid, with buffers and scalars as arguments
+    Copy     the whole of one buffer into another of the same type
+    Fill     every element of a buffer
+    Loop     steps repeated a fixed number of times, or while a buffer holds true (checked before each turn)
+    Check    raise a UserError if a 0-d i1 buffer is false
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Union
+
+from .kernel import Kernel
+from .loc import Loc
+from .tile import TileProgram
+from .types import Array
+
+
+class Buffer:
+    """Memory of a program.  kind: 'input', 'output', 'temp' or 'const' (then `data` holds its bytes)."""
+
+    __slots__ = ("name", "type", "kind", "data")
+
+    def __init__(self, name: str, type: Array, kind: str, data: bytes | None = None) -> None:
+        self.name, self.type, self.kind, self.data = name, type, kind, data
+
+    def __repr__(self) -> str:
+        return f"@{self.name}:{self.type}"
+
+
+class Launch:
+    """`fn` over `grid` (three ints).  `args` are buffers (passed as base pointers) or Python numbers, one per parameter."""
+
+    __slots__ = ("fn", "grid", "args", "loc")
+
+    def __init__(self, fn: TileProgram | Kernel, grid: tuple[int, int, int], args: tuple[Any, ...], loc: Loc | None = None) -> None:
+        self.fn, self.grid, self.args, self.loc = fn, grid, args, loc
+
+
+class Copy:
+    __slots__ = ("dst", "src")
+
+    def __init__(self, dst: Buffer, src: Buffer) -> None:
+        self.dst, self.src = dst, src
+
+
+class Fill:
+    __slots__ = ("dst", "value")
+
+    def __init__(self, dst: Buffer, value: Any) -> None:
+        self.dst, self.value = dst, value
+
+
+class Loop:
+    """Body `count` times (then `counter`, a 0-d i64 buffer, holds the turn), or while `cond` holds; `before` computes `cond`."""
+
+    __slots__ = ("body", "count", "counter", "cond", "before")
+
+    def __init__(self, body: tuple[Step, ...], *, count: int | None = None, counter: Buffer | None = None,
+                 cond: Buffer | None = None, before: tuple[Step, ...] = ()) -> None:  # fmt: skip
+        self.body, self.count, self.counter, self.cond, self.before = body, count, counter, cond, before
+
+
+class Check:
+    __slots__ = ("flag", "message", "place")
+
+    def __init__(self, flag: Buffer, message: str, place: str | None = None) -> None:
+        self.flag, self.message, self.place = flag, message, place
+
+
+Step = Union[Launch, Copy, Fill, Loop, Check]
+
+
+class Program:
+    """A frozen program: inputs in argument order, outputs in result order, temporaries, constants, steps."""
+
+    __slots__ = ("name", "buffers", "inputs", "outputs", "steps", "meta", "__weakref__")
+    level = "program"
+
+    def __init__(self, name: str, buffers: tuple[Buffer, ...], inputs: tuple[Buffer, ...], outputs: tuple[Buffer, ...],
+                 steps: tuple[Step, ...], meta: tuple[tuple[str, Any], ...] = ()) -> None:  # fmt: skip
+        self.name, self.buffers, self.inputs, self.outputs, self.steps, self.meta = name, buffers, inputs, outputs, steps, meta
+
+    def launches(self) -> Iterator[Launch]:
+        stack = list(reversed(self.steps))
+        while stack:
+            s = stack.pop()
+            if isinstance(s, Launch):
+                yield s
+            elif isinstance(s, Loop):
+                stack.extend(reversed(s.before + s.body))
+
+    def __str__(self) -> str:
+        from .text import dump
+
+        return dump(self)
+
+    def __repr__(self) -> str:
+        return f"<program {self.name}: {sum(1 for _ in self.launches())} kernels>"

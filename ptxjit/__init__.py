@@ -1,0 +1,1 @@
+"""ptxjit: a JIT compiler for tensor kernels.  See `python -m ptxjit tour`."""
