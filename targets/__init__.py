@@ -1,0 +1,107 @@
+"""Targets: each is facts + stages + runtime (+ reader), and enters by the entry-point group `ptxjit.targets`, ours included.
+
+A target *family* is a function `name → Target`; the word before the colon of a target's name chooses it:
+
+    cpu      cpu:host, cpu:x86-64-v3, cpu:x86-64-v4, cpu:aarch64 …      interp   the oracle
+    ptx      ptx:sm_75 … ptx:sm_120
+
+No target imports another; `targets.llvm` is the library of those that speak LLVM.  The front asks `target(name)` and nothing else.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from ..ir.device import DeviceFacts
+from ..ir.errors import BugError, DeviceError, UserError
+from ..ir.kernel import Kernel
+from ..ir.program import Program
+
+BUILT_IN = {
+    "cpu": "ptxjit.targets.cpu.target:make",
+    "ptx": "ptxjit.targets.ptx.target:make",
+    "interp": "ptxjit.targets.interp:make",
+}
+
+
+class Target:
+    """What every target answers.  Hooks have defaults that do nothing or say what is missing.
+
+    name     full, as the user writes it                 facts    the frozen device record that lowering reads
+    stages   names of its texts and binaries by file extension, in order; the first is made from kernels
+    text     the last stage that is text ("final")
+    """
+
+    name: str
+    facts: DeviceFacts
+    stages: tuple[str, ...] = ()
+    text: str = ""
+
+    def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
+        """The kernels of one program at that stage."""
+        raise BugError(f"target {self.name} lists stage {stage} but does not make it")
+
+    def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
+        """Per kernel: registers, spills, shared memory, occupancy … as far as the target knows."""
+        return []
+
+    def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:
+        """An executable: call it with C-contiguous NumPy inputs, it returns a tuple of fresh NumPy outputs.
+
+        It also answers `to_bytes()` for the cache.
+        """
+        raise DeviceError(f"programs for {self.name} cannot run here: this target has no runtime in this version",
+                          hint="use device='cpu' or 'interp' to run it; lower(…).as_text() shows its code")  # fmt: skip
+
+    def load(self, data: bytes) -> Any:
+        """The executable that `to_bytes` described."""
+        raise DeviceError(f"programs for {self.name} cannot run here: this target has no runtime in this version")
+
+    def __repr__(self) -> str:
+        return f"<target {self.name}>"
+
+
+_families: dict[str, Callable[[str], Target]] = {}
+_targets: dict[str, Target] = {}
+
+
+def register(family: str, make: Callable[[str], Target]) -> None:
+    """Adds a family; two of one name are an error."""
+    if family in _families:
+        raise UserError(f"two target families are called {family!r}")
+    _families[family] = make
+
+
+def families() -> list[str]:
+    return sorted({*BUILT_IN, *_families, *_entry_points()})
+
+
+def _entry_points() -> dict[str, Any]:
+    from importlib.metadata import entry_points
+
+    return {e.name: e for e in entry_points(group="ptxjit.targets")}
+
+
+def _family(word: str) -> Callable[[str], Target]:
+    found = _families.get(word)
+    if found is None:
+        where = BUILT_IN.get(word)
+        if where is not None:
+            module, _, attribute = where.partition(":")
+            found = getattr(import_module(module), attribute)
+        else:
+            point = _entry_points().get(word)
+            if point is None:
+                raise UserError(f"there is no target family {word!r}", hint=f"known: {', '.join(families())}")
+            found = point.load()
+        _families[word] = found  # type: ignore[assignment]
+    return found  # type: ignore[return-value]
+
+
+def target(name: str) -> Target:
+    """The target of that name (`cpu:host`, `ptx:sm_90`, …); made once."""
+    found = _targets.get(name)
+    if found is None:
+        found = _targets[name] = _family(name.partition(":")[0])(name)
+    return found

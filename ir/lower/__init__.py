@@ -1,0 +1,34 @@
+"""From graph to kernels, step by step, specialised by the device record alone.
+
+    simplify (graph) → fuse + schedules → Program of tile programs → to_kernel → kernel passes
+
+`lower` runs it all and keeps every level, so that each can be looked at.
+"""
+from __future__ import annotations
+
+from ..device import DeviceFacts
+from ..graph import Graph
+from ..kernel import Kernel
+from ..program import Program
+
+
+class Lowered:
+    """Every level of one compilation: `graph`, `program` (whose launches hold the tile programs), `kernels` by name."""
+
+    __slots__ = ("graph", "program", "kernels", "facts")
+
+    def __init__(self, graph: Graph, program: Program, kernels: dict[str, Kernel], facts: DeviceFacts) -> None:
+        self.graph, self.program, self.kernels, self.facts = graph, program, kernels, facts
+
+
+def lower(graph: Graph, facts: DeviceFacts, *, fast_math: bool = False, reproducible: bool = False) -> Lowered:
+    """Lowers a graph for a device."""
+    from ..passes import kernel_pipeline, simplify_graph
+    from .schedule import schedule
+    from .to_kernel import to_kernel
+
+    graph = simplify_graph(graph)
+    program = schedule(graph, facts)
+    pipeline = kernel_pipeline(facts)
+    kernels = {fn.name: pipeline.run(to_kernel(fn, facts)) for fn in {id(s.fn): s.fn for s in program.launches()}.values()}
+    return Lowered(graph, program, kernels, facts)

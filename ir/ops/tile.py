@@ -3,7 +3,8 @@
 A **view** is pointer, extents and strides (in elements).  `load` and `store` address it with one *offset* (an i64 scalar) per view
 dimension plus an integer matrix `index` (view dims × tile dims): tile coordinate c reads view coordinate
 `offset + index · c`.  Strides, dilation and halo are entries of that matrix.  Coordinates outside [0, extent) of the dimensions
-listed in `check` read `fill` (operand after the offsets) and are not written; other dimensions are promised to be inside.
+listed in `check` read `fill` (operand after the offsets) and are not written; other dimensions are promised to be inside.  `low` names
+those of the checked dimensions whose coordinate may be negative (for the rest only the upper end needs a test).
 
 Control flow is structured: `for` (lo, hi, step, *carried), `while`, `if`; regions end in their yields.
 """
@@ -75,8 +76,9 @@ def _reduce(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
     if not isinstance(t, Tile):
         raise DTypeError(f"reduce takes a tile, not {t}")
     op(attrs["fn"])
-    rest = [s for i, s in enumerate(t.shape) if i != attrs["axis"]]
-    return (tile(t.elem, rest) if rest else t.elem,)
+    if len(t.shape) == 1:
+        return (t.elem,)
+    return (tile(t.elem, [1 if i == attrs["axis"] else s for i, s in enumerate(t.shape)]),)
 
 
 def _splat(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
@@ -112,7 +114,7 @@ def _carried(skip: int) -> Any:
 
 form_op("program_id", lambda t, a: (I32,), attrs={"axis": (0, 1, 2)}, **_T, doc="number of this program along `axis` of the grid")
 form_op("num_programs", lambda t, a: (I32,), attrs={"axis": (0, 1, 2)}, **_T, doc="size of the grid along `axis`")
-form_op("view", _view, **_T, doc="pointer, extents, strides")
+form_op("view", _view, attrs={"offset": int}, **_T, doc="pointer (+ `offset` elements), extents, strides")
 form_op("constant", lambda t, a: (a["type"],), attrs={"type": Type, "value": object}, levels="tile kernel", doc="a number, or a tile of equal numbers")
 form_op("arange", lambda t, a: (tile(a["to"], a["shape"]),), attrs={"to": Scalar, "shape": tuple, "axis": int}, **_T, doc="coordinate along `axis`")
 form_op("splat", _splat, attrs={"shape": tuple}, **_T, doc="a tile of equal elements")
@@ -120,10 +122,11 @@ form_op("expand", _broadcast, attrs={"shape": tuple}, **_T, doc="dimensions of s
 form_op("tile_reshape", _reshape, attrs={"shape": tuple}, **_T, doc="same elements in C order")
 form_op("tile_permute", _permute, attrs={"axes": tuple}, **_T, doc="dimension i is axes[i]")
 form_op("tile_reduce", _reduce, attrs={"fn": str, "axis": int}, **_T,
-        doc="combine along `axis` by halving: element i with i + n/2 (n padded to a power of two with the identity)")  # fmt: skip
+        doc="combine along `axis` by halving: element i with i + n/2 (n padded to a power of two with the identity); the axis stays "
+            "with size 1, a tile of rank 1 gives a scalar")  # fmt: skip
 form_op("tile_scan", lambda t, a: (t[0],), attrs={"fn": str, "axis": int}, **_T, doc="inclusive Kogge–Stone scan along `axis`")
-machine_op("load", _load, READ, attrs={"index": tuple, "shape": tuple, "check": tuple}, **_T, doc="tile of a view; see the chapter's text")
-machine_op("store", _store, WRITE, attrs={"index": tuple, "check": tuple, "nt": (True,)}, **_T, doc="tile into a view")
+machine_op("load", _load, READ, attrs={"index": tuple, "shape": tuple, "check": tuple, "low": tuple}, **_T, doc="tile of a view; see the chapter's text")
+machine_op("store", _store, WRITE, attrs={"index": tuple, "check": tuple, "low": tuple, "nt": (True,)}, **_T, doc="tile into a view")
 machine_op("gather", _gather, READ, **_T, doc="p[index] where the mask holds, else fill")
 machine_op("scatter_to", _scatter, WRITE, **_T, doc="p[index] = value where the mask holds")
 machine_op("atomic", _scatter, RMW, attrs={"fn": str}, **_T, doc="p[index] = fn(p[index], value) atomically, relaxed, where the mask holds")

@@ -1,0 +1,6 @@
+"""Schedules: builders that write a tile program for one cluster of nodes, from the device record alone.
+
+    pointwise    strips of the domain                         reduction    rows (canonical accumulators) and columns
+    contraction  register tiles of a matrix product           scan         chunks of 256 with a carry
+    scatter      atomic updates at computed places
+"""
