@@ -107,6 +107,10 @@ class Emitter:
     def pop(self) -> None:
         self._memo.pop()
 
+    def resume(self, scope: dict[int, Value]) -> None:
+        """Opens a scope that was open before, with what it knows."""
+        self._memo.append(scope)
+
     def bind(self, e: Expr, v: Value) -> None:
         """Says what a held expression is."""
         self._memo[-1][id(e)] = v
@@ -297,7 +301,7 @@ class Emitter:
     def _over_groups(self, address: Ix) -> tuple[list[int], list[Value], list[Value], list[Value], list[tuple[int, ...]], list[int]]:
         """A linear address as a view over the merged dimensions that it depends on."""
         b = self.b
-        used = [g for g, group in enumerate(self.groups) if address.coefficient(group.dims[-1])]
+        used = [g for g, group in enumerate(self.groups) if group.dims and address.coefficient(group.dims[-1])]
         extents = [b.i64(self.groups[g].size) for g in used]
         strides = [b.i64(address.coefficient(self.groups[g].dims[-1])) for g in used]
         offsets, matrix, check = [], [], []

@@ -23,6 +23,7 @@ from ..lower.prepare import CHUNK
 from ..op import Op, op
 from ..program import Launch
 from ..types import I32, Scalar
+from . import short_rows
 from .common import WARPS, Job, cost, lanes_for
 
 ACCUMULATORS = 64
@@ -237,6 +238,8 @@ class _Rows:
 
 
 def rows(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
+    if short_rows.fits(c, facts):
+        return short_rows.short_rows(name, c, facts)
     return _Rows(name, c, facts).run()
 
 
