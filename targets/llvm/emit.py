@@ -909,11 +909,41 @@ class _Emit:
         self.define(i.result, x.text if x.step == 0 else self.put(self.call(f"llvm.vector.reduce.and.v{self.w}i1", "i1", [(m, x.text)])))
 
 
+# What each thread of a pool runs: chunks of blocks from the shared counter (`Work` in targets/cpu/pool.py).
+TASK = """define void @ptxjit_task(ptr %a, ptr %d, ptr %s, ptr %work) #0 {
+entry:
+  %fn = load ptr, ptr %work
+  %pa = getelementptr i8, ptr %work, i64 8
+  %args = load ptr, ptr %pa
+  %pg = getelementptr i8, ptr %work, i64 16
+  %grid = load ptr, ptr %pg
+  %pb = getelementptr i8, ptr %work, i64 24
+  %blocks = load i64, ptr %pb
+  %pc = getelementptr i8, ptr %work, i64 32
+  %chunk = load i64, ptr %pc
+  %pn = getelementptr i8, ptr %work, i64 40
+  br label %take
+take:
+  %begin = atomicrmw add ptr %pn, i64 %chunk monotonic
+  %some = icmp slt i64 %begin, %blocks
+  br i1 %some, label %run, label %out
+run:
+  %last = add i64 %begin, %chunk
+  %less = icmp slt i64 %last, %blocks
+  %end = select i1 %less, i64 %last, i64 %blocks
+  call void %fn(ptr %args, i64 %begin, i64 %end, ptr %grid)
+  br label %take
+out:
+  ret void
+}"""
+
+
 def emit_module(kernels: Sequence[Kernel], *, triple: str = "", features: frozenset[str] = frozenset()) -> str:
     """LLVM IR of some kernels as one module."""
     declared: set[str] = set()
     bodies = [_Emit(k, declared, features).run() for k in kernels]
     head = [f'target triple = "{triple}"'] if triple else []
+    bodies.append(TASK)
     tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" "prefer-vector-width"="512" }', "!0 = !{i32 1}"]
     return "\n\n".join(["\n".join(head), *bodies, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"
 

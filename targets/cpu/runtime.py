@@ -1,0 +1,285 @@
+"""Running a compiled program on the CPU: the plan (what to call with which buffers) and the executable (plan and code).
+
+A `Plan` is a `Program` without its tile programs: JSON, so that a cached program needs neither lowering nor LLVM.  An `Executable`
+takes C-contiguous NumPy arrays and returns a tuple of fresh ones.
+"""
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import struct
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...ir.errors import BugError, UserError
+from ...ir.program import Buffer, Check, Copy, Fill, Launch, Loop, Program, Step
+from ...ir.types import SCALARS
+from .link import Artifact
+from .load import load
+from .pool import POOL, RUN, TASK
+
+MAGIC = b"pjexe001"
+LARGE = 1 << 20  # bytes from which on a result comes from the pool of warm memory
+
+
+# ---- plan -----------------------------------------------------------------------------------------------------------
+
+
+def plan_of(program: Program) -> tuple[dict[str, Any], bytes]:
+    """The JSON form of a program, and the bytes of its constants."""
+    number = {b.name: n for n, b in enumerate(program.buffers)}
+    blob = bytearray()
+    buffers = []
+    for b in program.buffers:
+        entry: dict[str, Any] = {"dtype": b.type.elem.name, "shape": list(b.type.shape), "kind": b.kind}
+        if b.data is not None:
+            blob += bytes(-len(blob) % 64)
+            entry["at"], entry["bytes"] = len(blob), len(b.data)
+            blob += b.data
+        buffers.append(entry)
+    plan = {"name": program.name, "buffers": buffers, "inputs": [number[b.name] for b in program.inputs],
+            "outputs": [number[b.name] for b in program.outputs], "steps": [_step(s, number) for s in program.steps]}  # fmt: skip
+    return plan, bytes(blob)
+
+
+def _step(s: Step, number: dict[str, int]) -> list[Any]:
+    if isinstance(s, Launch):
+        args = [number[a.name] if isinstance(a, Buffer) else ["number", a] for a in s.args]
+        return ["launch", s.fn.name, list(s.grid), args]
+    if isinstance(s, Copy):
+        return ["copy", number[s.dst.name], number[s.src.name]]
+    if isinstance(s, Fill):
+        return ["fill", number[s.dst.name], s.value]
+    if isinstance(s, Check):
+        return ["check", number[s.flag.name], s.message, s.place]
+    if isinstance(s, Loop):
+        return ["loop", [_step(x, number) for x in s.body], s.count, s.counter and number[s.counter.name], s.cond and number[s.cond.name],
+                [_step(x, number) for x in s.before]]  # fmt: skip
+    raise BugError(f"a program step of unknown kind: {s!r}")
+
+
+# ---- memory ---------------------------------------------------------------------------------------------------------
+
+
+class _Warm:
+    """Large blocks whose pages are already there: a page fault costs more than the arithmetic on the page."""
+
+    def __init__(self, limit: int = 1 << 30) -> None:
+        self.free: dict[int, list[Any]] = {}
+        self.held, self.limit = 0, limit
+        self.lock = threading.Lock()
+
+    def take(self, size: int) -> _Block:
+        with self.lock:
+            blocks = self.free.get(size)
+            if blocks:
+                self.held -= size
+                return _Block(blocks.pop(), size, self)
+        return _Block(np.empty(size, np.uint8), size, self)
+
+    def give(self, memory: Any, size: int) -> None:
+        with self.lock:
+            if self.held + size <= self.limit:
+                self.held += size
+                self.free.setdefault(size, []).append(memory)
+
+
+class _Block:
+    """One block on loan; goes back when the last array over it dies."""
+
+    __slots__ = ("memory", "size", "home", "__array_interface__")
+
+    def __init__(self, memory: Any, size: int, home: _Warm) -> None:
+        self.memory, self.size, self.home = memory, size, home
+
+    def array(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        interface = self.memory.__array_interface__
+        self.__array_interface__ = {"shape": (self.size,), "typestr": "|u1", "data": interface["data"], "version": 3}
+        return np.asarray(self).view(dtype).reshape(shape)
+
+    def __del__(self) -> None:
+        self.home.give(self.memory, self.size)
+
+
+WARM = _Warm()
+
+
+def fresh(shape: tuple[int, ...], dtype: Any, size: int) -> Any:
+    """A new array whose content is arbitrary."""
+    if size < LARGE:
+        return np.empty(shape, dtype)
+    return WARM.take(size).array(shape, dtype)
+
+
+def pointer(a: Any) -> int:
+    return a.__array_interface__["data"][0]  # type: ignore[no-any-return]
+
+
+# ---- executable -----------------------------------------------------------------------------------------------------
+
+
+class Executable:
+    """A program ready to run.  Thread-safe: each call has its own buffers."""
+
+    def __init__(self, plan: dict[str, Any], constants: bytes, artifact: Artifact) -> None:
+        self.plan, self.constants, self.artifact = plan, constants, artifact
+        self.code = load(artifact)
+        self._task = self.code.address(TASK)
+        self._functions: dict[str, Any] = {}
+        self._const_memory = np.frombuffer(constants or b"\0", np.uint8).copy()
+        self._kinds = [b["kind"] for b in plan["buffers"]]
+        self._meta = []
+        for b in plan["buffers"]:
+            dtype, shape = SCALARS[b["dtype"]].np, tuple(b["shape"])
+            self._meta.append((shape, dtype, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize))
+        self._inputs, self._outputs = plan["inputs"], plan["outputs"]
+        self._others = [n for n, k in enumerate(self._kinds) if k in ("temp", "const")]
+        self._steps = [self._compiled(s) for s in plan["steps"]]
+        self._single = self._single_launch()
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        if self._single is not None:
+            return self._single(*inputs)
+        arrays: list[Any] = [None] * len(self._meta)
+        for n, x in zip(self._inputs, inputs):
+            arrays[n] = x
+        for n in self._outputs:
+            arrays[n] = fresh(*self._meta[n])
+        for n in self._others:
+            arrays[n] = self._constant(n) if self._kinds[n] == "const" else fresh(*self._meta[n])
+        addresses = [0 if a is None else a.__array_interface__["data"][0] for a in arrays]
+        for step in self._steps:
+            step(arrays, addresses)
+        return tuple([arrays[n] for n in self._outputs])
+
+    def _constant(self, n: int) -> Any:
+        b, (shape, dtype, size) = self.plan["buffers"][n], self._meta[n]
+        data = self._const_memory[b["at"] : b["at"] + b["bytes"]].view(dtype)
+        return data.reshape(shape) if b["bytes"] == size else data
+
+    def _function(self, name: str) -> Any:
+        f = self._functions.get(name)
+        if f is None:
+            f = self._functions[name] = RUN(self.code.address(name))
+        return f
+
+    def _compiled(self, step: list[Any]) -> Callable[[list[Any], list[int]], None]:
+        kind = step[0]
+        if kind == "launch":
+            return self._launch(step)
+        if kind == "copy":
+            dst, src = step[1:]
+
+            def copy(arrays: list[Any], addresses: list[int]) -> None:
+                arrays[dst][...] = arrays[src]
+
+            return copy
+        if kind == "fill":
+            dst, value = step[1:]
+
+            def fill(arrays: list[Any], addresses: list[int]) -> None:
+                arrays[dst].fill(value)
+
+            return fill
+        if kind == "check":
+            flag, message, place = step[1:]
+
+            def check(arrays: list[Any], addresses: list[int]) -> None:
+                if not arrays[flag]:
+                    raise UserError(message, place=place)
+
+            return check
+        return self._loop(step)
+
+    def _loop(self, step: list[Any]) -> Callable[[list[Any], list[int]], None]:
+        _, body, count, counter, cond, before = step
+        turns = [self._compiled(s) for s in body]
+        asks = [self._compiled(s) for s in before]
+
+        def loop(arrays: list[Any], addresses: list[int]) -> None:
+            turn = 0
+            while count is None or turn < count:
+                if counter is not None:
+                    arrays[counter][...] = turn
+                for ask in asks:
+                    ask(arrays, addresses)
+                if cond is not None and not arrays[cond]:
+                    return
+                for s in turns:
+                    s(arrays, addresses)
+                turn += 1
+
+        return loop
+
+    def _launch(self, step: list[Any]) -> Callable[[list[Any], list[int]], None]:
+        _, name, grid, args = step
+        blocks = int(np.prod(grid, dtype=np.int64))
+        fn, address, task = self._function(name), self.code.address(name), self._task
+        dims = (ctypes.c_int64 * 3)(*grid)
+        where = ctypes.addressof(dims)
+        slots = ctypes.c_uint64 * (len(args) + 1)
+        error = ctypes.c_int32(0)
+        error_at = ctypes.addressof(error)
+
+        def launch(arrays: list[Any], addresses: list[int], _keep: Any = (dims, error)) -> None:
+            values = slots(*[addresses[a] if isinstance(a, int) else _number(a[1]) for a in args], error_at)
+            POOL.run(fn, task, address, blocks, ctypes.addressof(values), where)
+
+        return launch
+
+    def _single_launch(self) -> Callable[..., tuple[Any, ...]] | None:
+        """The common case, one kernel over inputs and one small output: a short path."""
+        plan = self.plan
+        if len(plan["steps"]) != 1 or plan["steps"][0][0] != "launch" or len(self._outputs) != 1 or self._others:
+            return None
+        _, name, grid, args = plan["steps"][0]
+        if not all(isinstance(a, int) for a in args):
+            return None
+        out = self._outputs[0]
+        shape, dtype, size = self._meta[out]
+        position = {n: k for k, n in enumerate(self._inputs)}
+        order = [position.get(a, -1) for a in args]
+        blocks = int(np.prod(grid, dtype=np.int64))
+        fn, address, task = self._function(name), self.code.address(name), self._task
+        dims = (ctypes.c_int64 * 3)(*grid)
+        where = ctypes.addressof(dims)
+        slots = ctypes.c_uint64 * (len(args) + 1)
+        error = ctypes.c_int32(0)
+        error_at = ctypes.addressof(error)
+        empty, addressof, run, large = np.empty, ctypes.addressof, POOL.run, size >= LARGE
+
+        def call(*inputs: Any, _keep: Any = (dims, error)) -> tuple[Any, ...]:
+            result = WARM.take(size).array(shape, dtype) if large else empty(shape, dtype)
+            at = result.__array_interface__["data"][0]
+            values = slots(*[at if k < 0 else inputs[k].__array_interface__["data"][0] for k in order], error_at)
+            if blocks < 2:
+                fn(addressof(values), 0, blocks, where)
+            else:
+                run(fn, task, address, blocks, addressof(values), where)
+            return (result,)
+
+        return call
+
+    # ---- bytes
+
+    def to_bytes(self) -> bytes:
+        plan, code = json.dumps(self.plan).encode(), self.artifact.to_bytes()
+        body = struct.pack("<QQQ", len(plan), len(self.constants), len(code)) + plan + self.constants + code
+        return MAGIC + hashlib.sha256(body).digest() + body
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Executable:
+        """Raises ValueError if the bytes are not exactly what `to_bytes` made."""
+        if data[:8] != MAGIC or hashlib.sha256(data[40:]).digest() != data[8:40]:
+            raise ValueError("damaged executable")
+        a, b, c = struct.unpack_from("<QQQ", data, 40)
+        plan = json.loads(data[64 : 64 + a])
+        return Executable(plan, data[64 + a : 64 + a + b], Artifact.from_bytes(data[64 + a + b : 64 + a + b + c]))
+
+
+def _number(value: Any) -> int:
+    return int(struct.unpack("<Q", struct.pack("<d", value))[0]) if isinstance(value, float) else int(value) & (2**64 - 1)

@@ -1,0 +1,89 @@
+"""`cpu:host` and its siblings: stages `ll`, `asm`, `obj`; programs run on the host only."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...ir.errors import BugError, DeviceError
+from ...ir.kernel import Kernel
+from ...ir.program import Program
+from .. import Target
+from .host import NAMED, facts_for
+
+
+class CpuTarget(Target):
+    stages = ("ll", "asm", "obj")
+    text = "asm"
+
+    def __init__(self, name: str) -> None:
+        self.facts = facts_for(name)
+        self.name = self.facts.target
+
+    @property
+    def is_host(self) -> bool:
+        return self.name == "cpu:host"
+
+    def _machine(self) -> Any:
+        from ..llvm.compile import Machine, host
+
+        if self.is_host:
+            return host()
+        triple, cpu, _, _ = NAMED[self.name.partition(":")[2]]
+        return Machine(triple, cpu, "")
+
+    def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
+        from ..llvm.compile import compile_assembly, compile_object
+        from ..llvm.emit import emit_module
+
+        machine = self._machine()
+        text = emit_module(kernels, triple=machine.triple)
+        if stage == "ll":
+            return text
+        if stage == "asm":
+            return compile_assembly(text, machine)
+        if stage == "obj":
+            return compile_object(text, machine)
+        raise BugError(f"{self.name} has no stage {stage}")
+
+    def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:
+        from .link import Artifact, link
+        from .load import LINUX_X86
+        from .pool import TASK
+        from .runtime import Executable, plan_of
+
+        if not self.is_host:
+            raise DeviceError(f"code for {self.name} does not run here", hint="use target='cpu:host'")
+        plan, constants = plan_of(program)
+        obj = self.emit(list(kernels.values()), "obj")
+        assert isinstance(obj, bytes)
+        if LINUX_X86:
+            artifact = link(obj)
+        else:
+            artifact = Artifact("object", obj, dict.fromkeys([*kernels, TASK], 0))
+        return Executable(plan, constants, artifact)
+
+    def load(self, data: bytes) -> Any:
+        from .runtime import Executable
+
+        return Executable.from_bytes(data)
+
+    def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
+        """Instruction mix and widest register of each kernel's assembly."""
+        out = []
+        for k in kernels:
+            text = str(self.emit([k], "asm"))
+            body = text[text.index(f"\n{k.name}:") :].split(".Lfunc_end", 1)[0]
+            lines = [line.strip() for line in body.splitlines()[1:]]
+            ops = [line.split()[0] for line in lines if line and not line.startswith((".", "#")) and not line.endswith(":")]
+            mix: dict[str, int] = {}
+            for o in ops:
+                mix[o] = mix.get(o, 0) + 1
+            widest = next((w for w, r in ((512, "zmm"), (256, "ymm"), (128, "xmm")) if r in body), 0)
+            spills = sum("(%rsp)" in line and line.startswith("vmov") for line in lines)
+            out.append({"kernel": k.name, "instructions": len(ops), "vector bits": widest, "stack moves": spills, "shared bytes": k.shared,
+                        "mix": dict(sorted(mix.items(), key=lambda e: -e[1])[:12])})  # fmt: skip
+        return out
+
+
+def make(name: str) -> CpuTarget:
+    return CpuTarget(name)
