@@ -125,6 +125,11 @@ class KernelBuilder(LaneOps):
         self._blocks.append((name, params, []))
         return len(self._blocks) - 1
 
+    def adopt(self, block: Block) -> int:
+        """Declares a block with the name and parameters of another kernel's (whose values keep their ids)."""
+        self._blocks.append((block.name, block.params, []))
+        return len(self._blocks) - 1
+
     def start(self, block: int) -> tuple[Value, ...]:
         """Continues at the end of that block; returns its parameters."""
         self._current = self._blocks[block][2]

@@ -1,6 +1,6 @@
 """From graph to kernels, step by step, specialised by the device record alone.
 
-    simplify (graph) → fuse + schedules → Program of tile programs → to_kernel → kernel passes
+    prepare → fuse + schedules → Program of tile programs → to_kernel → kernel passes
 
 `lower` runs it all and keeps every level, so that each can be looked at.
 """
@@ -23,11 +23,10 @@ class Lowered:
 
 def lower(graph: Graph, facts: DeviceFacts, *, fast_math: bool = False, reproducible: bool = False) -> Lowered:
     """Lowers a graph for a device."""
-    from ..passes import kernel_pipeline, simplify_graph
+    from ..passes import kernel_pipeline
     from .schedule import schedule
     from .to_kernel import to_kernel
 
-    graph = simplify_graph(graph)
     program = schedule(graph, facts)
     pipeline = kernel_pipeline(facts)
     kernels = {fn.name: pipeline.run(to_kernel(fn, facts)) for fn in {id(s.fn): s.fn for s in program.launches()}.values()}

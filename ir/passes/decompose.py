@@ -1,0 +1,166 @@
+"""Ops that a device lacks become ops that it has.
+
+Math ops become their definitions (`ir/mathdefs`).  f16 and bf16 arithmetic is computed in f32 and rounded once, which is exact for
+these formats (24 ≥ 2·11 + 2 bits); fma goes through f64 rounded to odd.  `frem` becomes exact steps of division.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..device import DeviceFacts
+from ..instr import Instr, Value
+from ..kernel import Kernel, KernelBuilder
+from ..op import LaneOps, op
+from ..ops.math import definition_of
+from ..types import F32, F64, I1, I16, I64, Scalar
+
+IN_F32 = frozenset("fadd fsub fmul fdiv fsqrt fmin fmax fminnum fmaxnum ffloor fceil ftrunc frint fcmp frem".split())
+ON_BITS = frozenset("fneg fabs copysign".split())
+Rule = Callable[[LaneOps, Instr, Sequence[Value]], Value]
+
+
+def decompose(k: Kernel, facts: DeviceFacts) -> Kernel:
+    """The kernel over ops that a device of those facts has; the same object if it had nothing else."""
+    native = frozenset(facts.features)
+    if not any(_rule(i, native) for i in k.instrs()):
+        return k
+    b = KernelBuilder(k.name, warps=k.warps, lanes=k.lanes, first_id=k.next_id())
+    b.params, b.shared = list(k.params), k.shared
+    for block in k.blocks[1:]:
+        b.adopt(block)
+    new: dict[int, Value] = {}
+    for n, block in enumerate(k.blocks):
+        b.start(n)
+        for i in block.instrs:
+            b.loc = i.loc
+            rule = _rule(i, native)
+            if rule is None:
+                b.append(_renamed(i, new))
+            else:
+                v = rule(b, i, [new.get(a.id, a) for a in i.args])
+                new[i.result.id] = v
+    return b.finish(k.meta)
+
+
+def _renamed(i: Instr, new: dict[int, Value]) -> Instr:
+    from .cleanup import _with
+
+    if not new:
+        return i
+    return _with(i, tuple(new.get(a.id, a) for a in i.args), lambda v: new.get(v.id, v))
+
+
+def _rule(i: Instr, native: frozenset[str]) -> Rule | None:
+    if i.op.kind == "math":
+        return lambda b, i, args: definition_of(i.op)(b, *args)
+    if i.op.kind != "lane" or not i.args:
+        return None
+    name = i.op.name
+    elem = i.args[0].type.elem
+    if name == "frem":
+        return _frem
+    if name in ("stof", "utof") and i.result.type.elem.bits == 16:
+        return _to_narrow
+    if name in ("ftos", "ftou") and elem.bits == 16 and elem.name not in native:
+        return lambda b, i, args: b.emit(i.op, (b.fcvt(args[0], to=F32),), i.attrs)
+    if not elem.is_float or elem.bits != 16 or elem.name in native and name != "frem":
+        return None
+    if name in IN_F32:
+        return _in_f32
+    if name in ON_BITS:
+        return _on_bits
+    if name == "ffma":
+        return _narrow_fma
+    return None
+
+
+def _in_f32(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
+    wide = [b.fcvt(a, to=F32) for a in args]
+    r = b.emit(i.op, wide, i.attrs)
+    return r if i.op.name == "fcmp" else b.fcvt(r, to=i.result.type.elem)  # type: ignore[no-any-return]
+
+
+def _on_bits(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
+    elem = i.result.type.elem
+    bits = [b.bitcast(a, to=I16) for a in args]
+    sign, rest = b.like(bits[0], -0x8000), b.like(bits[0], 0x7FFF)
+    both, either = getattr(b, "and"), getattr(b, "or")
+    if i.op.name == "fneg":
+        r = b.xor(bits[0], sign)
+    elif i.op.name == "fabs":
+        r = both(bits[0], rest)
+    else:
+        r = either(both(bits[0], rest), both(bits[1], sign))
+    return b.bitcast(r, to=elem)  # type: ignore[no-any-return]
+
+
+def _narrow_fma(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
+    """The product is exact in f64; the sum is rounded to odd there, so that the last rounding is the only one."""
+    x, y, z = (b.fcvt(b.fcvt(a, to=F32), to=F64) for a in args)
+    p = b.fmul(x, y)
+    s = b.fadd(p, z, rnd="rn")
+    v = b.fsub(s, p, rnd="rn")
+    err = b.fadd(b.fsub(p, b.fsub(s, v, rnd="rn"), rnd="rn"), b.fsub(z, v, rnd="rn"), rnd="rn")
+    bits, zero = b.bitcast(s, to=I64), b.like(s, 0, I64)
+    one = b.like(s, 1, I64)
+    even = b.icmp(getattr(b, "and")(bits, one), zero, pred="eq")
+    inexact = b.fcmp(err, b.like(err, 0.0), pred="one")
+    away = b.icmp(b.icmp(b.bitcast(err, to=I64), zero, pred="slt"), b.icmp(bits, zero, pred="slt"), pred="eq")
+    moved = b.select(away, b.iadd(bits, one), b.isub(bits, one))
+    odd = b.bitcast(b.select(getattr(b, "and")(even, inexact), moved, bits), to=F64)
+    return b.fcvt(odd, to=i.result.type.elem)  # type: ignore[no-any-return]
+
+
+def _to_narrow(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
+    """An integer to 16 bits with one rounding: exact in f32 or f64 where it fits, else with its low bits made sticky."""
+    x, elem = args[0], i.args[0].type.elem
+    signed = i.op.name == "stof" and elem is not I1
+    attrs = (("to", F32 if elem.bits <= 16 else F64),)
+    name = op("stof" if signed else "utof")
+    if elem.bits <= 32:
+        return b.fcvt(b.emit(name, (x,), attrs), to=i.result.type.elem)  # type: ignore[no-any-return]
+    low = getattr(b, "and")(x, b.like(x, 0x7FF))
+    sticky = b.zext(b.icmp(low, b.like(x, 0), pred="ne"), to=I64)
+    high = (b.shr_s if signed else b.shr_u)(x, b.like(x, 11))
+    big = b.fmul(b.emit(name, (getattr(b, "or")(high, sticky),), attrs), b.like(x, 2048.0, F64))
+    small = b.emit(name, (x,), attrs)
+    exact = b.icmp(b.iadd(x, b.like(x, 1 << 53)) if signed else x, b.like(x, 1 << (54 if signed else 53)), pred="ult")
+    return b.fcvt(b.select(exact, small, big), to=i.result.type.elem)  # type: ignore[no-any-return]
+
+
+def _frem(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
+    """fmod, exact: r − trunc(r/d)·d for d = |b|·2^k, k falling; a quotient below 2^step is at most one too large."""
+    elem = i.result.type.elem
+    if elem.bits == 16:
+        return b.fcvt(_frem32(b, F32, *(b.fcvt(a, to=F32) for a in args)), to=elem)  # type: ignore[no-any-return]
+    return _frem32(b, elem, *args)
+
+
+def _frem32(b: LaneOps, elem: Scalar, x: Any, y: Any) -> Any:
+    step = elem.mant - 1
+    a, d = b.fabs(x), b.fabs(y)
+    bias = (1 << (elem.ebits - 1)) - 1
+
+    def once(r: Any, unit: Any) -> Any:
+        q = b.ftrunc(b.fdiv(r, unit))
+        s = b.ffma(b.fneg(q), unit, r)
+        s = b.select(b.fcmp(s, b.like(s, 0.0), pred="olt"), b.fadd(s, unit), s)
+        return b.select(b.fcmp(r, unit, pred="oge"), s, r)
+
+    def many() -> list[Any]:
+        r = a
+        for k in range((2 * bias + elem.mant) // step, 0, -1):
+            unit, left = d, k * step
+            while left > 0:  # 2^left by factors that are numbers of the format
+                part = min(left, bias)
+                unit = b.fmul(unit, b.like(unit, 2.0**part))
+                left -= part
+            r = b.select(b.fcmp(unit, b.like(unit, float("inf")), pred="olt"), once(r, unit), r)
+        return [once(r, d)]
+
+    far = b.fcmp(b.fdiv(a, d), b.like(a, 2.0**step), pred="uge")
+    [r] = b.cond(far, many, [once(a, d)])
+    bad = getattr(b, "or")(b.fcmp(a, b.like(a, float("inf")), pred="uge"), b.fcmp(d, b.like(d, 0.0), pred="ueq"))
+    r = b.select(bad, b.like(r, float("nan")), r)
+    return b.copysign(r, x)
