@@ -101,6 +101,10 @@ class GraphBuilder(LaneOps):
 
     def literal(self, value: Any, elem: Scalar, shape: tuple[Any, ...] | None = None) -> Node:
         """A constant array.  A 0-d value with a `shape` is a splat."""
+        if isinstance(value, int) and elem.is_int:  # a Python integer wraps: the op decides what the bits mean
+            value %= 1 << elem.bits
+            if not elem.is_unsigned and value >> (elem.bits - 1):
+                value -= 1 << elem.bits
         data = np.ascontiguousarray(value, dtype=elem.np)
         ty = array(elem, data.shape if shape is None else shape) if np.ndim(value) else array(elem, shape or ())
         return self.emit(op("literal"), (), (("data", data.tobytes()), ("type", ty)))

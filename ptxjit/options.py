@@ -1,0 +1,11 @@
+"""Compile options that are part of every key."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Options(NamedTuple):
+    """`fast_math` admits other orders and contractions; `reproducible` asks for the same bits on every device."""
+
+    fast_math: bool = False
+    reproducible: bool = False

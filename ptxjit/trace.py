@@ -1,0 +1,387 @@
+"""Tracing: running a Python function on `Tracer` arrays that record a graph.
+
+A `Tracer` has NumPy's names, promotion (NEP 50) and semantics; `np.exp(x)` arrives here through `__array_ufunc__` and
+`__array_function__`.  It carries the NumPy dtype and whether it stands for a Python scalar (`weak`); its node keeps the user's source
+line.  Arrays that the function reads from outside become hidden inputs.
+"""
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .ir.errors import DTypeError, EscapedTracerError, ShapeError, TraceError, UserError
+from .ir.graph import GraphBuilder, Node
+from .ir.loc import Loc
+from .ir.op import op
+from .ir.types import SCALARS, Scalar, array, scalar_of
+
+_OURS = str(Path(__file__).resolve().parent)
+_ROOT = str(Path(__file__).resolve().parent.parent)
+_SKIP = (_OURS, str(Path(_ROOT) / "ir"), str(Path(_ROOT) / "targets"), str(Path(np.__file__).parent))
+_skipped: dict[str, bool] = {}
+_local = threading.local()
+
+
+def user_loc() -> Loc:
+    """The innermost line that is neither ours nor NumPy's."""
+    f = sys._getframe(1)
+    while f is not None:
+        name = f.f_code.co_filename
+        skip = _skipped.get(name)
+        if skip is None:
+            skip = _skipped[name] = name.startswith(_SKIP)
+        if not skip:
+            return Loc(name if not name.startswith("<") else "<string>", f.f_lineno, f.f_code.co_name)
+        f = f.f_back  # type: ignore[assignment]
+    return Loc("<unknown>", 0)
+
+
+def user_error(kind: type[UserError], message: str, hint: str | None = None) -> UserError:
+    """An error that points at the user's line and shows it."""
+    import linecache
+
+    where = user_loc()
+    line = linecache.getline(where.file, where.line).strip()
+    return kind(message + (f"\n    {line}" if line else ""), place=where, hint=hint)
+
+
+class Trace:
+    """One recording: the builder and what the function took from outside."""
+
+    def __init__(self, parent: Trace | None = None) -> None:
+        self.builder = GraphBuilder()
+        self.parent = parent
+        self.inputs: list[Node] = []
+        self.captured: list[tuple[Any, Node]] = []  # hidden inputs: arrays, or tracers of the enclosing trace
+        self.alive = True
+
+    def __enter__(self) -> Trace:
+        stack = _stack()
+        stack.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _stack().pop()
+        self.alive = False
+
+    def input(self, dtype: Any, shape: Sequence[Any], name: str = "", weak: bool = False) -> Tracer:
+        node = self.builder.input(len(self.inputs), array(scalar(dtype), shape), name)
+        self.inputs.append(node)
+        return Tracer(self, node, np.dtype(dtype), weak)
+
+    def capture(self, value: Any) -> Tracer:
+        """A hidden input for an array, or for a value of the enclosing trace."""
+        for have, node in self.captured:
+            if have is value or isinstance(have, Tracer) and isinstance(value, Tracer) and have.node is value.node:
+                return Tracer(self, node, have.dtype)
+        t = self.input(value.dtype, value.shape, f"captured{len(self.captured)}")
+        self.captured.append((value, t.node))
+        return t
+
+
+def _stack() -> list[Trace]:
+    found = getattr(_local, "stack", None)
+    if found is None:
+        found = _local.stack = []
+    return found  # type: ignore[no-any-return]
+
+
+def current() -> Trace | None:
+    stack = _stack()
+    return stack[-1] if stack else None
+
+
+def scalar(dtype: Any) -> Scalar:
+    """The scalar type of a dtype, or DTypeError."""
+    s = scalar_of(dtype)
+    if s is None:
+        raise user_error(DTypeError, f"dtype {np.dtype(dtype)} is not supported",
+                         "supported: bool, all integers, float16, bfloat16, float32, float64 (no complex, no objects, no strings)")  # fmt: skip
+    return s
+
+
+class Tracer:
+    """An array value of a trace.  Attributes and methods are NumPy's."""
+
+    __slots__ = ("trace", "node", "dtype", "weak", "__weakref__")
+    __array_priority__ = 1000
+
+    def __init__(self, trace: Trace, node: Node, dtype: Any, weak: bool = False) -> None:
+        self.trace, self.node, self.dtype, self.weak = trace, node, np.dtype(dtype), weak
+
+    # ---- what is known while tracing
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return self.node.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.node.shape)
+
+    @property
+    def size(self) -> int:
+        return self.node.type.size
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def device(self) -> str:
+        return "traced"
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise user_error(TraceError, "len() of an array without dimensions")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise user_error(TraceError, "iteration over an array without dimensions")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __repr__(self) -> str:
+        return f"Tracer({self.dtype}[{','.join(map(str, self.shape))}])"
+
+    def _value(self, what: str, instead: str) -> UserError:
+        return user_error(TraceError, f"{what} needs the value of a traced array, which is not known while the function is traced", instead)
+
+    def __bool__(self) -> bool:
+        raise self._value("`if`, `while`, `and`, `or` or bool()", "use pj.where(cond, a, b), pj.while_loop, `&`, `|` or np.logical_and; "
+                          "or make the argument static (static_argnames=…)")  # fmt: skip
+
+    def __int__(self) -> int:
+        raise self._value("int()", "use x.astype(int), or make the argument static (static_argnames=…)")
+
+    def __float__(self) -> float:
+        raise self._value("float()", "use x.astype(float), or make the argument static (static_argnames=…)")
+
+    def __index__(self) -> int:
+        raise self._value("use as a Python index or size", "index with np.take or x[i] on a traced x; sizes must be static (static_argnames=…)")
+
+    def __complex__(self) -> complex:
+        raise self._value("complex()", "complex numbers are not supported")
+
+    def item(self, *_: Any) -> Any:
+        raise self._value(".item()", "return the array and call .item() on the result")
+
+    def tolist(self) -> Any:
+        raise self._value(".tolist()", "return the array and call .tolist() on the result")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self._value("conversion to a NumPy array", "this NumPy function is not supported under @jit; the supported ones are listed in docs/functions.md")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise user_error(TraceError, "a traced array cannot be changed in place", "build the new array: pj.where(mask, new, x), np.concatenate, np.pad")
+
+    def __hash__(self) -> int:
+        raise user_error(TraceError, "a traced array cannot be hashed (used as a dict key or static argument)")
+
+    # ---- NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kw: Any) -> Any:
+        from .functions import registry
+
+        return registry.ufunc(ufunc, method, inputs, kw)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from .functions import registry
+
+        return registry.numpy_function(func, args, kwargs)
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        import ptxjit
+
+        return ptxjit
+
+    def __getattr__(self, name: str) -> Any:
+        from .functions import registry
+
+        method = registry.METHODS.get(name)
+        if method is None:
+            raise AttributeError(f"a traced array has no attribute {name!r}")
+        return method(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        from .functions.indexing import getitem
+
+        return getitem(self, index)
+
+
+def _operator(name: str, reflected: bool) -> Callable[[Tracer, Any], Any]:
+    def operate(self: Tracer, other: Any) -> Any:
+        from .functions import registry
+
+        if not is_operand(other):
+            return NotImplemented
+        return registry.call(name, other, self) if reflected else registry.call(name, self, other)
+
+    return operate
+
+
+def _in_place(name: str) -> Callable[[Tracer, Any], Any]:
+    def operate(self: Tracer, other: Any) -> Any:
+        from .functions import registry
+
+        out = registry.call(name, self, other)
+        if not np.can_cast(out.dtype, self.dtype, "same_kind"):
+            raise user_error(DTypeError, f"in-place {name} cannot store {out.dtype} into {self.dtype}", "write x = x … instead")
+        return out.astype(self.dtype)
+
+    return operate
+
+
+_BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide", "mod": "remainder",
+           "pow": "power", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "left_shift",
+           "rshift": "right_shift", "divmod": "divmod"}  # fmt: skip
+_COMPARE = {"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}
+for _python, _name in _BINARY.items():
+    setattr(Tracer, f"__{_python}__", _operator(_name, False))
+    setattr(Tracer, f"__r{_python}__", _operator(_name, True))
+    if _python != "divmod":
+        setattr(Tracer, f"__i{_python}__", _in_place(_name))
+for _python, _name in _COMPARE.items():
+    setattr(Tracer, f"__{_python}__", _operator(_name, False))
+
+
+def _unary(name: str) -> Callable[[Tracer], Any]:
+    def operate(self: Tracer) -> Any:
+        from .functions import registry
+
+        return registry.call(name, self)
+
+    return operate
+
+
+for _python, _name in {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}.items():
+    setattr(Tracer, f"__{_python}__", _unary(_name))
+
+
+# ---- operands -------------------------------------------------------------------------------------------------------
+
+
+def is_operand(x: Any) -> bool:
+    return isinstance(x, (Tracer, bool, int, float, np.ndarray, np.generic, list, tuple))
+
+
+def trace_of(values: Sequence[Any]) -> Trace:
+    """The trace that is recording; the tracers among the values must belong to it or to one around it."""
+    now = current()
+    if now is None:
+        for v in values:
+            if isinstance(v, Tracer):
+                raise user_error(EscapedTracerError, "a traced value is used outside of the function that was traced",
+                                 "return it from the function instead of storing it elsewhere")  # fmt: skip
+        raise user_error(TraceError, "no function is being traced")
+    return now
+
+
+def lift(x: Any, trace: Trace | None = None) -> Tracer:
+    """Anything that may be an operand, as a tracer of the current trace."""
+    trace = trace or trace_of([x])
+    if isinstance(x, Tracer):
+        if x.trace is trace:
+            return x
+        if not x.trace.alive or not any(t is x.trace for t in _stack()):
+            raise user_error(EscapedTracerError, "a traced value is used after its function was traced",
+                             "return it from the function instead of storing it elsewhere")  # fmt: skip
+        return trace.capture(x)
+    b = trace.builder
+    b.loc = user_loc()
+    if isinstance(x, bool):
+        return Tracer(trace, b.literal(x, SCALARS["i1"], ()), np.bool_)
+    if isinstance(x, int):
+        wide = SCALARS["i64"] if -(1 << 63) <= x < 1 << 63 else SCALARS["u64"]
+        return Tracer(trace, b.literal(np.array(x, wide.np), wide, ()), wide.np, weak=True)
+    if isinstance(x, float):
+        return Tracer(trace, b.literal(x, SCALARS["f64"], ()), np.float64, weak=True)
+    if isinstance(x, complex):
+        raise user_error(DTypeError, "complex numbers are not supported")
+    if isinstance(x, np.generic):
+        return Tracer(trace, b.literal(np.asarray(x), scalar(x.dtype), ()), x.dtype)
+    if isinstance(x, np.ndarray):
+        scalar(x.dtype)
+        if x.size == 0:
+            return Tracer(trace, b.literal(np.zeros((), x.dtype), scalar(x.dtype), x.shape), x.dtype)
+        return trace.capture(x)
+    if isinstance(x, (list, tuple)):
+        from .functions.shape import stack
+
+        if any(isinstance(v, Tracer) for v in _leaves(x)):
+            return stack([lift(v, trace) for v in x])
+        return lift(np.asarray(x), trace)
+    raise user_error(DTypeError, f"{type(x).__name__} is not an array or a number", "convert it with np.asarray, or make the argument static")
+
+
+def _leaves(x: Any) -> Iterator[Any]:
+    for v in x:
+        if isinstance(v, (list, tuple)):
+            yield from _leaves(v)
+        else:
+            yield v
+
+
+def make(trace: Trace, node: Node, dtype: Any, weak: bool = False) -> Tracer:
+    return Tracer(trace, node, dtype, weak)
+
+
+def emit(trace: Trace, name: str, args: Sequence[Node], **attrs: Any) -> Node:
+    """A node at the user's line."""
+    from .ir.op import freeze_attrs
+
+    return trace.builder.emit(op(name), args, freeze_attrs(attrs))
+
+
+def broadcast_shapes(*shapes: Sequence[Any]) -> tuple[Any, ...]:
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise user_error(ShapeError, f"shapes {', '.join(str(tuple(s)) for s in shapes)} cannot be broadcast together") from None
+
+
+def spread(node: Node, trace: Trace, shape: Sequence[Any]) -> Node:
+    return node if node.shape == tuple(shape) else emit(trace, "broadcast", [node], shape=tuple(shape))
+
+
+def cast_node(trace: Trace, node: Node, old: Any, new: Any) -> Node:
+    """astype on nodes: NumPy's casts, but float → int saturates and NaN gives 0."""
+    s, d = scalar(old), scalar(new)
+    b = trace.builder
+    if s is d:
+        return node
+    literal = _recast(trace, node, s, d)
+    if literal is not None:
+        return literal
+    if d.name == "i1":
+        zero = b.like(node, 0)
+        return b.fcmp(node, zero, pred="une") if s.is_float else b.icmp(node, zero, pred="ne")  # type: ignore[no-any-return]
+    if s.is_float and d.is_float:
+        return b.fcvt(node, to=d)  # type: ignore[no-any-return]
+    if s.is_float:
+        return (b.ftou if d.is_unsigned else b.ftos)(node, to=d)  # type: ignore[no-any-return]
+    if d.is_float:
+        return (b.utof if s.is_unsigned or s.name == "i1" else b.stof)(node, to=d)  # type: ignore[no-any-return]
+    if d.bits < s.bits:
+        return b.itrunc(node, to=d)  # type: ignore[no-any-return]
+    if d.bits == s.bits:
+        return b.bitcast(node, to=d)  # type: ignore[no-any-return]
+    return (b.zext if s.is_unsigned or s.name == "i1" else b.sext)(node, to=d)  # type: ignore[no-any-return]
+
+
+def _recast(trace: Trace, node: Node, s: Scalar, d: Scalar) -> Node | None:
+    """A literal splat is converted at once."""
+    from .ir.graph import literal_value
+
+    if node.op.name != "literal":
+        return None
+    value = literal_value(node)
+    if value.ndim or s.is_float and not d.is_float and d.name != "i1":
+        return None
+    with np.errstate(over="ignore"):
+        return trace.builder.literal(value.astype(d.np), d, node.shape)
