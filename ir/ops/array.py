@@ -125,6 +125,6 @@ form_op("scan", _same, attrs={"fn": str, "axis": int}, **_G, doc="inclusive scan
 form_op("contract", _contract, attrs={"batch": tuple, "lhs": tuple, "rhs": tuple, "acc": Scalar}, **_G, doc="sum of products over lhs/rhs axes; result batch + free lhs + free rhs")
 form_op("scatter", _same, attrs={"fn": str}, **_G, doc="operand 0 with operand 2 combined in at flat index operand 1 (1-d); out of range is dropped")
 form_op("loop", lambda t, a: tuple(a["types"]), attrs={"kind": ("fori", "while", "scan"), "body": object, "cond": object, "types": tuple,
-        "carried": int, "length": int}, **_G, doc="a loop whose body is a closed graph")  # fmt: skip
+        "carried": int, "xs": int, "length": int}, **_G, doc="a loop whose body is a closed graph")  # fmt: skip
 form_op("item", _item, attrs={"index": int, "type": Type}, **_G, doc="one result of a loop")
 form_op("check", _check, attrs={"message": str, "place": str}, **_G, doc="operand 1, after an error has been raised if operand 0 is false")

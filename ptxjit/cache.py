@@ -1,0 +1,249 @@
+"""The disk cache: compiled programs under the hash of what was compiled.
+
+The key is taken over the graph (without names and lines), the device's facts, the options, the versions of the tools and a build id of
+ptxjit itself.  An entry is one file: a header with a checksum, then the executable's bytes.  It is written to a temporary file and
+renamed, so a killed writer or a second process does no harm.  Whatever looks odd is a miss, with a warning, and is dropped.
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import struct
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import knobs
+from .ir.graph import Graph, Node
+from .ir.types import Type
+from .options import Options
+
+MAGIC = b"ptxjit01"
+LIMIT = 1 << 30  # bytes kept; the oldest go first
+_locks: dict[str, threading.Lock] = {}
+_guard = threading.Lock()
+_build: str | None = None
+
+
+# ---- keys -----------------------------------------------------------------------------------------------------------
+
+
+def graph_key(graph: Graph) -> bytes:
+    """What a graph computes, as bytes: names and lines left out."""
+    number = {n.id: k for k, n in enumerate(graph.nodes)}
+    out = [",".join(str(number[i.id]) for i in graph.inputs), ",".join(str(number[o.id]) for o in graph.outputs)]
+    for n in graph.nodes:
+        out.append(f"{n.op.name}({','.join(str(number[a.id]) for a in n.args)}){_attrs(n)}:{';'.join(str(t) for t in n.types)}")
+    return "\n".join([graph.name, *out]).encode()
+
+
+def _attrs(n: Node) -> str:
+    parts = []
+    for k, v in n.attrs:
+        if k in ("name", "place"):
+            continue
+        if isinstance(v, Graph):
+            v = hashlib.sha256(graph_key(v)).hexdigest()
+        elif isinstance(v, bytes):
+            v = hashlib.sha256(v).hexdigest()
+        elif isinstance(v, Type):
+            v = str(v)
+        parts.append(f"{k}={v!r}")
+    return "{" + ",".join(parts) + "}"
+
+
+def build_id() -> str:
+    """Changes when ptxjit's own sources do: size and time of every module."""
+    global _build
+    if _build is None:
+        h = hashlib.sha256()
+        root = Path(__file__).resolve().parent
+        for folder in (root, root / "ir", root / "targets"):
+            for base, dirs, files in os.walk(folder, followlinks=False):
+                dirs[:] = sorted(d for d in dirs if d != "__pycache__")
+                for f in sorted(files):
+                    if f.endswith(".py"):
+                        s = os.stat(os.path.join(base, f))
+                        h.update(f"{base}/{f}:{s.st_size}:{s.st_mtime_ns}\n".encode())
+        _build = h.hexdigest()[:16]
+    return _build
+
+
+def key_of(graph: Graph, target: Any, options: Options) -> str:
+    h = hashlib.sha256(graph_key(graph))
+    h.update(f"{target.name}|{target.facts}|{options}|{_versions()}|{build_id()}".encode())
+    return h.hexdigest()
+
+
+def _versions() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    out = []
+    for name in ("llvmlite", "numpy"):
+        try:
+            out.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            out.append(f"{name} none")
+    return ", ".join(out)
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def path() -> Path | None:
+    """The cache's folder, or None where there is none to use."""
+    return knobs.cache_dir()
+
+
+def _safe_folder(create: bool) -> Path | None:
+    """The folder if it is ours alone (owner, no write access for others, no link); made if missing."""
+    folder = path()
+    if folder is None:
+        return None
+    try:
+        if create:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        s = os.lstat(folder)
+    except OSError:
+        return None
+    if not stat.S_ISDIR(s.st_mode):
+        return None
+    if hasattr(os, "getuid") and (s.st_uid != os.getuid() or s.st_mode & 0o022):
+        warnings.warn(f"the cache {folder} is not used: it belongs to somebody else or others may write to it", stacklevel=2)
+        return None
+    return folder
+
+
+def _read(file: Path) -> bytes | None:
+    """The payload of an entry, or None.  A damaged file is dropped."""
+    try:
+        fd = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return None
+    with os.fdopen(fd, "rb") as f:
+        s = os.fstat(f.fileno())
+        if hasattr(os, "getuid") and (s.st_uid != os.getuid() or s.st_mode & 0o022):
+            return None
+        data = f.read()
+    if len(data) < 48 or data[:8] != MAGIC or hashlib.sha256(data[48:]).digest() != data[16:48] or struct.unpack("<Q", data[8:16])[0] != len(data):
+        warnings.warn(f"a damaged cache entry was dropped: {file.name}", stacklevel=3)
+        _drop(file)
+        return None
+    return data[48:]
+
+
+def _drop(file: Path) -> None:
+    try:
+        file.unlink()
+    except OSError:
+        return
+
+
+def _write(file: Path, payload: bytes) -> None:
+    head = MAGIC + struct.pack("<Q", 48 + len(payload)) + hashlib.sha256(payload).digest()
+    temp = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "wb") as f:
+            f.write(head + payload)
+        os.replace(temp, file)
+    except OSError as e:  # a full or read-only disk: the program runs all the same
+        _drop(temp)
+        warnings.warn(f"a compiled program could not be cached: {e}", stacklevel=3)
+
+
+def get_or_build(graph: Graph, target: Any, options: Options, build: Callable[[], Any]) -> Any:
+    """The executable of a graph: from disk, or built and stored.  The same key is built once per process."""
+    mode = knobs.cache_mode()
+    folder = None if mode == "off" else _safe_folder(create=mode == "on")
+    if folder is None:
+        return build()
+    key = key_of(graph, target, options)
+    with _guard:
+        lock = _locks.setdefault(key, threading.Lock())
+    with lock:
+        file = folder / f"{key}.bin"
+        payload = _read(file)
+        if payload is not None:
+            try:
+                found = target.load(payload)
+            except ValueError as e:
+                warnings.warn(f"a cache entry could not be loaded and was dropped: {e}", stacklevel=2)
+                _drop(file)
+            else:
+                if mode == "on":
+                    _touch(file)
+                return found
+        made = build()
+        if mode == "on":
+            _write(file, made.to_bytes())
+            _shrink(folder)
+        return made
+
+
+def _touch(file: Path) -> None:
+    try:
+        os.utime(file)
+    except OSError:
+        return
+
+
+def _entries(folder: Path) -> list[tuple[Path, os.stat_result]]:
+    out = []
+    for f in folder.glob("*.bin"):
+        try:
+            out.append((f, f.stat()))
+        except OSError:
+            continue
+    return out
+
+
+def _shrink(folder: Path) -> None:
+    """Drops the entries used least recently until the rest fits; and what killed writers left."""
+    entries = sorted(_entries(folder), key=lambda e: e[1].st_mtime)
+    total = sum(s.st_size for _, s in entries)
+    for f, s in entries:
+        if total <= LIMIT:
+            break
+        _drop(f)
+        total -= s.st_size
+    for f in folder.glob(".*.bin.*"):
+        try:
+            if time.time() - f.stat().st_mtime > 3600:
+                _drop(f)
+        except OSError:
+            continue
+
+
+def info() -> dict[str, Any]:
+    """Folder, mode, number of entries and bytes."""
+    folder = path()
+    entries = _entries(folder) if folder is not None and folder.is_dir() else []
+    return {"path": None if folder is None else str(folder), "mode": knobs.cache_mode(), "entries": len(entries),
+            "bytes": sum(s.st_size for _, s in entries), "limit": LIMIT}  # fmt: skip
+
+
+def clear() -> int:
+    """Removes every entry; returns how many there were."""
+    folder = path()
+    entries = _entries(folder) if folder is not None and folder.is_dir() else []
+    for f, _ in entries:
+        _drop(f)
+    return len(entries)
+
+
+def verify() -> Any:
+    """True if every entry is whole, else the list of names that were dropped."""
+    folder = path()
+    dropped = []
+    for f, _ in _entries(folder) if folder is not None and folder.is_dir() else []:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if _read(f) is None:
+                _drop(f)
+                dropped.append(f.name)
+    return dropped or True

@@ -1,0 +1,192 @@
+"""Loops on traced values: `fori_loop`, `while_loop`, `scan`; and `debug_print`.  States are arrays or containers of them."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .ir.errors import DTypeError, ShapeError, TraceError, UnsupportedError
+from .ir.graph import Graph
+from .pytree import flatten, unflatten
+from .trace import Trace, Tracer, current, emit, lift, make, user_error, user_loc
+
+
+def _body(fn: Callable[..., Any], before: list[Tracer], tree: Any, state: list[Tracer], what: str, after: list[Tracer],
+          returns: str = "state") -> tuple[Trace, list[Any], Any]:  # fmt: skip
+    """Traces fn(*before, state, *after) as a closed graph; returns its trace, output tracers and their structure."""
+    with Trace(current()) as inner:
+        first = [inner.input(t.dtype, t.shape, "i") for t in before]
+        inside = [inner.input(t.dtype, t.shape, f"s{k}") for k, t in enumerate(state)]
+        rest = [inner.input(t.dtype, t.shape, f"x{k}") for k, t in enumerate(after)]
+        args = [*first, unflatten(tree, inside)] if tree is not None else [*first]
+        result = fn(*args, *rest)
+        leaves, structure = flatten(result)
+        outs = [lift(v, inner) for v in leaves]
+        return inner, outs, structure
+
+
+def _states(state: Any) -> tuple[list[Tracer], Any]:
+    leaves, tree = flatten(state)
+    trace = current()
+    if trace is None:
+        raise user_error(TraceError, "loops on traced values belong into a jitted function")
+    out = []
+    for v in leaves:
+        t = lift(v, trace)
+        out.append(make(trace, t.node, t.dtype))  # a state is never weak
+    return out, tree
+
+
+def _fit(what: str, outs: list[Tracer], state: list[Tracer], structure: Any, tree: Any) -> list[Any]:
+    if structure != tree:
+        raise user_error(ShapeError, f"{what}: the body returns another structure than the state has")
+    nodes = []
+    for o, s in zip(outs, state):
+        if o.shape != s.shape:
+            raise user_error(ShapeError, f"{what}: the state changes its shape from {s.shape} to {o.shape}")
+        if o.dtype != s.dtype:
+            if not o.weak:
+                raise user_error(DTypeError, f"{what}: the state changes its dtype from {s.dtype} to {o.dtype}", "convert with .astype(…)")
+            o = o.astype(s.dtype)
+        nodes.append(o.node)
+    return nodes
+
+
+def _captured(trace: Trace, inner: Trace) -> list[Any]:
+    return [lift(value, trace).node for value, _ in inner.captured]
+
+
+def _items(trace: Trace, node: Any, like: list[Tracer]) -> list[Tracer]:
+    return [make(trace, emit(trace, "item", [node], index=k, type=t.node.type), t.dtype) for k, t in enumerate(like)]
+
+
+def fori_loop(lo: Any, hi: Any, body: Callable[[Any, Any], Any], state: Any) -> Any:
+    """`for i in range(lo, hi): state = body(i, state)`.  i is an int64 scalar."""
+    if current() is None:
+        for i in range(int(lo), int(hi)):
+            state = body(i, state)
+        return state
+    leaves, tree = _states(state)
+    trace = current()
+    assert trace is not None
+    low, high = (lift(v, trace).astype(np.int64) for v in (lo, hi))
+    inner, outs, structure = _body(body, [low], tree, leaves, "fori_loop", [])
+    with _again(inner):
+        nodes = _fit("fori_loop", outs, leaves, structure, tree)
+    graph = Graph("body", inner.inputs, nodes)
+    args = [low.node, high.node, *(t.node for t in leaves), *_captured(trace, inner)]
+    trace.builder.loc = user_loc()
+    node = emit(trace, "loop", args, kind="fori", body=graph, types=tuple(t.node.type for t in leaves), carried=len(leaves))
+    return unflatten(tree, _items(trace, node, leaves))
+
+
+class _again:
+    """Continues a body's trace for the conversion of its results."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    def __enter__(self) -> None:
+        self.trace.alive = True
+        self.trace.__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        self.trace.__exit__(*exc)
+
+
+def while_loop(cond: Callable[[Any], Any], body: Callable[[Any], Any], state: Any) -> Any:
+    """`while cond(state): state = body(state)`.  The condition is a boolean scalar."""
+    if current() is None:
+        while bool(cond(state)):
+            state = body(state)
+        return state
+    leaves, tree = _states(state)
+    trace = current()
+    assert trace is not None
+    inner, outs, structure = _body(body, [], tree, leaves, "while_loop", [])
+    with _again(inner):
+        nodes = _fit("while_loop", outs, leaves, structure, tree)
+    asks, answers, _ = _body(cond, [], tree, leaves, "while_loop", [])
+    if len(answers) != 1 or answers[0].shape != ():
+        raise user_error(ShapeError, "while_loop: the condition must be a single boolean without dimensions", "use .any() or .all()")
+    with _again(asks):
+        answer = answers[0].astype(np.bool_).node
+    # both graphs take the captured values of either
+    captured = [v for v, _ in inner.captured]
+    for v, n in asks.captured:
+        if not any(v is w for w in captured):
+            captured.append(v)
+    graphs = [_aligned(t, len(leaves), captured, results) for t, results in ((inner, nodes), (asks, [answer]))]
+    args = [*(t.node for t in leaves), *(lift(v, trace).node for v in captured)]
+    trace.builder.loc = user_loc()
+    node = emit(trace, "loop", args, kind="while", body=graphs[0], cond=graphs[1], types=tuple(t.node.type for t in leaves), carried=len(leaves))
+    return unflatten(tree, _items(trace, node, leaves))
+
+
+def _aligned(t: Trace, own: int, captured: list[Any], results: list[Any]) -> Graph:
+    """A body graph whose hidden inputs are all of `captured`, in that order."""
+    inputs = list(t.inputs[:own])
+    for v in captured:
+        found = next((n for w, n in t.captured if w is v), None)
+        if found is None:
+            from .trace import scalar
+            from .ir.types import array
+
+            found = t.builder.input(len(t.inputs) + len(inputs), array(scalar(v.dtype), v.shape), "unused")
+        inputs.append(found)
+    return Graph("body", inputs, results)
+
+
+def scan(f: Callable[[Any, Any], Any], state: Any, xs: Any, length: int | None = None) -> Any:
+    """`for x in xs: state, y = f(state, x)`; returns the last state and the stacked ys.  xs may be a container of arrays of one length."""
+    x_leaves, x_tree = flatten(xs)
+    if current() is None:
+        n = length if not x_leaves else len(x_leaves[0])
+        ys = []
+        for i in range(n or 0):
+            state, y = f(state, unflatten(x_tree, [x[i] for x in x_leaves]))
+            ys.append(flatten(y))
+        if not ys:
+            return state, None
+        return state, unflatten(ys[0][1], [np.stack([y[0][k] for y in ys]) for k in range(len(ys[0][0]))])
+    leaves, tree = _states(state)
+    trace = current()
+    assert trace is not None
+    arrays = [lift(x, trace) for x in x_leaves]
+    lengths = {a.shape[0] if a.shape else None for a in arrays}
+    if None in lengths or len(lengths) > 1 or not lengths and length is None:
+        raise user_error(ShapeError, "scan: the scanned arrays must have one common length")
+    n = lengths.pop() if lengths else length
+    assert n is not None
+    from .ir.types import array
+
+    with Trace(trace) as inner:
+        inside = [inner.input(t.dtype, t.shape, f"s{k}") for k, t in enumerate(leaves)]
+        slices = [inner.input(a.dtype, a.shape[1:], f"x{k}") for k, a in enumerate(arrays)]
+        result = f(unflatten(tree, inside), unflatten(x_tree, slices))
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise user_error(TraceError, "scan: the function must return (state, y)")
+        s_leaves, s_tree = flatten(result[0])
+        y_leaves, y_tree = flatten(result[1])
+        nodes = _fit("scan", [lift(v, inner) for v in s_leaves], leaves, s_tree, tree)
+        ys = [lift(v, inner) for v in y_leaves]
+        nodes += [y.node for y in ys]
+    graph = Graph("body", inner.inputs, nodes)
+    whole = [make(trace, y.node, y.dtype) for y in ys]
+    types = tuple(t.node.type for t in leaves) + tuple(array(y.node.elem, (n, *y.shape)) for y in ys)
+    args = [*(t.node for t in leaves), *(a.node for a in arrays), *_captured(trace, inner)]
+    trace.builder.loc = user_loc()
+    node = emit(trace, "loop", args, kind="scan", body=graph, types=types, carried=len(leaves), xs=len(arrays), length=n)
+    dtypes = [t.dtype for t in leaves] + [y.dtype for y in whole]
+    items = [make(trace, emit(trace, "item", [node], index=k, type=ty), d) for k, (ty, d) in enumerate(zip(types, dtypes))]
+    return unflatten(tree, items[: len(leaves)]), unflatten(y_tree, items[len(leaves) :])
+
+
+def debug_print(text: str, *args: Any, **kwargs: Any) -> None:
+    """Prints `text.format(*args)` where values are known: outside of a trace.  Compiled code cannot print in this version."""
+    if current() is None:
+        print(text.format(*args, **kwargs))
+        return
+    raise UnsupportedError("debug_print of traced values is not supported by compiled code in this version", place=user_loc(),
+                           hint="run with PTXJIT_DISABLE=1, or return the value")  # fmt: skip

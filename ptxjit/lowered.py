@@ -1,0 +1,81 @@
+"""What a function became: every level as text, for any target, without a device."""
+from __future__ import annotations
+
+from typing import Any
+
+from .ir.errors import UserError
+from .ir.graph import Graph
+from .ir.kernel import Kernel
+from .options import Options
+
+LEVELS = ("graph", "program", "tile", "kernel")
+
+
+class Lowered:
+    """`as_text(stage)`, `stages`, `kernels`, `stats()`, `compile()`, `why`."""
+
+    def __init__(self, graph: Graph, target_name: str, options: Options) -> None:
+        from .ir.lower import lower
+        from .targets import target
+
+        self.target = target(target_name)
+        self._low = lower(graph, self.target.facts, fast_math=options.fast_math, reproducible=options.reproducible)
+        self._made: dict[str, str | bytes] = {}
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Every stage that `as_text` knows, in order; `final` is the target's last text."""
+        return (*LEVELS, *self.target.stages, "final")
+
+    @property
+    def kernels(self) -> dict[str, Kernel]:
+        return dict(self._low.kernels)
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """What fusion decided."""
+        return tuple(dict(self._low.program.meta).get("why", ()))
+
+    def stage(self, name: str) -> str | bytes:
+        """A stage as it is: text, or bytes for a binary."""
+        if name == "final":
+            name = self.target.text
+        found = self._made.get(name)
+        if found is None:
+            found = self._made[name] = self._make(name)
+        return found
+
+    def _make(self, name: str) -> str | bytes:
+        from .ir.text import dump
+
+        low = self._low
+        if name == "graph":
+            return dump(low.graph)
+        if name == "program":
+            return dump(low.program)
+        if name == "tile":
+            programs = {s.fn.name: s.fn for s in low.program.launches()}
+            return "\n".join(dump(p) for p in programs.values())
+        if name == "kernel":
+            return "\n".join(dump(k) for k in low.kernels.values())
+        if name not in self.target.stages:
+            raise UserError(f"{self.target.name} has no stage {name!r}", hint=f"it has: {', '.join(self.stages)}")
+        return self.target.emit(list(low.kernels.values()), name)
+
+    def as_text(self, stage: str = "final") -> str:
+        """The text of a stage: graph, program, tile, kernel, or one of the target's (ptx, sass, ll, asm, final)."""
+        made = self.stage(stage)
+        if isinstance(made, bytes):
+            raise UserError(f"stage {stage!r} is binary", hint="use .stage(name) for its bytes")
+        return made
+
+    def stats(self) -> list[dict[str, Any]]:
+        """Per kernel: registers, spills, shared memory, instruction mix, occupancy, as far as the target knows."""
+        return self.target.stats(list(self._low.kernels.values()))
+
+    def compile(self) -> Any:
+        """Something to call with arrays.  DeviceError where this target cannot run here."""
+        return self.target.build(self._low.program, self._low.kernels)
+
+    def __repr__(self) -> str:
+        return f"<lowered {self._low.graph.name} for {self.target.name}: {len(self._low.kernels)} kernels>"
