@@ -1,0 +1,50 @@
+"""`ptx:sm_75` … `ptx:sm_120`: stages `ptx`, `cubin`, `sass`."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...ir.errors import BugError
+from ...ir.kernel import Kernel
+from .. import Target
+from .facts import facts_for
+
+
+class PtxTarget(Target):
+    stages = ("ptx", "cubin", "sass")
+    text = "ptx"
+
+    def __init__(self, name: str) -> None:
+        self.facts = facts_for(name)
+        self.name = self.facts.target
+        self.arch = self.name.partition(":")[2]
+
+    def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
+        from .tools import assemble, disassemble
+        from .write import write_module
+
+        text = write_module(kernels, self.facts)
+        if stage == "ptx":
+            return text
+        cubin, _ = assemble(text, self.arch)
+        if stage == "cubin":
+            return cubin
+        if stage == "sass":
+            return disassemble(cubin)
+        raise BugError(f"{self.name} has no stage {stage}")
+
+    def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
+        """Registers, spills, shared memory and occupancy, from ptxas."""
+        from .occupancy import occupancy
+        from .tools import assemble
+        from .write import write_module
+
+        _, found = assemble(write_module(kernels, self.facts), self.arch)
+        warps = {k.name: k.warps or 1 for k in kernels}
+        for f in found:
+            f.update(occupancy(self.arch, f["registers"], warps[f["kernel"]], f["shared bytes"]))
+        return found
+
+
+def make(name: str) -> PtxTarget:
+    return PtxTarget(name)
