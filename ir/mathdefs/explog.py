@@ -288,7 +288,7 @@ def acosh(f: F, x: Any) -> Any:
     t = b.fsub(f.where(big, f.c(x, 2.0), x), f.c(x, 1.0))
     small = log1p(f, b.fadd(t, b.fsqrt(f.fma(t, t, b.fadd(t, t)))))
     large = b.fadd(log(f, x), f.c(x, math.log(2.0)))
-    return f.where(big, large, small)
+    return f.where(f.lt(x, f.c(x, 1.0)), f.c(x, math.nan), f.where(big, large, small))
 
 
 def atanh(f: F, x: Any) -> Any:

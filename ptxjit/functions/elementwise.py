@@ -158,7 +158,8 @@ def _square(b: Any, t: Scalar, x: Node) -> Node:
 def _reciprocal(b: Any, t: Scalar, x: Node) -> Node:
     if t.is_float:
         return b.fdiv(b.like(x, 1), x)  # type: ignore[no-any-return]
-    return b.emit(op("idiv_u" if t.is_unsigned else "idiv_s"), (b.like(x, 1), x))  # type: ignore[no-any-return]
+    q = b.emit(op("idiv_u" if t.is_unsigned else "idiv_s"), (b.like(x, 1), x))
+    return b.select(b.icmp(x, b.like(x, 0), pred="eq"), b.like(x, 0), q)  # type: ignore[no-any-return] # NumPy: undefined for 0
 
 
 def _and(b: Any, x: Node, y: Node) -> Node:
@@ -359,6 +360,12 @@ def _spacing(b: Any, t: Scalar, x: Node) -> Node:
     a = b.fabs(x)
     up = _step_bits(b, t, a, b.like(a, True, I1))
     r = b.copysign(b.fsub(up, a), x)
+    if t.name == "f16":  # NumPy's half: the next number upwards, so towards zero for negative ones
+        bits = b.bitcast(a, to=_int_of(t))
+        power = b.icmp(_and(b, bits, b.like(bits, 0x3FF)), b.like(bits, 0), pred="eq")
+        halves = _and(b, power, _and(b, b.fcmp(x, b.like(x, 0), pred="olt"), b.icmp(bits, b.like(bits, 0x400), pred="sgt")))
+        r = b.fsub(up, a)
+        r = b.select(halves, b.fmul(r, b.like(r, 0.5)), r)
     return b.select(b.fcmp(a, b.like(x, math.inf), pred="olt"), r, b.like(x, math.nan))  # type: ignore[no-any-return]
 
 
@@ -498,6 +505,8 @@ def _short_power(t: Tracer, n: float) -> Any:
         from .creation import ones_like
 
         return result if result is not None else ones_like(t)
+    if t.dtype.kind == "b" and n == 2:
+        return apply("square", t)
     if t.dtype.kind == "f" or t.dtype.name == "bfloat16":
         if n == 2:
             return apply("square", t)

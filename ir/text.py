@@ -1,0 +1,597 @@
+"""One text for all levels: `dump` writes it, `parse` reads it back, and both agree.
+
+    ptxjit.ir 1
+    kernel @axpy lanes=16 warps=1 (%x: i64 pointer f32 r align=4, %y: i64 pointer f32 w align=16) {
+    ^0 entry():
+      %2: i32 = sreg {name="laneid"}
+      %3: f32 = ld %x, %2 {scale=4, space="global", to=!f32}
+      st %y, %2, %3 {scale=4, space="global", to=!f32}
+      return
+    }
+
+A value is `%name`; names are the user's where they are unique, numbers elsewhere.  Attribute values: integers, `true`, `"text"`,
+floats in hexadecimal (`0x1.8p+0`, `inf`, `nan`), types `!f32[3]`, tuples `(1, 2)`, bytes `x"00ff"`, graphs `@name`.  A guard is
+`if %p else (%fill)`, jumps are `-> ^1(%a)`, regions follow in braces.  A text may hold several functions; the last one is the result.
+Locations are printed as comments (`locs=True`) and are not read back.
+"""
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from .errors import ReadError
+from .graph import Graph, Node
+from .instr import Block, Edge, Instr, Param, Region, Value
+from .kernel import Kernel
+from .op import Attrs, find
+from .program import Buffer, Check, Copy, Fill, Launch, Loop, Program, Step
+from .tile import TileProgram
+from .types import Array, Type, parse_type
+
+VERSION = "ptxjit.ir 1"
+Any_ = Any
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+
+
+def dump(x: Any, *, locs: bool = False) -> str:
+    """A graph, program, tile program or kernel as text."""
+    return _Writer(locs).module(x)
+
+
+class _Writer:
+    def __init__(self, locs: bool) -> None:
+        self.locs = locs
+        self.out: list[str] = []
+        self.graphs: dict[int, str] = {}
+        self.done: set[int] = set()
+
+    def module(self, x: Any) -> str:
+        self.out.append(VERSION)
+        self.function(x)
+        return "\n".join(self.out) + "\n"
+
+    def function(self, x: Any) -> None:
+        if id(x) in self.done:
+            return
+        self.done.add(id(x))
+        if isinstance(x, Graph):
+            self.graph(x)
+        elif isinstance(x, Kernel):
+            self.kernel(x)
+        elif isinstance(x, TileProgram):
+            self.tile(x)
+        else:
+            self.program(x)
+
+    def attr(self, v: Any) -> str:
+        if v is True or v is False:
+            return "true" if v else "false"
+        if isinstance(v, int):
+            return str(v)
+        if isinstance(v, float):
+            return v.hex() if math.isfinite(v) else ("nan" if v != v else "inf" if v > 0 else "-inf")
+        if isinstance(v, str):
+            return '"' + v.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        if isinstance(v, Type):
+            return f"!{v}"
+        if isinstance(v, bytes):
+            return f'x"{v.hex()}"'
+        if isinstance(v, tuple):
+            return "(" + ", ".join(self.attr(e) for e in v) + ("," if len(v) == 1 else "") + ")"
+        if isinstance(v, Graph):
+            return f"@{self.graphs[id(v)]}"
+        raise TypeError(f"an attribute of type {type(v).__name__} has no text")
+
+    def attrs(self, attrs: Attrs) -> str:
+        return " {" + ", ".join(f"{k}={self.attr(v)}" for k, v in attrs) + "}" if attrs else ""
+
+    def names(self, values: list[Any]) -> dict[int, str]:
+        """The text of every value: its name hint where nobody else has it, else a number."""
+        count: dict[str, int] = {}
+        for v in values:
+            if v.name:
+                count[v.name] = count.get(v.name, 0) + 1
+        out, n = {}, 0
+        for v in values:
+            if v.name and count[v.name] == 1 and re.fullmatch(r"[A-Za-z_]\w*", v.name):
+                out[v.id] = "%" + v.name
+            else:
+                out[v.id] = f"%{n}"
+                n += 1
+        return out
+
+    # graph
+    def graph(self, g: Graph) -> None:
+        for n in g.nodes:
+            for _, v in n.attrs:
+                if isinstance(v, Graph) and id(v) not in self.graphs:
+                    self.graphs[id(v)] = f"{v.name}{len(self.graphs)}"
+                    self.done.add(id(v))
+                    self.graph(v)
+        name = self.names(list(g.nodes))
+        self.out.append(f"graph @{self.graphs.get(id(g), g.name)} ({', '.join(name[i.id] for i in g.inputs)}) {{")
+        for n in g.nodes:
+            types = ", ".join(map(str, n.types))
+            args = " " + ", ".join(name[a.id] for a in n.args) if n.args else ""
+            where = f"  // {n.loc}" if self.locs and n.loc else ""
+            self.out.append(f"  {name[n.id]}: {types} = {n.op.name}{args}{self.attrs(n.attrs)}{where}")
+        self.out.append(f"  outputs {', '.join(name[o.id] for o in g.outputs)}")
+        self.out.append("}")
+
+    # kernel and tile
+    def params(self, params: tuple[Param, ...], name: dict[int, str]) -> str:
+        out = []
+        for p in params:
+            text = f"{name[p.value.id]}: {p.value.type} {p.role}"
+            if p.role == "pointer":
+                text += f" {p.elem} {p.access}"
+            text += f" align={p.align}" + (" noalias" if p.noalias else "")
+            out.append(text)
+        return ", ".join(out)
+
+    def instr(self, i: Instr, name: dict[int, str], indent: str) -> None:
+        left = ", ".join(f"{name[r.id]}: {r.type}" for r in i.results)
+        text = f"{indent}{left + ' = ' if left else ''}{i.op.name}"
+        if i.args:
+            text += " " + ", ".join(name[a.id] for a in i.args)
+        text += self.attrs(i.attrs)
+        if i.guard is not None:
+            text += f" if {name[i.guard.id]}"
+            if i.passthrough:
+                text += f" else ({', '.join(name[p.id] for p in i.passthrough)})"
+        if i.edges:
+            text += " -> " + ", ".join(f"^{e.target}({', '.join(name[a.id] for a in e.args)})" for e in i.edges)
+        if self.locs and i.loc:
+            text += f"  // {i.loc}"
+        self.out.append(text)
+        for r in i.regions:
+            self.out.append(f"{indent}region ({', '.join(f'{name[p.id]}: {p.type}' for p in r.params)}) {{")
+            for inner in r.instrs:
+                self.instr(inner, name, indent + "  ")
+            self.out.append(f"{indent}  yield {', '.join(name[y.id] for y in r.yields)}".rstrip())
+            self.out.append(f"{indent}}}")
+
+    def kernel(self, k: Kernel) -> None:
+        values = [p.value for p in k.params]
+        for b in k.blocks:
+            values += b.params
+            for i in b.instrs:
+                values += i.results
+        name = self.names(values)
+        facts = "".join(f" {n}={v}" for n, v in (("warps", k.warps), ("lanes", k.lanes), ("shared", k.shared or None)) if v is not None)
+        self.out.append(f"kernel @{k.name}{facts}{self.attrs(_plain(k.meta))} ({self.params(k.params, name)}) {{")
+        for n, b in enumerate(k.blocks):
+            self.out.append(f"^{n} {b.name}({', '.join(f'{name[p.id]}: {p.type}' for p in b.params)}):")
+            for i in b.instrs:
+                self.instr(i, name, "  ")
+        self.out.append("}")
+
+    def tile(self, t: TileProgram) -> None:
+        values = [p.value for p in t.params]
+        for i in t.instrs():
+            values += i.results
+            for r in i.regions:
+                values += r.params
+        name = self.names(values)
+        self.out.append(f"tile @{t.name} warps={t.warps} lanes={t.lanes}{self.attrs(_plain(t.meta))} ({self.params(t.params, name)}) {{")
+        for i in t.body.instrs:
+            self.instr(i, name, "  ")
+        self.out.append("}")
+
+    # program
+    def program(self, p: Program) -> None:
+        for s in p.launches():
+            self.function(s.fn)
+        self.out.append(f"program @{p.name}{self.attrs(_plain(p.meta))} {{")
+        for b in p.buffers:
+            data = f' x"{b.data.hex()}"' if b.data is not None else ""
+            self.out.append(f"  buffer @{b.name} {b.kind} {b.type}{data}")
+        self.out.append(f"  inputs {', '.join('@' + b.name for b in p.inputs)}".rstrip())
+        self.out.append(f"  outputs {', '.join('@' + b.name for b in p.outputs)}".rstrip())
+        for s in p.steps:
+            self.step(s, "  ")
+        self.out.append("}")
+
+    def step(self, s: Step, indent: str) -> None:
+        if isinstance(s, Launch):
+            args = ", ".join(f"@{a.name}" if isinstance(a, Buffer) else self.attr(a) for a in s.args)
+            self.out.append(f"{indent}launch @{s.fn.name} ({', '.join(map(str, s.grid))}) ({args})")
+        elif isinstance(s, Copy):
+            self.out.append(f"{indent}copy @{s.dst.name}, @{s.src.name}")
+        elif isinstance(s, Fill):
+            self.out.append(f"{indent}fill @{s.dst.name}, {self.attr(s.value)}")
+        elif isinstance(s, Check):
+            self.out.append(f"{indent}check @{s.flag.name}, {self.attr(s.message)}, {self.attr(s.place or '')}")
+        else:
+            facts = f" count={s.count}" if s.count is not None else ""
+            facts += f" counter=@{s.counter.name}" if s.counter else ""
+            facts += f" cond=@{s.cond.name}" if s.cond else ""
+            self.out.append(f"{indent}loop{facts} {{")
+            for b in s.before:
+                self.step(b, indent + "  ")
+            self.out.append(f"{indent}}} do {{")
+            for b in s.body:
+                self.step(b, indent + "  ")
+            self.out.append(f"{indent}}}")
+
+
+def _plain(meta: Attrs) -> Attrs:
+    return tuple(sorted(meta))
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+_TOKEN = re.compile(r"""
+    (?P<space>\s+|//[^\n]*)
+  | (?P<bytes>x"[0-9a-f]*")
+  | (?P<string>"(?:[^"\\]|\\.)*")
+  | (?P<type>!?(?:tile|ptr|view)<[^>]*>(?:\[[^\]]*\])?|!?(?:[iuf]\d\w*|bf16\w*)(?:\[[^\]]*\])?)(?![\w%])
+  | (?P<float>-?0x[01]\.?[0-9a-f]*p[+-]\d+|-?inf\b|nan\b)
+  | (?P<int>-?\d+)
+  | (?P<value>%\w+)
+  | (?P<global>@\w+)
+  | (?P<block>\^\d+)
+  | (?P<arrow>->)
+  | (?P<word>[A-Za-z_][\w.]*)
+  | (?P<mark>[(){},:=])
+""", re.X)  # fmt: skip
+
+
+def parse(text: str, file: str = "<string>") -> Any:
+    """Reads what `dump` wrote.  ReadError with line, column and a caret for anything else."""
+    return _Reader(text, file).module()
+
+
+class _Reader:
+    def __init__(self, text: str, file: str) -> None:
+        self.text, self.file = text, file
+        first, _, rest = text.partition("\n")
+        if first.strip() != VERSION:
+            raise ReadError.at(f"the first line must be {VERSION!r}", text, 0, file=file)
+        self.tokens: list[tuple[str, str, int]] = []
+        at = len(first) + 1
+        while at < len(text):
+            m = _TOKEN.match(text, at)
+            if m is None:
+                raise ReadError.at("this is not a token", text, at, file=file)
+            if m.lastgroup != "space":
+                self.tokens.append((m.lastgroup or "", m[0], at))
+            at = m.end()
+        self.at = 0
+        self.functions: dict[str, Any] = {}
+        self._next = 0
+
+    def fail(self, message: str, back: int = 0) -> ReadError:
+        k = min(self.at - back, len(self.tokens) - 1)
+        where = self.tokens[k][2] if self.tokens and self.at - back < len(self.tokens) else max(len(self.text) - 1, 0)
+        return ReadError.at(message, self.text, where, file=self.file)
+
+    def peek(self, ahead: int = 0) -> tuple[str, str]:
+        k = self.at + ahead
+        return self.tokens[k][:2] if k < len(self.tokens) else ("end", "")
+
+    def take(self, kind: str, what: str = "") -> str:
+        k, t = self.peek()
+        if k != kind or what and t != what:
+            raise self.fail(f"expected {what or kind}, found {t or 'the end'}")
+        self.at += 1
+        return t
+
+    def mark(self, t: str) -> None:
+        self.take("mark", t)
+
+    def maybe(self, t: str) -> bool:
+        if self.peek()[1] == t and self.peek()[0] in ("mark", "word", "arrow"):
+            self.at += 1
+            return True
+        return False
+
+    def module(self) -> Any:
+        last: Any = None
+        while self.peek()[0] != "end":
+            kind = self.take("word")
+            rule = {"graph": self.graph, "kernel": self.kernel, "tile": self.tile, "program": self.program}.get(kind)
+            if rule is None:
+                raise self.fail(f"expected graph, program, tile or kernel, found {kind}", back=1)
+            name = self.take("global")[1:]
+            last = self.functions[name] = rule(name)
+        if last is None:
+            raise self.fail("nothing here")
+        return last
+
+    def type(self) -> Type:
+        t = self.take("type")
+        try:
+            return parse_type(t.lstrip("!"))
+        except ValueError as e:
+            raise self.fail(str(e), back=1) from None
+
+    def attr(self) -> Any:
+        kind, t = self.peek()
+        self.at += 1
+        if kind == "int":
+            return int(t)
+        if kind == "float":
+            return float.fromhex(t)
+        if kind == "string":
+            return re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], t[1:-1])
+        if kind == "bytes":
+            return bytes.fromhex(t[2:-1])
+        if kind == "type" and t.startswith("!"):
+            self.at -= 1
+            return self.type()
+        if kind == "word" and t in ("true", "false"):
+            return t == "true"
+        if kind == "global":
+            if t[1:] not in self.functions:
+                raise self.fail(f"{t} is not defined above", back=1)
+            return self.functions[t[1:]]
+        if t == "(":
+            out = []
+            while not self.maybe(")"):
+                out.append(self.attr())
+                if not self.maybe(","):
+                    self.mark(")")
+                    break
+            return tuple(out)
+        raise self.fail(f"expected an attribute's value, found {t}", back=1)
+
+    def attrs(self) -> Attrs:
+        out = []
+        if self.peek()[1] == "{" and self.peek(2)[1] == "=":
+            self.mark("{")
+            while True:
+                key = self.take("word")
+                self.mark("=")
+                out.append((key, self.attr()))
+                if not self.maybe(","):
+                    break
+            self.mark("}")
+        return tuple(sorted(out, key=lambda kv: kv[0]))
+
+    def op(self) -> Any:
+        name = self.take("word")
+        found = find(name)
+        if found is None:
+            raise self.fail(f"there is no op {name!r}", back=1)
+        return found
+
+    # graph
+    def graph(self, name: str) -> Graph:
+        inputs, nodes = self.list("value", "(", ")"), {}
+        self.mark("{")
+        outputs: list[Node] = []
+        while not self.maybe("}"):
+            if self.maybe("outputs"):
+                outputs = [self.known(nodes, v) for v in self.list("value")]
+                continue
+            left = self.take("value")
+            self.mark(":")
+            types = [self.type()]
+            while self.maybe(","):
+                types.append(self.type())
+            self.mark("=")
+            o = self.op()
+            args = tuple(self.known(nodes, v) for v in (self.list("value") if self.peek()[0] == "value" else []))
+            hint = left[1:] if not left[1:].isdigit() else ""
+            nodes[left] = Node(o, args, self.attrs(), tuple(types), len(nodes), None, hint)
+        return Graph(name, [self.known(nodes, v) for v in inputs], outputs)
+
+    def known(self, table: dict[str, Any], v: str) -> Any:
+        if v not in table:
+            raise self.fail(f"{v} is not defined", back=1)
+        return table[v]
+
+    def list(self, kind: str, start: str = "", end: str = "") -> list[str]:
+        out: list[str] = []
+        if start:
+            self.mark(start)
+            if self.maybe(end):
+                return out
+        if self.peek()[0] == kind:
+            out.append(self.take(kind))
+            while self.maybe(","):
+                out.append(self.take(kind))
+        if end:
+            self.mark(end)
+        return out
+
+    # kernel and tile
+    def value(self, table: dict[str, Value], text: str, ty: Type) -> Value:
+        if text in table and table[text].type is not None and getattr(table[text], "name", "") != "?":
+            raise self.fail(f"{text} is defined twice", back=1)
+        v = Value(self._next, ty, text[1:] if not text[1:].isdigit() else "")
+        self._next += 1
+        table[text] = v
+        return v
+
+    def typed(self, table: dict[str, Value]) -> tuple[Value, ...]:
+        """(%a: f32, %b: i1) in parentheses."""
+        out: list[Value] = []
+        self.mark("(")
+        while not self.maybe(")"):
+            text = self.take("value")
+            self.mark(":")
+            out.append(self.value(table, text, self.type()))
+            if not self.maybe(","):
+                self.mark(")")
+                break
+        return tuple(out)
+
+    def facts(self) -> dict[str, int]:
+        out = {}
+        while self.peek()[0] == "word" and self.peek(1)[1] == "=":
+            key = self.take("word")
+            self.mark("=")
+            out[key] = int(self.take("int"))
+        return out
+
+    def params(self, table: dict[str, Value]) -> tuple[Param, ...]:
+        out = []
+        self.mark("(")
+        while not self.maybe(")"):
+            text = self.take("value")
+            self.mark(":")
+            v = self.value(table, text, self.type())
+            role = self.take("word")
+            elem, access = None, "rw"
+            if role == "pointer":
+                elem, access = self.type(), self.take("word")
+            align = self.facts().get("align", 1)
+            out.append(Param(v, role, elem, access, align, self.maybe("noalias")))
+            if not self.maybe(","):
+                self.mark(")")
+                break
+        return tuple(out)
+
+    def instr(self, table: dict[str, Value], later: list[Any] | None) -> Instr:
+        results: list[tuple[str, Type]] = []
+        while self.peek()[0] == "value":
+            text = self.take("value")
+            self.mark(":")
+            results.append((text, self.type()))
+            if not self.maybe(","):
+                self.mark("=")
+                break
+        o = self.op()
+        args = tuple(self.known(table, v) for v in (self.list("value") if self.peek()[0] == "value" else []))
+        attrs = self.attrs()
+        guard, through = None, ()
+        if self.maybe("if"):
+            guard = self.known(table, self.take("value"))
+            if self.maybe("else"):
+                through = tuple(self.known(table, v) for v in self.list("value", "(", ")"))
+        edges = []
+        if self.maybe("->"):
+            while True:
+                target = int(self.take("block")[1:])
+                edges.append((target, self.list("value", "(", ")")))
+                if not self.maybe(","):
+                    break
+        regions = []
+        while self.peek() == ("word", "region"):
+            self.at += 1
+            regions.append(self.region(table))
+        made = tuple(self.value(table, text, ty) for text, ty in results)
+        if later is not None and edges:
+            later.append(edges)
+        found = tuple(Edge(t, tuple(self.known(table, v) for v in a)) for t, a in edges)
+        return Instr(o, args, attrs, made, guard, through, found, tuple(regions))
+
+    def region(self, table: dict[str, Value]) -> Region:
+        params = self.typed(table)
+        self.mark("{")
+        instrs = []
+        while not self.maybe("yield"):
+            instrs.append(self.instr(table, None))
+        yields = tuple(self.known(table, v) for v in self.list("value"))
+        self.mark("}")
+        return Region(params, tuple(instrs), yields)
+
+    def kernel(self, name: str) -> Kernel:
+        self._next = 0
+        table: dict[str, Value] = {}
+        facts, meta = self.facts(), self.attrs()
+        params = self.params(table)
+        self.mark("{")
+        blocks = []
+        while not self.maybe("}"):
+            self.take("block")
+            label = self.take("word")
+            inner = self.typed(table)
+            self.mark(":")
+            instrs = []
+            while self.peek()[0] != "block" and self.peek()[1] != "}":
+                instrs.append(self.instr(table, None))
+            blocks.append(Block(label, inner, tuple(instrs)))
+        return Kernel(name, params, tuple(blocks), warps=facts.get("warps"), lanes=facts.get("lanes"), shared=facts.get("shared", 0), meta=meta)
+
+    def tile(self, name: str) -> TileProgram:
+        self._next = 0
+        table: dict[str, Value] = {}
+        facts, meta = self.facts(), self.attrs()
+        params = self.params(table)
+        self.mark("{")
+        instrs = []
+        while not self.maybe("}"):
+            instrs.append(self.instr(table, None))
+        return TileProgram(name, params, Region((), tuple(instrs), ()), warps=facts.get("warps", 1), lanes=facts.get("lanes", 32), meta=meta)
+
+    # program
+    def program(self, name: str) -> Program:
+        meta = self.attrs()
+        self.mark("{")
+        buffers: dict[str, Buffer] = {}
+        inputs: list[str] = []
+        outputs: list[str] = []
+        steps: list[Step] = []
+        while not self.maybe("}"):
+            if self.maybe("buffer"):
+                b, kind, ty = self.take("global")[1:], self.take("word"), self.type()
+                if not isinstance(ty, Array):
+                    from .types import array
+
+                    ty = array(ty.elem, ())
+                data = bytes.fromhex(self.take("bytes")[2:-1]) if self.peek()[0] == "bytes" else None
+                buffers[b] = Buffer(b, ty, kind, data)
+            elif self.maybe("inputs"):
+                inputs = self.list("global")
+            elif self.maybe("outputs"):
+                outputs = self.list("global")
+            else:
+                steps.append(self.step(buffers))
+        pick = lambda names: tuple(self.known(buffers, n[1:]) for n in names)  # noqa: E731
+        return Program(name, tuple(buffers.values()), pick(inputs), pick(outputs), tuple(steps), meta)
+
+    def buffer(self, buffers: dict[str, Buffer]) -> Buffer:
+        return self.known(buffers, self.take("global")[1:])  # type: ignore[no-any-return]
+
+    def step(self, buffers: dict[str, Buffer]) -> Step:
+        kind = self.take("word")
+        if kind == "launch":
+            fn = self.known(self.functions, self.take("global")[1:])
+            grid = self.attr()
+            args: list[Any] = []
+            self.mark("(")
+            while not self.maybe(")"):
+                args.append(self.buffer(buffers) if self.peek()[0] == "global" else self.attr())
+                if not self.maybe(","):
+                    self.mark(")")
+                    break
+            return Launch(fn, grid, tuple(args))
+        if kind == "copy":
+            dst = self.buffer(buffers)
+            self.mark(",")
+            return Copy(dst, self.buffer(buffers))
+        if kind == "fill":
+            dst = self.buffer(buffers)
+            self.mark(",")
+            return Fill(dst, self.attr())
+        if kind == "check":
+            flag = self.buffer(buffers)
+            self.mark(",")
+            message = self.attr()
+            self.mark(",")
+            return Check(flag, message, self.attr() or None)
+        if kind == "loop":
+            return self.loop(buffers)
+        raise self.fail(f"there is no step {kind!r}", back=1)
+
+    def loop(self, buffers: dict[str, Buffer]) -> Loop:
+        facts: dict[str, Any] = {}
+        while self.peek()[0] == "word" and self.peek(1)[1] == "=":
+            key = self.take("word")
+            self.mark("=")
+            facts[key] = int(self.take("int")) if key == "count" else self.buffer(buffers)
+        before, body = [], []
+        self.mark("{")
+        while not self.maybe("}"):
+            before.append(self.step(buffers))
+        self.take("word", "do")
+        self.mark("{")
+        while not self.maybe("}"):
+            body.append(self.step(buffers))
+        return Loop(tuple(body), count=facts.get("count"), counter=facts.get("counter"), cond=facts.get("cond"), before=tuple(before))
