@@ -108,7 +108,10 @@ class _Writer:
         for n in g.nodes:
             for _, v in n.attrs:
                 if isinstance(v, Graph) and id(v) not in self.graphs:
-                    self.graphs[id(v)] = f"{v.name}{len(self.graphs)}"
+                    name, k = v.name, 2
+                    while name in self.graphs.values() or name == g.name:
+                        name, k = f"{v.name}_{k}", k + 1
+                    self.graphs[id(v)] = name
                     self.done.add(id(v))
                     self.graph(v)
         name = self.names(list(g.nodes))

@@ -1,0 +1,4 @@
+"""`python -m ptxjit`."""
+from .cli import main
+
+main()
