@@ -7,7 +7,7 @@
         e = np.exp(x - x.max(axis=-1, keepdims=True))
         return e / e.sum(axis=-1, keepdims=True)
 
-Reading order: trace → functions/* → jit, environment, pytree → lowered → cache → device; then `ptxjit.ir` and `ptxjit.targets`.
+Reading order: trace → functions/* → jitted, environment, pytree → lowered → cache → hardware; then `ptxjit.ir` and `ptxjit.targets`.
 Names are imported when they are first used: `import ptxjit` alone loads nothing but NumPy's needs.
 """
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "jit": "jit", "fori_loop": "control", "while_loop": "control", "scan": "control", "debug_print": "control",
-    "devices": "device", "device": "device", "default_device": "device", "use": "device", "set_num_threads": "device",
+    "jit": "jitted", "fori_loop": "control", "while_loop": "control", "scan": "control", "debug_print": "control",
+    "devices": "hardware", "device": "hardware", "default_device": "hardware", "use": "hardware", "set_num_threads": "hardware",
 }  # fmt: skip
 _MODULES = ("errors", "cache", "random", "testing", "ir", "targets")
 

@@ -27,7 +27,7 @@ def key(seed: int) -> Any:
 def _jitted(fn: Any, k: Any, *static: Any) -> Any:
     if current() is not None:
         return fn(k, *static)
-    from .jit import jit
+    from .jitted import jit
 
     found = _CACHE.get((fn, static))
     if found is None:

@@ -33,7 +33,7 @@ TargetOption = Annotated[list[str], typer.Option("--target", "-t", help="what co
 @app.command()
 def devices() -> None:
     """What there is to run on."""
-    from ..device import devices as all_devices
+    from ..hardware import devices as all_devices
 
     for d in all_devices():
         f = d.facts

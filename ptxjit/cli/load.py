@@ -15,7 +15,7 @@ class UsageError(Exception):
 
 def load_function(where: str) -> Any:
     """The jitted function named by `FILE.py:FUNC` (a plain function is jitted)."""
-    from ..jit import Jit, jit
+    from ..jitted import Jit, jit
 
     path, _, name = where.rpartition(":")
     if not path or not name:

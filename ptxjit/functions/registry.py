@@ -122,7 +122,7 @@ def public(name: str) -> Callable[..., Any]:
             return fn(*args, **kw)
         if native is not None:
             return native(*args, **kw)
-        from ..jit import jit
+        from ..jitted import jit
 
         return jit(lambda *a: fn(*a, **kw), name=name)(*args)
 

@@ -188,7 +188,7 @@ class Jit:
     def _device(self) -> str:
         if self.device is not None:
             return self.device
-        from .device import default_device
+        from .hardware import default_device
 
         return default_device().name
 
@@ -248,7 +248,7 @@ class Jit:
         leaves, structure, static = self._bound(args, kwargs)
         specs = [as_spec(x) for x in leaves]
         graph, _, _ = self.trace(structure, static, specs)
-        from .device import device
+        from .hardware import device
 
         return Lowered(graph, target or device(self._device()).target, self.options)
 
@@ -278,7 +278,7 @@ def jit(fn: Any = None, **options: Any) -> Any:
 
 def executable(graph: Graph, where: str, options: Options) -> Callable[..., Any]:
     """Something that computes a graph on a device: takes C-contiguous arrays, gives a tuple of fresh ones."""
-    from .device import device
+    from .hardware import device
     from .ir.lower import lower
     from .targets import target
 
