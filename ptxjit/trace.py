@@ -46,7 +46,7 @@ def user_error(kind: type[UserError], message: str, hint: str | None = None) -> 
     import linecache
 
     where = user_loc()
-    line = linecache.getline(where.file, where.line).strip()
+    line = linecache.getline(where.file, where.line).strip()[:160]
     return kind(message + (f"\n    {line}" if line else ""), place=where, hint=hint)
 
 
