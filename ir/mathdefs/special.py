@@ -17,7 +17,9 @@ def cbrt(f: F, x: Any) -> Any:
     a = b.fabs(x)
     tiny = f.lt(a, f.c(x, 2.0 ** (1 - fmt.bias)))
     lift = 3 * (fmt.mant // 3 + 1)
-    y = f.where(tiny, b.fmul(a, f.c(x, 2.0**lift)), a)
+    huge = f.gt(a, f.c(x, 2.0 ** (fmt.bias - 3)))
+    scale = f.where(tiny, f.c(x, 2.0**lift), f.where(huge, f.c(x, 2.0**-lift), f.c(x, 1.0)))
+    y = b.fmul(a, scale)
     # a third of the exponent by arithmetic on the bits, good to about 5 bits
     magic = int((1 - 1 / 3) * (fmt.bias - 0.03306235651) * (1 << fmt.mant))
     t = f.floats(b.iadd(b.idiv_u(f.bits(y), f.i(x, 3)), f.i(x, magic)))
@@ -29,7 +31,8 @@ def cbrt(f: F, x: Any) -> Any:
     cube_low = f.fma(square_low, t, cube_low)
     residual = b.fsub(b.fsub(y, cube), cube_low)
     t = b.fadd(t, b.fdiv(residual, b.fmul(f.c(x, 3.0), square)))
-    t = f.where(tiny, b.fmul(t, f.c(x, 2.0 ** -(lift // 3))), t)
+    back = f.where(tiny, f.c(x, 2.0 ** -(lift // 3)), f.where(huge, f.c(x, 2.0 ** (lift // 3)), f.c(x, 1.0)))
+    t = b.fmul(t, back)
     special = f.either(f.eq(a, f.c(x, 0.0)), getattr(b, "not")(b.fcmp(a, f.c(x, math.inf), pred="olt")))
     return b.copysign(f.where(special, a, t), x)
 
@@ -42,8 +45,8 @@ def hypot(f: F, x: Any, y: Any) -> Any:
     far = fmt.bias // 2
     up, down = 2.0 ** (far - 8), 2.0 ** -(far - 8)
     huge, tiny = f.gt(big, f.c(x, up)), f.lt(big, f.c(x, down))
-    k = f.where(huge, f.c(x, 2.0**-far), f.where(tiny, f.c(x, 2.0 ** (far + fmt.mant)), f.c(x, 1.0)))
-    back = f.where(huge, f.c(x, 2.0**far), f.where(tiny, f.c(x, 2.0 ** -(far + fmt.mant)), f.c(x, 1.0)))
+    k = f.where(huge, f.c(x, 2.0 ** -(far + 3)), f.where(tiny, f.c(x, 2.0 ** (far + fmt.mant)), f.c(x, 1.0)))
+    back = f.where(huge, f.c(x, 2.0 ** (far + 3)), f.where(tiny, f.c(x, 2.0 ** -(far + fmt.mant)), f.c(x, 1.0)))
     p, q = b.fmul(big, k), b.fmul(small, k)
     square, low = f.two_product(p, p)
     other, other_low = f.two_product(q, q)

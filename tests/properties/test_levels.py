@@ -1,0 +1,101 @@
+"""The laws: every level and target gives the same bits; random programs agree with NumPy; text is read back as it was written."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import ptxjit as pj
+from ptxjit.ir.text import dump, parse
+from ptxjit.ir.verify import verify
+from ptxjit.testing import assert_targets_agree, programs
+from ptxjit.testing.fuzz import fuzz
+
+TARGETS = ["interp", "cpu", "cpu:x86-64-v3", "cpu:x86-64-v4", "ptx:sm_75", "ptx:sm_90"]
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def layernorm(x, g, b):
+    c = x - x.mean(-1, keepdims=True)
+    return c / np.sqrt((c * c).mean(-1, keepdims=True) + 1e-5) * g + b
+
+
+CASES = {
+    "elementwise": (lambda x: np.sin(x) * np.exp(-x * x) + 1, [(37,)]),
+    "broadcast": (lambda x, y: x * 2 + y, [(5, 7), (7,)]),
+    "softmax": (softmax, [(3, 100)]),
+    "long softmax": (softmax, [(2, 4200)]),
+    "short rows": (softmax, [(70, 6)]),
+    "layernorm": (layernorm, [(3, 65), (65,), (65,)]),
+    "columns": (lambda x: (x.mean(0), x.max(0)), [(300, 9)]),
+    "all": (lambda x: x.sum(), [(70, 1000)]),
+    "matmul": (lambda x, y: np.maximum(x @ y, 0), [(9, 270), (270, 21)]),
+    "matvec": (lambda x, y: x @ y, [(33, 5), (5,)]),
+    "scan": (lambda x: np.cumsum(x, axis=1), [(2, 300)]),
+    "argmax": (lambda x: (np.argmax(x, 1), np.argmin(x)), [(6, 40)]),
+    "shape": (lambda x: np.concatenate([x.T[::-1], np.pad(x, 1)[1:-1, 1:-1].T * 2], axis=0), [(5, 6)]),
+    "take": (lambda x: x[np.array([2, 0, -1])] + x[::-1][:3], [(4, 5)]),
+    "loop": (lambda x: pj.fori_loop(0, 3, lambda i, s: s * 0.5 + x, x), [(8,)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])
+@pytest.mark.parametrize("name", CASES)
+def test_every_level_and_target_gives_the_same_bits(name, dtype):
+    fn, shapes = CASES[name]
+    if dtype == "f2" and name in ("matmul", "long softmax", "all"):
+        shapes = [tuple(min(n, 70) for n in s) for s in shapes]
+    rng = np.random.default_rng(1)
+    assert_targets_agree(fn, *(rng.standard_normal(s).astype(dtype) for s in shapes), targets=TARGETS, bitwise=True)
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u2", "i4", "u8"])
+def test_integers_at_every_level(dtype):
+    rng = np.random.default_rng(2)
+    x, y = (rng.integers(0, 2 if dtype == "?" else 100, 45).astype(dtype) for _ in range(2))
+    ops = (lambda a, b: (a & b, a | b, a ^ b, ~a)) if dtype == "?" else (lambda a, b: (a + b, a * b, a // b, a % b, a >> 1, a < b, np.maximum(a, b), a.astype("f4")))
+    assert_targets_agree(ops, x, y, targets=TARGETS, bitwise=True)
+
+
+def test_random_programs_agree_with_numpy():
+    assert fuzz(100, seed=0) == []
+
+
+@settings(max_examples=15)
+@given(programs())
+def test_text_is_read_back(p):
+    for target in ("cpu:host", "ptx:sm_80"):
+        low = pj.jit(p.fn).lower(*p.inputs, target=target)._low
+        for x in (low.graph, low.program, *low.kernels.values()):
+            text = dump(x)
+            assert dump(parse(text)) == text
+            verify(x)
+            verify(parse(text))
+
+
+def test_a_planted_fault_is_named():
+    """A kernel that disagrees is found, shrunk, and the message names the step."""
+    from ptxjit.ir.op import op
+    from ptxjit.testing import check
+
+    right = op("fmul").meaning
+    try:
+        op("fmul").meaning = lambda ty, a, b, **kw: right(ty, a, b, **kw) + ty.np.type(1)
+        report = check(lambda x: x * 3, lambda x: x * 3 + (x > 2), examples=50, raise_error=False)
+    finally:
+        op("fmul").meaning = right
+    assert not report.passed and "the step from" in report.message and "test_levels.py" in report.message
+
+
+def test_check_finds_a_small_difference():
+    from ptxjit.testing import check
+
+    report = check(lambda x: np.where(x > 50, x + 1, x), lambda x: x, specs=["f32[20]"], examples=100, raise_error=False)
+    assert not report.passed and "argument 0" in report.message
+    with pytest.raises(AssertionError):
+        check(lambda x: x + 1, lambda x: x, specs=["i32[4]"], examples=5)
+    assert check(lambda x: x + 1, lambda x: x + 1, examples=10).passed
