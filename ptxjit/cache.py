@@ -80,14 +80,16 @@ def key_of(graph: Graph, target: Any, options: Options) -> str:
 
 
 def _versions() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    """The tools by the size and time of their packages' first file: reading their metadata would cost more than the rest of a hit."""
+    from importlib.util import find_spec
 
-    out = []
-    for name in ("llvmlite", "numpy"):
-        try:
-            out.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            out.append(f"{name} none")
+    import numpy
+
+    out = [f"numpy {numpy.__version__}"]
+    spec = find_spec("llvmlite")
+    if spec is not None and spec.origin is not None:
+        s = os.stat(spec.origin)
+        out.append(f"llvmlite {spec.origin} {s.st_size} {s.st_mtime_ns}")
     return ", ".join(out)
 
 

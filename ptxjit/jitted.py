@@ -19,9 +19,10 @@ from . import knobs
 from .environment import Environment
 from .ir.errors import DTypeError, TraceError, UserError
 from .ir.graph import Graph
+from .ir.loc import Loc
 from .options import Options
 from .pytree import LEAF, flatten, unflatten
-from .trace import Trace, Tracer, current, lift, user_error
+from .trace import Trace, Tracer, current, lift, recording, user_error
 
 MANY = 8  # compilations after which we say so
 
@@ -85,7 +86,7 @@ class Jit:
             except (KeyError, AttributeError, TypeError):
                 pass
             else:
-                if current() is None:
+                if not recording():
                     return run(*args)
         return self._general(args, kwargs)
 
@@ -213,9 +214,17 @@ class Jit:
             tracers = [trace.input(s.dtype, s.shape, names[i], s.weak) for i, s in enumerate(specs)]
             result = self._invoke(structure, static, list(tracers))
             leaves, tree = flatten(result)
-            outputs = [lift(_checked(v), trace).node for v in leaves]
+            outputs = [lift(self._checked(v), trace).node for v in leaves]
             graph = Graph(self.name, trace.inputs, outputs)
             return graph, tree, [value for value, _ in trace.captured]
+
+    def _checked(self, v: Any) -> Any:
+        """A leaf of the result, which must be an array or a number."""
+        if isinstance(v, (Tracer, bool, int, float, np.ndarray, np.generic)):
+            return v
+        code = getattr(self.fn, "__code__", None)
+        place = Loc(code.co_filename if not code.co_filename.startswith("<") else "<string>", code.co_firstlineno) if code is not None else None
+        raise TraceError(f"{self.name} returned a {type(v).__name__}", place=place, hint="return arrays, numbers, or containers of them")
 
     def _argument_names(self, structure: Any, static: tuple[Any, ...], count: int) -> list[str]:
         tree, mode = structure
@@ -319,12 +328,6 @@ def _argument(x: Any) -> tuple[Any, Spec]:
         return _argument(np.asarray(x))
     raise DTypeError(f"an argument is a {type(x).__name__}, which is neither an array nor a number",
                      hint="make it static: @jit(static_argnames=(…,))")  # fmt: skip
-
-
-def _checked(v: Any) -> Any:
-    if isinstance(v, (Tracer, bool, int, float, np.ndarray, np.generic)):
-        return v
-    raise user_error(TraceError, f"a jitted function returned a {type(v).__name__}", "return arrays, numbers, or containers of them")
 
 
 def _signature(fn: Callable[..., Any]) -> inspect.Signature | None:

@@ -25,6 +25,7 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 _SKIP = (_OURS, str(Path(_ROOT) / "ir"), str(Path(_ROOT) / "targets"), str(Path(np.__file__).parent))
 _skipped: dict[str, bool] = {}
 _local = threading.local()
+_count = threading.Lock()
 
 
 def user_loc() -> Loc:
@@ -61,12 +62,18 @@ class Trace:
         self.alive = True
 
     def __enter__(self) -> Trace:
+        global _open
         stack = _stack()
         stack.append(self)
+        with _count:
+            _open += 1
         return self
 
     def __exit__(self, *_: object) -> None:
+        global _open
         _stack().pop()
+        with _count:
+            _open -= 1
         self.alive = False
 
     def input(self, dtype: Any, shape: Sequence[Any], name: str = "", weak: bool = False) -> Tracer:
@@ -89,6 +96,14 @@ def _stack() -> list[Trace]:
     if found is None:
         found = _local.stack = []
     return found  # type: ignore[no-any-return]
+
+
+_open = 0  # traces that record in any thread; 0 almost always, and cheap to ask
+
+
+def recording() -> bool:
+    """Whether this thread is tracing."""
+    return _open > 0 and current() is not None
 
 
 def current() -> Trace | None:

@@ -44,4 +44,5 @@ def eval_lane(op: Op, elem: Scalar, datas: Sequence[Any], attrs: Attrs = ()) -> 
         values = [EvalValue(operand, np.broadcast_to(d, shape)) for d in datas]
         return np.broadcast_to(definition_of(op)(_BUILDER, *values).data, shape)
     assert op.meaning is not None
-    return op.meaning(elem, *datas, **dict(attrs))
+    out = op.meaning(elem, *datas, **dict(attrs))
+    return out.reshape(()) if np.ndim(out) and not any(np.ndim(d) for d in datas) else out  # exact arithmetic works on at least one lane

@@ -214,10 +214,10 @@ class Fuser:
         self.made = {id_: None for id_ in self.memory}
         self.clusters = []
         for n in self.graph.nodes:
+            if n.op.name == "check":
+                self.alone("check", n)
             if n.id in self.sinks and n.id not in self.memory:
                 self.place(n)
-            elif n.op.name == "check":
-                self.alone("check", n)
 
     def new(self, kind: str, sizes: Sequence[int], split: int) -> Cluster:
         c = Cluster(kind, len(self.clusters), [s for s in sizes], split, self)

@@ -244,56 +244,126 @@ def rows(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
 
 
 def columns(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
-    """One chain per column; the cluster's other results are made from the sums while they are in registers."""
-    reductions = list(c.reductions.values())
-    exprs = [e for _, e in reductions] + [r.expr for r in c.roots]
-    stored = [n for n, _ in reductions if c.fuser.stored(n)] + [r.node for r in c.roots]
-    lanes = lanes_for(facts, exprs)
-    warps = 1 if facts.kind == "cpu" else WARPS
-    job = Job(name, facts, exprs, c.sizes, [c.fuser.buffer(n) for n in stored], lanes=lanes, warps=warps, keep=[c.split])
-    b, em = job.b, job.em
-    kept = [g for g, group in enumerate(job.groups) if group.dims[0] < c.split]
-    chain = len(kept)
-    count = math.prod(c.sizes[c.split :])
-    step = lanes * warps
-    cols = job.groups[kept[-1]].size if kept else 1
-    unroll = (8 if cost(exprs) <= 16 else 4) // len(reductions) or 1 if facts.kind == "cpu" else 1
-    tile = min(step * unroll, -(-cols // step) * step)
-    em.tile = (tile,)
-    overlap = facts.kind == "cpu" and cols >= tile
-    tiles = -(-cols // tile)
-    pid = job.program()
-    at = b.imul(b.irem_u(pid, b.i64(tiles)), b.i64(tile))
-    if overlap and cols % tile:
-        at = b.imin_s(at, b.i64(cols - tile))
-    outer = job.split(b.idiv_u(pid, b.i64(tiles)), kept[:-1]) if len(kept) > 1 else []
-    for g, offset in zip(kept, outer):
-        em.places[g] = Place(offset)
-    if kept:
-        em.places[kept[-1]] = Place(at, 0, not overlap and cols % tile != 0)
+    """One chain per column; the cluster's other results are made from the sums while they are at hand."""
+    return _Columns(name, c, facts).run()
 
-    def body(k: Value, *accs: Value) -> list[Value]:
+
+class _Columns:
+    """A program owns a strip of columns.  A narrow strip keeps its sums in registers.  On the CPU a wide one keeps them in shared
+    memory (the first-level cache) and walks whole stretches of each row, so that memory is read in order."""
+
+    def __init__(self, name: str, c: Cluster, facts: DeviceFacts) -> None:
+        self.c = c
+        self.reductions = list(c.reductions.values())
+        exprs = [e for _, e in self.reductions] + [r.expr for r in c.roots]
+        self.stored = [n for n, _ in self.reductions if c.fuser.stored(n)] + [r.node for r in c.roots]
+        cpu = facts.kind == "cpu"
+        lanes, warps = lanes_for(facts, exprs), 1 if cpu else WARPS
+        self.job = Job(name, facts, exprs, c.sizes, [c.fuser.buffer(n) for n in self.stored], lanes=lanes, warps=warps, keep=[c.split])
+        self.kept = [g for g, group in enumerate(self.job.groups) if group.dims[0] < c.split]
+        self.count = math.prod(c.sizes[c.split :])
+        step = lanes * warps
+        self.cols = self.job.groups[self.kept[-1]].size if self.kept else 1
+        unroll = max(1, 8 // len(self.reductions)) if cpu else 1
+        self.tile = min(step * unroll, -(-self.cols // step) * step)
+        self.overlap = cpu and self.cols >= self.tile
+        widest = max(e.elem.bytes for _, e in self.reductions)
+        room = max(1, facts.shared_bytes // 2 // (widest * len(self.reductions) * self.tile))
+        self.per = min(room, -(-self.cols // self.tile)) if cpu and self.cols > 2 * self.tile else 1  # tiles per strip
+        self.job.em.tile = (self.tile,)
+
+    def run(self) -> Launch:
+        job, b, em = self.job, self.job.b, self.job.em
+        tiles = -(-self.cols // self.tile)
+        strips = -(-tiles // self.per)
+        pid = job.program()
+        strip = b.irem_u(pid, b.i64(strips))
+        outer = self.kept[:-1]
+        for g, offset in zip(outer, job.split(b.idiv_u(pid, b.i64(strips)), outer) if outer else []):
+            em.places[g] = Place(offset)
+        if self.per == 1:
+            self.place(strip)
+            self.finish(b.loop(b.i64(0), b.i64(self.count), b.i64(1), self.start(), self.element, name="k"))
+        else:
+            self.wide(strip, tiles)
+        return job.launch(strips * math.prod(job.groups[g].size for g in outer), schedule="columns")
+
+    def place(self, number: Value) -> None:
+        """Column tile `number`; the last one moves back where the strip can overlap itself."""
+        if not self.kept:
+            return
+        b = self.job.b
+        at = b.imul(number, b.i64(self.tile))
+        if self.overlap and self.cols % self.tile:
+            at = b.imin_s(at, b.i64(self.cols - self.tile))
+        self.job.em.places[self.kept[-1]] = Place(at, 0, not self.overlap and self.cols % self.tile != 0)
+
+    def start(self) -> list[Value]:
+        b, out = self.job.b, []
+        for n, e in self.reductions:
+            identity = op(n.attr("fn")).identity
+            assert identity is not None
+            out.append(b.fit(b.const(e.elem, identity(e.elem)), self.job.em.tile))
+        return out
+
+    def element(self, k: Value, *sums: Value) -> list[Value]:
+        """Element k of the chain, combined into the sums."""
+        b, em = self.job.b, self.job.em
         em.push()
-        em.places[chain] = Place(k)
+        em.places[len(self.kept)] = Place(k)
         out = []
-        for (n, e), a in zip(reductions, accs):
+        for (n, e), a in zip(self.reductions, sums):
             b.loc = n.loc
             out.append(b.emit(op(n.attr("fn")), (a, em.full(em.value(e)))))
         em.pop()
         return out
 
-    start = []
-    for n, e in reductions:
-        identity = op(n.attr("fn")).identity
-        assert identity is not None
-        start.append(b.fit(b.const(e.elem, identity(e.elem)), em.tile))
-    sums = b.loop(b.i64(0), b.i64(count), b.i64(1), start, body, name="k")
-    for (n, _), v in zip(reductions, sums):
-        em.bind(c.held[n.id], v)
-    for node in stored:
-        b.loc = node.loc
-        expr = c.held[node.id] if node.id in c.held else next(r.expr for r in c.roots if r.node is node)
+    def finish(self, sums: Sequence[Value]) -> None:
+        c, b, em = self.c, self.job.b, self.job.em
+        em.push()
+        for (n, _), v in zip(self.reductions, sums):
+            em.bind(c.held[n.id], v)
         shape = c.sizes[: c.split]
         address = ix.flatten([ix.dim(d) for d in range(c.split)], shape)
-        em.store(c.fuser.buffer(node), address, em.full(em.value(expr)), (1 << c.split) - 1)
-    return job.launch(tiles * math.prod(job.groups[g].size for g in kept[:-1]), schedule="columns")
+        for node in self.stored:
+            b.loc = node.loc
+            expr = c.held[node.id] if node.id in c.held else next(r.expr for r in c.roots if r.node is node)
+            em.store(c.fuser.buffer(node), address, em.full(em.value(expr)), (1 << c.split) - 1)
+        em.pop()
+
+    def wide(self, strip: Value, tiles: int) -> None:
+        """Sums in shared memory: tile t of the strip at t · tile.  A tile that moved back shares columns, not sums."""
+        b = self.job.b
+        memory = [b.shared(e.elem, self.per * self.tile) for _, e in self.reductions]
+        first = b.imul(strip, b.i64(self.per))
+        count = b.imin_s(b.isub(b.i64(tiles), first), b.i64(self.per))
+
+        def view(k: int) -> Value:
+            return b.view(memory[k], b.i64(self.per * self.tile), b.i64(1))  # type: ignore[no-any-return]
+
+        def load(t: Value) -> list[Value]:
+            at = b.imul(t, b.i64(self.tile))
+            return [b.load(view(k), at, b.const(e.elem, 0), index=((1,),), shape=(self.tile,)) for k, (_, e) in enumerate(self.reductions)]
+
+        def store(t: Value, values: Sequence[Value]) -> tuple[()]:
+            at = b.imul(t, b.i64(self.tile))
+            for k, v in enumerate(values):
+                b.store(view(k), at, v, index=((1,),))
+            return ()
+
+        def tile(k: Value, t: Value) -> tuple[()]:
+            self.place(b.iadd(first, t))
+            return store(t, self.element(k, *load(t)))
+
+        def row(k: Value) -> tuple[()]:
+            b.loop(b.i64(0), count, b.i64(1), (), lambda t: tile(k, t), name="t")
+            return ()
+
+        def done(t: Value) -> tuple[()]:
+            self.place(b.iadd(first, t))
+            self.finish(load(t))
+            return ()
+
+        b.loop(b.i64(0), count, b.i64(1), (), lambda t: store(t, self.start()), name="t")
+        b.loop(b.i64(0), b.i64(self.count), b.i64(1), (), row, name="k")
+        b.loop(b.i64(0), count, b.i64(1), (), done, name="t")

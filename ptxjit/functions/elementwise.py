@@ -278,6 +278,13 @@ def _compare(f: str, s: str, u: str) -> Rule:
     def run(b: Any, t: Scalar, x: Node, y: Node) -> Node:
         if t.is_float:
             return b.fcmp(x, y, pred=f)  # type: ignore[no-any-return]
+        if x.elem is not y.elem:  # int64 against uint64: NumPy compares the numbers
+            first = not x.elem.is_unsigned
+            signed = x if first else y
+            below = b.icmp(signed, b.like(signed, 0), pred="slt")
+            answer = u in ("ne", "ult", "ule") if first else u in ("ne", "ugt", "uge")
+            x, y = (b.bitcast(v, to=U64) if v is signed else v for v in (x, y))
+            return b.select(below, b.like(x, answer, I1), b.icmp(x, y, pred=u))  # type: ignore[no-any-return]
         return b.icmp(x, y, pred=s if _kind(t) == "i" else u)  # type: ignore[no-any-return]
 
     return run

@@ -1,16 +1,25 @@
 """Property-testing kernels, on Hypothesis.
 
-    strategies    arrays(…), shapes(…), scalars(…), programs()      inputs that like trouble, and random programs
-    agreement     assert_targets_agree(fn, *args)                    the same function on several targets
-    search        check(fn, reference, …)                            looks for a difference, shrinks it, and says which step broke it
+    strategies   arrays(…), shapes(…), scalars(…)                    inputs that like trouble
+    programs     programs()                                          random functions of the DSL
+    compare      bits, units of the last place, and what rounding explains
+    agreement    assert_targets_agree(fn, *args)                     the same function on several targets
+    search       check(fn, reference, …)                             looks for a difference, shrinks it, and says which step broke it
+    steps        which_step(fn, args)                                the levels of one compilation, interpreted and compared
+    fuzz         `make fuzz`                                         random programs against NumPy
+
+Names are imported when they are first used; Hypothesis is needed only for the strategies and the search.
 """
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
 
-_HOME = {"arrays": "strategies", "shapes": "strategies", "scalars": "strategies", "programs": "programs", "assert_targets_agree": "agreement",
-         "check": "agreement", "Report": "agreement", "which_step": "agreement"}  # fmt: skip
+_HOME = {
+    "arrays": "strategies", "shapes": "strategies", "scalars": "strategies", "programs": "programs", "Program": "programs",
+    "assert_targets_agree": "agreement", "run_on": "agreement", "check": "search", "Report": "search", "which_step": "steps", "Step": "steps",
+    "ulps": "compare", "bits_equal": "compare",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

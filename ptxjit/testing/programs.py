@@ -1,77 +1,339 @@
-"""Random programs of the DSL, as source text: NumPy runs it, and so does `@jit`."""
+"""Random programs of the DSL, as source text: NumPy runs them, and so does `@jit`.
+
+A program is a list of steps, each one row of the table below applied to earlier values.  A row names the dtype kinds that it takes and
+says whether its result is **exact** (NumPy's bits: exactly rounded arithmetic, integers, moving elements) or **close** (mathematics and
+sums, where orders and libraries differ).  While a program is drawn, NumPy runs it, so that a row is only offered operands that it has.
+"""
 from __future__ import annotations
 
-from typing import Any
+import itertools
+import linecache
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 from hypothesis import strategies as st
 
 from .strategies import arrays, shapes
 
-UNARY = ("-{x}", "np.abs({x})", "np.sqrt(np.abs({x}))", "np.exp(-np.abs({x}))", "np.sin({x})", "np.tanh({x})", "np.floor({x})", "np.sign({x})",
-         "np.log1p(np.abs({x}))", "({x}) * 2 + 1", "({x}) / 3", "np.clip({x}, -2, 2)", "np.square(np.clip({x}, -9, 9))", "np.where({x} > 0, {x}, 0)",
-         "np.maximum({x}, 1)", "np.arctan({x})", "np.rint({x})")  # fmt: skip
-INTEGER = ("-{x}", "np.abs({x})", "({x}) * 3 + 1", "({x}) // 3", "({x}) % 7", "({x}) & 12", "({x}) ^ 5", "~({x})", "({x}) >> 1", "np.minimum({x}, 9)",
-           "np.where({x} > 3, {x}, 1)", "np.sign({x})", "({x}) << 2")  # fmt: skip
-BINARY = ("{x} + {y}", "{x} - {y}", "{x} * {y}", "np.maximum({x}, {y})", "np.minimum({x}, {y})", "np.where({x} < {y}, {x}, {y})")
-SHAPE = ("{x}.T", "{x}[::-1]", "{x}[..., None].squeeze(-1)", "np.roll({x}, 1)", "{x}.ravel()", "np.concatenate([{x}, {x}])", "np.flip({x})",
-         "np.expand_dims({x}, 0)", "{x}[1:]", "np.repeat({x}, 2, axis=0)", "np.pad({x}, 1)")  # fmt: skip
-REDUCE = ("{x}.sum(axis={a})", "{x}.sum(axis={a}, keepdims=True)", "{x}.max(axis={a})", "{x}.mean(axis={a})",
-          "{x} - {x}.sum(axis={a}, keepdims=True)", "np.cumsum({x}, axis={a})", "{x}.any(axis={a})", "np.argmax({x}, axis={a})")  # fmt: skip
+LIMIT = 3000  # elements of a value
+_numbers = itertools.count(1)
+
+
+class Row(NamedTuple):
+    """`text` with {x} and {y} for operands and {axis}, {k}, … for what `_FILL` draws; `kinds` of NumPy dtypes; `needs` of x."""
+
+    text: str
+    kinds: str
+    exact: bool = True
+    needs: Callable[[Any], bool] = lambda x: True
+    narrow: bool = False  # also for bfloat16, which not every NumPy function knows
+
+
+def _nonempty(x: Any) -> bool:
+    return bool(x.size)
+
+
+def _dims(x: Any) -> bool:
+    return bool(x.ndim and x.size)
+
+
+def _flat(x: Any) -> bool:
+    return x.ndim == 1 and 0 < x.size < 400
+
+
+def _small(x: Any) -> bool:
+    return 0 < x.size < 400 and 0 < x.ndim < 3
+
+
+def _plain(words: str, kinds: str, exact: bool = True, narrow: bool = False) -> list[Row]:
+    return [Row(f"np.{w}({{x}})", kinds, exact, narrow=narrow) for w in words.split()]
+
+
+TABLE: tuple[Row, ...] = (
+    # elementwise, one operand
+    *_plain("negative positive absolute square sign floor ceil trunc rint isnan isinf isfinite signbit", "f", narrow=True),
+    *_plain("sqrt reciprocal deg2rad rad2deg nan_to_num spacing fabs", "f"),
+    *_plain("negative absolute square sign bitwise_count", "i"), *_plain("square bitwise_count invert", "u"), *_plain("invert logical_not", "b"),
+    *_plain("exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh cbrt", "f", False),
+    Row("np.exp({x})", "f", False, narrow=True), Row("np.tanh({x})", "f", False, narrow=True), Row("np.log1p(np.abs({x}))", "f", False, narrow=True),
+    Row("np.sin({x})", "iu", False), Row("np.sqrt({x})", "iub", True), Row("pj.erf({x})", "f", False, lambda x: x.dtype.itemsize > 2),
+    Row("{x} * {c} + {d}", "f", narrow=True), Row("{x} / {d}", "f", narrow=True), Row("{d} - {x}", "fi", narrow=True), Row("{x} ** 2", "fiu"),
+    Row("{x} // {d}", "fiu"), Row("{x} % {d}", "fiu"), Row("{x} & {k}", "iu"), Row("{x} ^ {k}", "iu"), Row("{x} | {k}", "iu"), Row("{x} << {k}", "iu"),
+    Row("{x} >> {k}", "iu"), Row("~{x}", "iub"), Row("{x} / {d}", "iu"), Row("{x} > {k}", "fiu", narrow=True), Row("{x} == {k}", "fiu", narrow=True),
+    Row("np.clip({x}, -{k}, {d})", "fi"), Row("np.clip({x}, {k}, {d} + {k})", "u"), Row("np.where({x} > 0, {x}, -{x})", "fi", narrow=True),
+    Row("np.round({x}, {k})", "i"), Row("np.modf({x})[{bit}]", "f"), Row("np.ldexp({x}, {k})", "f"), Row("np.float_power({x}, 2)", "fi", False),
+    # elementwise, two operands
+    *(Row(f"{{x}} {o} {{y}}", "fiu", narrow=True) for o in ("+", "*", "<", "==", ">=", "!=")), *(Row(f"{{x}} {o} {{y}}", "fiu") for o in ("//", "%")),
+    Row("{x} - {y}", "fi", narrow=True), Row("{x} / {y}", "fiu"), *(Row(f"{{x}} {o} {{y}}", "iub") for o in "&|^"),
+    *(Row(f"np.{w}({{x}}, {{y}})", "fiub") for w in "maximum minimum logical_and logical_or logical_xor".split()),
+    *(Row(f"np.{w}({{x}}, {{y}})", "f") for w in "fmax fmin copysign heaviside fmod nextafter".split()),
+    *(Row(f"np.{w}({{x}}, {{y}})", "f", False) for w in "arctan2 hypot power logaddexp logaddexp2".split()),
+    *(Row(f"np.{w}({{x}}, {{y}})", "iu") for w in "left_shift right_shift fmod".split()),
+    Row("np.where({x} < {y}, {x}, {y})", "fiu", narrow=True), Row("np.where({m}, {x}, {y})", "fiub"),
+    # conversions
+    Row("{x}.astype({float})", "fiub", narrow=True), Row("{x}.astype({any})", "iub"), Row("{x}.astype(np.bool_)", "fiub"),
+    Row("np.clip(np.nan_to_num({x}), 0, 100).astype({int})", "f"),
+    # moving elements
+    Row("{x}.T", "fiub", narrow=True), Row("{x}[{index}]", "fiub", True, _dims, True), Row("np.flip({x}, axis={axis})", "fiub", True, _dims, True),
+    Row("np.roll({x}, {k}, axis={axis})", "fiub", True, _dims, True), Row("np.roll({x}, {k})", "fiub", True, _nonempty),
+    Row("np.reshape({x}, {shape})", "fiub", True, _nonempty, True), Row("{x}.ravel()", "fiub", narrow=True),
+    Row("np.transpose({x}, {perm})", "fiub", True, lambda x: x.ndim > 1, True), Row("np.swapaxes({x}, 0, {axis})", "fiub", True, lambda x: x.ndim > 0),
+    Row("np.moveaxis({x}, {axis}, 0)", "fiub", True, lambda x: x.ndim > 0), Row("np.expand_dims({x}, {axis})", "fiub", True, lambda x: 0 < x.ndim < 4),
+    Row("np.concatenate([{x}, {x}], axis={axis})", "fiub", True, lambda x: x.ndim > 0, True), Row("np.stack([{x}, {x}], axis=0)", "fiub", narrow=True),
+    Row("np.tile({x}, {n})", "fiub", True, _nonempty), Row("np.repeat({x}, {n}, axis={axis})", "fiub", True, _dims), Row("np.squeeze({x})", "fiub"),
+    Row("np.pad({x}, {n})", "fiub", True, _dims), Row("np.pad({x}, {n}, mode='edge')", "fiub", True, _dims),
+    Row("np.take({x}, {places}, axis={axis})", "fiub", True, _dims, True), Row("np.tril({x}, {k})", "fiub", True, lambda x: x.ndim > 1),
+    Row("np.triu({x}, -{k})", "fiub", True, lambda x: x.ndim > 1), Row("np.broadcast_to({x}, (2, *{x}.shape))", "fiub", True, lambda x: x.ndim < 4, True),
+    Row("np.take({x}, np.abs({x}.astype(np.int64)) % {size}, axis=0)", "iu", True, lambda x: x.ndim == 1 and x.size > 0),
+    Row("np.arange({n}) + {x}[..., :1]", "fiu", True, _dims), Row("np.eye({n}, dtype={x}.dtype) * {x}.ravel()[0]", "fiu", True, _nonempty),
+    # reductions and scans
+    *(Row(f"{{x}}.{w}(axis={{axis}}, keepdims={{flag}})", "iub", True, _dims) for w in "sum prod max min any all".split()),
+    *(Row(f"{{x}}.{w}(axis={{axis}}, keepdims={{flag}})", "f", False, _dims) for w in "sum prod mean var std".split()),
+    *(Row(f"{{x}}.{w}(axis={{axis}}, keepdims={{flag}})", "f", True, _dims, True) for w in "max min".split()),
+    *(Row(f"np.{w}({{x}}, axis={{axis}})", "f", True, _dims) for w in "any all".split()),
+    *(Row(f"np.{w}({{x}})", "iub", True, _nonempty) for w in "sum max min any count_nonzero".split()),
+    *(Row(f"np.{w}({{x}})", "f", False, _nonempty) for w in "sum mean".split()), Row("np.std({x}, ddof=1)", "f", False, lambda x: x.size > 1),
+    *(Row(f"np.{w}({{x}}, axis={{axis}})", "fiub", True, _dims) for w in "argmax argmin".split()), Row("np.argmax({x})", "fiub", True, _nonempty),
+    Row("np.mean({x}, axis={axis})", "iub", False, _dims), Row("{x}.sum(axis=(0, -1))", "f", False, lambda x: x.ndim > 1 and x.size > 0),
+    *(Row(f"np.{w}({{x}}, axis={{axis}})", "iu", True, _dims) for w in "cumsum cumprod".split()),
+    *(Row(f"np.{w}({{x}}, axis={{axis}})", "f", False, _dims) for w in "cumsum cumprod".split()),
+    Row("np.bincount({x} % 7, minlength=7)", "u", True, lambda x: x.ndim == 1 and x.dtype.itemsize < 8),
+    Row("np.exp({x} - {x}.max(axis=-1, keepdims=True))", "f", False, _dims),
+    # products
+    Row("{x} @ {x}.T", "fi", False, lambda x: x.ndim == 2 and _small(x)), Row("np.matmul({x}.T, {x})", "fi", False, lambda x: x.ndim == 2 and _small(x)),
+    Row("np.dot({x}, {x})", "f", False, _flat), Row("np.einsum('i,j->ij', {x}, {x})", "fi", True, lambda x: x.ndim == 1 and 0 < x.size < 50),
+    Row("np.einsum('ij->ji', {x})", "fiu", True, lambda x: x.ndim == 2), Row("np.einsum('ij,ij->i', {x}, {x})", "f", False, lambda x: x.ndim == 2 and _small(x)),
+    Row("np.tensordot({x}, {x}, axes={ndim})", "f", False, _small), Row("np.outer({x}, {x})", "fi", True, lambda x: x.ndim == 1 and x.size < 50),
+    # loops
+    Row("pj.fori_loop(0, {n}, lambda i, s: s * {c} + {x}, {x})", "f", True, lambda x: x.dtype.itemsize > 2),
+    Row("pj.fori_loop(0, {k}, lambda i, s: s + i, {x}.astype(np.int64))", "iu"),
+)  # fmt: skip
+
+FLOATS = ("np.float32", "np.float64", "np.float16")
+INTS = ("np.int32", "np.int64", "np.int16", "np.int8", "np.uint32", "np.uint64", "np.uint16", "np.uint8")
+DTYPES = tuple(np.dtype(d) for d in ("f4", "f4", "f8", "i4", "f2", "i8", "u4", "u1", "i2", "u2", "u8", "i1", "?", ml_dtypes.bfloat16))
+
+
+class Step(NamedTuple):
+    """`name = text`; `exact` as in the table."""
+
+    name: str
+    text: str
+    exact: bool
 
 
 class Program:
-    """`source` defines f(x0, …); `inputs` are its arguments; `fn` is f with NumPy as `np`."""
+    """`source` defines `f(x0, …)`, `fn` is that function (NumPy runs it as it is, `@jit` compiles it), `inputs` are its arguments.
 
-    def __init__(self, source: str, inputs: list[Any]) -> None:
-        self.source, self.inputs = source, inputs
-        space: dict[str, Any] = {"np": np}
-        exec(compile(source, "<program>", "exec"), space)
-        self.fn = space["f"]
+    `steps` are its lines, `returned` the names in its result; `every` is the function that returns the value of each step.
+    """
+
+    def __init__(self, steps: list[Step], returned: list[str], inputs: list[Any]) -> None:
+        self.steps, self.returned, self.inputs = _needed(steps, returned), returned, inputs
+        self.arguments = [f"x{k}" for k in range(len(inputs))]
+        self.source = self._source("f", returned)
+        self.fn = self._compile(self.source, "f")
+        self.every = self._compile(self._source("every", [s.name for s in self.steps]), "every")
+
+    def _source(self, name: str, returned: list[str]) -> str:
+        lines = [f"def {name}({', '.join(self.arguments)}):", *(f"    {s.name} = {s.text}" for s in self.steps), f"    return ({', '.join(returned)},)"]
+        return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def _compile(source: str, name: str) -> Callable[..., Any]:
+        file = f"<program {next(_numbers)}>"
+        space = namespace()
+        exec(compile(source, file, "exec"), space)  # noqa: S102  our own text
+        linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+        return space[name]  # type: ignore[no-any-return]
+
+    def run_step(self, step: Step, values: dict[str, Any]) -> Any:
+        """One step by NumPy, on the values given."""
+        return eval(step.text, {**namespace(), **values})  # noqa: S307
+
+    def script(self) -> str:
+        """A file that runs this program by NumPy and under @jit."""
+        import base64
+
+        lines = ["import base64", "import ml_dtypes, numpy as np", "import ptxjit as pj", ""]
+        for name, x in zip(self.arguments, self.inputs):
+            data = base64.b64encode(np.ascontiguousarray(x).tobytes()).decode()
+            dtype = "ml_dtypes.bfloat16" if x.dtype == ml_dtypes.bfloat16 else repr(x.dtype.str)
+            lines.append(f"{name} = np.frombuffer(base64.b64decode({data!r}), {dtype}).reshape({x.shape})")
+        arguments = ", ".join(self.arguments)
+        return "\n".join([*lines, "", self.source, f"print('NumPy ', f({arguments}))", f"print('ptxjit', pj.jit(f)({arguments}))", ""])
 
     def __repr__(self) -> str:
-        what = ", ".join(f"{x.dtype}{list(x.shape)}" for x in self.inputs)
-        return f"{self.source}# called with {what}"
+        return self.source + "\n".join(f"# {n}: {show_array(x)}" for n, x in zip(self.arguments, self.inputs))
+
+
+def show_array(x: Any) -> str:
+    """dtype, shape, layout, and the elements (the first and last of many)."""
+    if not isinstance(x, np.ndarray):
+        return f"{x!r} ({type(x).__name__})"
+    layout = "" if x.flags.c_contiguous else f", strides {x.strides}"
+    layout += "" if x.flags.aligned else ", misaligned"
+    text = np.array2string(x.ravel(), threshold=24, edgeitems=8, max_line_width=10_000).replace("\n", " ")
+    return f"{x.dtype}{list(x.shape)}{layout} = {text}"
+
+
+def namespace() -> dict[str, Any]:
+    """What a program's text may name."""
+    import ptxjit
+
+    return {"np": np, "pj": ptxjit}
+
+
+def _needed(steps: list[Step], returned: list[str]) -> list[Step]:
+    """The steps that the results depend on."""
+    import re
+
+    needed, out = set(returned), []
+    for s in reversed(steps):
+        if s.name in needed:
+            needed.update(re.findall(r"\b[xv]\d+\b", s.text))
+            out.append(s)
+    return out[::-1]
+
+
+# ---- drawing --------------------------------------------------------------------------------------------------------
+
+
+def _index(draw: Any, x: Any) -> str:
+    """Ints, slices with steps, None, an ellipsis, and a list of places: what basic and simple advanced indexing offer."""
+    words, listed = [], False
+    for n in x.shape:
+        kind = draw(st.sampled_from(("slice", "int", "list", "step", "back")))
+        if kind == "int":
+            words.append(str(draw(st.integers(-n, n - 1))))
+        elif kind == "list" and not listed:
+            listed = True
+            words.append(str(draw(st.lists(st.integers(-n, n - 1), min_size=1, max_size=4))))
+        elif kind == "step":
+            words.append(f"{draw(st.integers(0, n - 1))}::{draw(st.integers(1, 3))}")
+        elif kind == "back":
+            words.append("::-1")
+        else:
+            words.append(f":{n - draw(st.integers(0, min(2, n - 1)))}")
+    if draw(st.booleans()):
+        words = words[: draw(st.integers(0, len(words)))] + ["..."]
+    if not listed and x.ndim < 4 and draw(st.booleans()):
+        words.insert(draw(st.integers(0, len(words))), "None")
+    return ", ".join(words) if words else "..."
+
+
+def _factors(draw: Any, x: Any) -> str:
+    left, out = x.size, []
+    for _ in range(draw(st.integers(0, 2))):
+        d = draw(st.sampled_from([k for k in range(1, min(left, 64) + 1) if left % k == 0]))
+        out.append(d)
+        left //= d
+    return str((*out, left))
+
+
+_FILL: dict[str, Callable[[Any, Any], str]] = {
+    "axis": lambda draw, x: str(draw(st.integers(-x.ndim, x.ndim - 1))) if x.ndim else "0",
+    "k": lambda draw, x: str(draw(st.integers(0, 6))),
+    "n": lambda draw, x: str(draw(st.integers(1, 3))),
+    "c": lambda draw, x: draw(st.sampled_from(("0.5", "-1.25", "2", "1e-3"))),
+    "d": lambda draw, x: draw(st.sampled_from(("3", "7", "1"))),
+    "bit": lambda draw, x: str(draw(st.integers(0, 1))),
+    "flag": lambda draw, x: str(draw(st.booleans())),
+    "float": lambda draw, x: draw(st.sampled_from(FLOATS)),
+    "int": lambda draw, x: draw(st.sampled_from(INTS)),
+    "any": lambda draw, x: draw(st.sampled_from(FLOATS + INTS)),
+    "index": _index,
+    "shape": _factors,
+    "perm": lambda draw, x: str(tuple(draw(st.permutations(range(x.ndim))))),
+    "places": lambda draw, x: str(draw(st.lists(st.integers(0, min(x.shape) - 1), min_size=1, max_size=5))),
+    "size": lambda draw, x: str(x.shape[0]),
+    "ndim": lambda draw, x: str(x.ndim),
+}
+
+
+def _suits(r: Row, x: Any) -> bool:
+    if x.dtype == ml_dtypes.bfloat16:
+        return r.narrow and r.needs(x)
+    return x.dtype.kind in r.kinds and r.needs(x)
+
+
+def _partners(values: dict[str, Any], x: Any, kinds: str) -> list[str]:
+    """Values that broadcast with x to something small."""
+    out = []
+    for name, y in values.items():
+        if y.dtype.kind not in kinds or (ml_dtypes.bfloat16 in (x.dtype, y.dtype) and x.dtype != y.dtype):
+            continue
+        try:
+            shape = np.broadcast_shapes(x.shape, y.shape)
+        except ValueError:
+            continue
+        if math.prod(shape) <= LIMIT:
+            out.append(name)
+    return out
+
+
+def _text(draw: Any, r: Row, name: str, values: dict[str, Any]) -> str | None:
+    x = values[name]
+    kinds = "V" if x.dtype == ml_dtypes.bfloat16 else r.kinds
+    words = {"x": name}
+    for part in _fields(r.text):
+        if part == "y":
+            words["y"] = draw(st.sampled_from(_partners(values, x, kinds)))
+        elif part == "m":
+            masks = _partners(values, x, "b")
+            if not masks:
+                return None
+            words["m"] = draw(st.sampled_from(masks))
+        elif part != "x":
+            words[part] = _FILL[part](draw, x)
+    return r.text.format(**words)
+
+
+def _fields(text: str) -> list[str]:
+    import string
+
+    return list(dict.fromkeys(f for _, f, _, _ in string.Formatter().parse(text) if f))
 
 
 @st.composite
-def programs(draw: Any, dtypes: tuple[str, ...] = ("f4", "f8", "i4", "i8", "f2", "u2"), max_steps: int = 6) -> Program:
-    """A random function of one or two arrays: elementwise chains, shapes, reductions."""
+def programs(draw: Any, dtypes: Any = DTYPES, max_steps: int = 8, max_inputs: int = 3) -> Program:
+    """A random function of one to three arrays, of any dtypes and layouts, whose shapes broadcast together."""
+    base = draw(shapes(0, 3, 600))
+    values: dict[str, Any] = {}
     dtype = np.dtype(draw(st.sampled_from(dtypes)))
-    shape = draw(shapes(1, 3, 600).filter(lambda s: 0 not in s))
-    count = draw(st.integers(1, 2))
-    inputs = [draw(arrays(dtype, shape, special=False)) for _ in range(count)]
-    lines, values = [], [f"x{k}" for k in range(count)]
-    shapes_known = [shape] * count
-    kinds = [dtype.kind] * count
-    for step in range(draw(st.integers(1, max_steps))):
-        k = draw(st.integers(0, len(values) - 1))
-        x, own, kind = values[k], shapes_known[k], kinds[k]
-        group = draw(st.sampled_from(("unary", "unary", "binary", "shape", "reduce")))
-        if group == "unary":
-            text = draw(st.sampled_from(INTEGER if kind in "iu" else UNARY)) if kind != "b" else "{x} | False"
-        elif group == "binary" and kind != "b":
-            others = [j for j in range(len(values)) if shapes_known[j] == own and kinds[j] == kind]
-            text = draw(st.sampled_from(BINARY)).replace("{y}", values[draw(st.sampled_from(others))])
-        elif group == "shape" and own:
-            text = draw(st.sampled_from(SHAPE))
-        elif group == "reduce" and own and kind != "b":
-            text = draw(st.sampled_from(REDUCE)).replace("{a}", str(draw(st.integers(0, len(own) - 1))))
-        else:
+    for k in range(draw(st.integers(1, max_inputs))):
+        shape = tuple(1 if draw(st.integers(0, 7)) == 7 else n for n in base) if k else base
+        if k and draw(st.integers(0, 7)) == 7:
+            shape = shape[1:]
+        if k and dtype != ml_dtypes.bfloat16 and draw(st.integers(0, 3)) == 3:
+            dtype = np.dtype(draw(st.sampled_from([d for d in dtypes if np.dtype(d) != ml_dtypes.bfloat16] or dtypes)))
+        values[f"x{k}"] = draw(arrays(dtype, shape))
+    inputs = list(values.values())
+    steps: list[Step] = []
+    for _ in range(draw(st.integers(1, max_steps))):
+        names = list(values)
+        name = names[-1] if draw(st.integers(0, 3)) < 3 else draw(st.sampled_from(names))
+        rows = [r for r in TABLE if _suits(r, values[name])]
+        if not rows:
             continue
-        name = f"v{step}"
-        line = f"{name} = {text.replace('{x}', x)}"
-        space = {"np": np, **{f"x{j}": v for j, v in enumerate(inputs)}}
-        with np.errstate(all="ignore"):
-            exec("\n".join([*lines, line]), space)
-        made = np.asarray(space[name])
-        if made.size > 4000 or made.size == 0:
+        r = draw(st.sampled_from(rows))
+        text = _text(draw, r, name, values)
+        if text is None:
             continue
-        lines.append(line)
-        values.append(name)
-        shapes_known.append(made.shape)
-        kinds.append(made.dtype.kind)
-    body = "\n".join(f"    {line}" for line in lines)
-    arguments = ", ".join(f"x{k}" for k in range(count))
-    result = values[-1] if len(values) == count else f"({values[-1]}, {values[draw(st.integers(count, len(values) - 1))]})"
-    return Program(f"def f({arguments}):\n{body}\n    return {result}\n" if lines else f"def f({arguments}):\n    return x0 + x0\n", inputs)
+        try:
+            with np.errstate(all="ignore"):
+                made = np.asarray(eval(text, {**namespace(), **values}))  # noqa: S307  our own text
+        except (TypeError, OverflowError):  # NumPy itself has no such operation: int64 & uint64, uint8 + 300
+            continue
+        if made.size <= LIMIT and made.ndim <= 5:
+            step = Step(f"v{len(steps)}", text, r.exact)
+            steps.append(step)
+            values[step.name] = made
+    made_names = [s.name for s in steps] or ["x0"]
+    returned = [made_names[-1]]
+    if len(made_names) > 1 and draw(st.integers(0, 2)) == 2:
+        returned.append(draw(st.sampled_from(made_names[:-1])))
+    return Program(steps, returned, inputs)

@@ -22,7 +22,7 @@ MISTAKES = [
     (lambda x: x if x.sum() > 0 else -x, E.TraceError, "`if`", "pj.where"),
     (lambda x: float(x[0, 0]), E.TraceError, "float()", "static"),
     (lambda x: int(x[0, 0]), E.TraceError, "int()", "static"),
-    (lambda x: np.zeros(x[0, 0].astype(int)), E.TraceError, "size", "static"),
+    (lambda x: list(range(x[0, 0].astype(int))), E.TraceError, "Python index or size", "static"),
     (lambda x: x.item(), E.TraceError, ".item()", "result"),
     (lambda x: x.__setitem__(0, 1), E.TraceError, "in place", "pj.where"),
     (lambda x: x[x > 0], E.TraceError, "boolean mask", "pj.where"),
