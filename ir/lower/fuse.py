@@ -215,6 +215,7 @@ class Fuser:
         self.clusters = []
         for n in self.graph.nodes:
             if n.op.name == "check":
+                self.buffer(n.args[0])
                 self.alone("check", n)
             if n.id in self.sinks and n.id not in self.memory:
                 self.place(n)
@@ -241,6 +242,8 @@ class Fuser:
             c.operands = [c.resolver.resolve(n.args[0], (ix.dim(0), ix.dim(1)))]
             self.made[n.id] = c
         elif name in ("scatter", "loop"):
+            for a in n.args:  # they have to lie in memory: asked for now, before their kernels are written
+                self.buffer(a)
             self.made[n.id] = self.alone(name, n)
         elif name == "item":
             self.made[n.id] = self.made[n.args[0].id]

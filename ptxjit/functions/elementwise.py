@@ -13,7 +13,7 @@ import numpy as np
 from ..ir.errors import DTypeError, TraceError, UserError
 from ..ir.graph import Node
 from ..ir.op import op
-from ..ir.types import F32, F64, I1, I32, I64, U8, Scalar
+from ..ir.types import F32, F64, I1, I32, I64, U8, U64, Scalar
 from ..trace import Tracer, broadcast_shapes, cast_node, emit, lift, make, scalar, spread, trace_of, user_error, user_loc
 from .registry import method, register
 

@@ -28,6 +28,8 @@ def normal_axis(axis: Any, ndim: int) -> int:
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
+    if ndim == 0 and axis in (0, -1):  # NumPy takes a 0-d array for one element
+        return ()
     axes = tuple(normal_axis(a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
     if len(set(axes)) != len(axes):
         raise user_error(ShapeError, f"an axis is named twice in {axis}")

@@ -55,8 +55,6 @@ def examine(p: Program, device: str = "cpu") -> None:
 def _step_by_step(p: Program) -> dict[str, Any]:
     """The oracle's value of every step, each compared with NumPy's on the same operands."""
     values: dict[str, Any] = dict(zip(p.arguments, p.inputs))
-    if not p.steps:
-        return values
     for step, value in zip(p.steps, Jit(p.every, device="interp")(*p.inputs)):
         operands = {n: v for n, v in values.items() if n in step.text}
         names = list(operands)
@@ -80,9 +78,7 @@ def fuzz(n: int, seed: int, *, device: str = "cpu", tell: Callable[[Counter[str]
     failures: list[Difference] = []
     seen: set[str] = set()
     while counts["programs"] < n and len(failures) < most:
-        known = counts["programs"]
-
-        @settings(max_examples=n - known, deadline=None, derandomize=False, database=None, suppress_health_check=list(HealthCheck),
+        @settings(max_examples=n - counts["programs"], deadline=None, derandomize=False, database=None, suppress_health_check=list(HealthCheck),
                   phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False, print_blob=False, verbosity=Verbosity.quiet)  # fmt: skip
         @with_seed(seed + len(failures) * 1_000_003)
         @given(programs())

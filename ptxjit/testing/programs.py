@@ -54,8 +54,9 @@ def _plain(words: str, kinds: str, exact: bool = True, narrow: bool = False) -> 
 
 TABLE: tuple[Row, ...] = (
     # elementwise, one operand
-    *_plain("negative positive absolute square sign floor ceil trunc rint isnan isinf isfinite signbit", "f", narrow=True),
-    *_plain("sqrt reciprocal deg2rad rad2deg nan_to_num spacing fabs", "f"),
+    *_plain("negative positive absolute square sign floor ceil trunc rint isnan isinf isfinite", "f", narrow=True),
+    Row("np.signbit(np.nan_to_num({x}))", "f"), Row("np.copysign({x}, np.nan_to_num({y}))", "f"),  # which sign a NaN has is the CPU's affair
+    *_plain("sqrt reciprocal nan_to_num spacing fabs", "f"), *_plain("deg2rad rad2deg", "f", False),
     *_plain("negative absolute square sign bitwise_count", "i"), *_plain("square bitwise_count invert", "u"), *_plain("invert logical_not", "b"),
     *_plain("exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh cbrt", "f", False),
     Row("np.exp({x})", "f", False, narrow=True), Row("np.tanh({x})", "f", False, narrow=True), Row("np.log1p(np.abs({x}))", "f", False, narrow=True),
@@ -69,7 +70,7 @@ TABLE: tuple[Row, ...] = (
     *(Row(f"{{x}} {o} {{y}}", "fiu", narrow=True) for o in ("+", "*", "<", "==", ">=", "!=")), *(Row(f"{{x}} {o} {{y}}", "fiu") for o in ("//", "%")),
     Row("{x} - {y}", "fi", narrow=True), Row("{x} / {y}", "fiu"), *(Row(f"{{x}} {o} {{y}}", "iub") for o in "&|^"),
     *(Row(f"np.{w}({{x}}, {{y}})", "fiub") for w in "maximum minimum logical_and logical_or logical_xor".split()),
-    *(Row(f"np.{w}({{x}}, {{y}})", "f") for w in "fmax fmin copysign heaviside fmod nextafter".split()),
+    *(Row(f"np.{w}({{x}}, {{y}})", "f") for w in "fmax fmin heaviside fmod nextafter".split()),
     *(Row(f"np.{w}({{x}}, {{y}})", "f", False) for w in "arctan2 hypot power logaddexp logaddexp2".split()),
     *(Row(f"np.{w}({{x}}, {{y}})", "iu") for w in "left_shift right_shift fmod".split()),
     Row("np.where({x} < {y}, {x}, {y})", "fiu", narrow=True), Row("np.where({m}, {x}, {y})", "fiub"),
@@ -255,8 +256,8 @@ _FILL: dict[str, Callable[[Any, Any], str]] = {
 
 
 def _suits(r: Row, x: Any) -> bool:
-    if x.dtype == ml_dtypes.bfloat16:
-        return r.narrow and r.needs(x)
+    if x.dtype == ml_dtypes.bfloat16:  # without dimensions, NumPy promotes it by value
+        return r.narrow and bool(x.ndim) and r.needs(x)
     return x.dtype.kind in r.kinds and r.needs(x)
 
 
@@ -264,7 +265,7 @@ def _partners(values: dict[str, Any], x: Any, kinds: str) -> list[str]:
     """Values that broadcast with x to something small."""
     out = []
     for name, y in values.items():
-        if y.dtype.kind not in kinds or (ml_dtypes.bfloat16 in (x.dtype, y.dtype) and x.dtype != y.dtype):
+        if y.dtype.kind not in kinds or (ml_dtypes.bfloat16 in (x.dtype, y.dtype) and (x.dtype != y.dtype or not y.ndim)):
             continue
         try:
             shape = np.broadcast_shapes(x.shape, y.shape)
@@ -332,7 +333,9 @@ def programs(draw: Any, dtypes: Any = DTYPES, max_steps: int = 8, max_inputs: in
             step = Step(f"v{len(steps)}", text, r.exact)
             steps.append(step)
             values[step.name] = made
-    made_names = [s.name for s in steps] or ["x0"]
+    if not steps:
+        steps.append(Step("v0", "x0 * x0" if inputs[0].dtype.kind != "b" else "~x0", True))
+    made_names = [s.name for s in steps]
     returned = [made_names[-1]]
     if len(made_names) > 1 and draw(st.integers(0, 2)) == 2:
         returned.append(draw(st.sampled_from(made_names[:-1])))

@@ -273,12 +273,13 @@ class Executable:
                 run(fn, task, address, blocks, addressof(values), where)
             return result
 
-        def call_one(x: Any, _keep: Any = (dims, error)) -> Any:
+        def call_one(x: Any, *, _keep: Any = (dims, error)) -> Any:
             result = empty(shape, dtype)
-            fn(addressof(slots(_at(id(x) + _DATA).value, _at(id(result) + _DATA).value, error_at)), 0, blocks, where)
+            values = slots(_at(id(x) + _DATA).value, _at(id(result) + _DATA).value, error_at)
+            fn(addressof(values), 0, blocks, where)
             return result
 
-        if order == [0, -1] and blocks < 2 and not large and pointer is _fast_pointer:
+        if order == [0, -1] and len(self._inputs) == 1 and blocks < 2 and not large and pointer is _fast_pointer:
             return call_one
         return call
 

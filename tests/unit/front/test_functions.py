@@ -9,7 +9,6 @@ import pytest
 import ptxjit as pj
 from ptxjit.functions import registry
 from ptxjit.functions.elementwise import RULES
-from ptxjit.testing.fuzz import differs
 
 registry.load()
 DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
@@ -30,7 +29,20 @@ def sample(dtype, shape, seed=0):
     return rng.permutation(x.ravel()).reshape(shape)
 
 
-def agree(fn, *args, rel=None):
+def differs(want, got):
+    """Why two results are not the same, or None.  Orders of summation differ from NumPy's, so longer chains differ a little."""
+    w, g = np.asarray(want), np.asarray(got)
+    if w.dtype != g.dtype or w.shape != g.shape:
+        return f"{w.dtype}{list(w.shape)} against {g.dtype}{list(g.shape)}"
+    if w.dtype.kind != "f":
+        return None if (w == g).all() else f"{w.ravel()[:8]} against {g.ravel()[:8]}"
+    rel = {2: 3e-2, 4: 2e-5, 8: 1e-12}[w.dtype.itemsize]
+    scale = np.nanmax(np.abs(np.where(np.isfinite(w), w, 0)).astype(np.float64), initial=0.0)
+    close = np.isclose(g.astype(np.float64), w.astype(np.float64), rtol=rel, atol=rel * min(scale, 1.0) * 1e-2, equal_nan=True)
+    return None if close.all() else f"{w[~close].ravel()[:4]} against {g[~close].ravel()[:4]}"
+
+
+def agree(fn, *args):
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -41,11 +53,7 @@ def agree(fn, *args, rel=None):
             return
     got = pj.jit(fn)(*args)
     for w, g in zip(*((v if isinstance(v, (tuple, list)) else (v,)) for v in (want, got))):
-        if rel is not None and np.asarray(w).dtype.kind == "f":
-            assert np.asarray(w).dtype == g.dtype and np.shape(w) == g.shape
-            np.testing.assert_allclose(g.astype("f8"), np.asarray(w).astype("f8"), rtol=rel, atol=0)
-        else:
-            assert differs(w, g) is None, differs(w, g)
+        assert differs(w, g) is None, differs(w, g)
 
 
 @pytest.mark.parametrize("name", sorted(set(RULES) | {"power"}))
@@ -83,7 +91,18 @@ def test_reduction(name, dtype):
         if np.dtype(dtype).kind == "f":
             x = (x / 8 + (0.5 if "prod" in name else 0)).astype(dtype) if "prod" not in name else (1 + x / 4096).astype(dtype)
         for axis in [None, *range(x.ndim)]:
-            agree(lambda v: getattr(np, name)(v, axis=axis), x)
+            if dtype == "f2":  # NumPy rounds every partial result to 16 bits; ours are added in f32: f32 is the reference
+                with np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    try:
+                        want, kind = getattr(np, name)(x.astype("f4"), axis=axis), getattr(np, name)(x, axis=axis).dtype
+                    except ValueError:
+                        continue
+                got = pj.jit(lambda v: getattr(np, name)(v, axis=axis))(x)
+                assert got.dtype == kind
+                np.testing.assert_allclose(got.astype("f8"), want.astype("f8"), rtol=1e-3, atol=1e-3)
+            else:
+                agree(lambda v: getattr(np, name)(v, axis=axis), x)
     if not name.startswith("cum"):
         agree(lambda v: getattr(v, name)(axis=0, keepdims=True), x.reshape(1))
 
