@@ -56,7 +56,7 @@ def _reduced(x: Any, fn: str, axis: Any, keepdims: bool, dtype: Any) -> Tracer:
     axes = normal_axes(axis, t.ndim)
     node = cast_node(t.trace, t.node, t.dtype, dtype)
     wide = dtype
-    if fn == "fadd" and np.dtype(dtype).itemsize == 2 and np.dtype(dtype).kind != "i":  # 16-bit floats are added in f32, rounded once
+    if fn in ("fadd", "fmul") and _is_float(dtype) and np.dtype(dtype).itemsize == 2:  # 16-bit floats are accumulated in f32, rounded once
         node, wide = cast_node(t.trace, node, dtype, np.float32), np.float32
     r = make(t.trace, reduce_node(t.trace, node, fn, axes), wide)
     return _kept(r.astype(dtype), t.shape, axes, keepdims)
@@ -188,6 +188,7 @@ def _arg(name: str, best: str) -> Any:
     def run(x: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
         _plain(name, out=out)
         t = lift(x, trace_of([x]))
+        axis = None if t.ndim == 0 and axis in (0, -1) else axis
         flat = reshape(t, (-1,)) if axis is None else t
         a = 0 if axis is None else normal_axis(axis, t.ndim)
         if flat.shape[a] == 0:
@@ -213,7 +214,7 @@ def _scan(name: str, of_float: str, of_int: str) -> Any:
         d = _sum_dtype(t, dtype)
         if d == np.bool_:
             raise user_error(DTypeError, f"{name} as bool")
-        if axis is None:
+        if axis is None or t.ndim == 0 and axis in (0, -1):
             if t.ndim != 1:
                 t = reshape(t, (-1,))
             axis = 0
