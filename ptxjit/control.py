@@ -130,8 +130,8 @@ def _aligned(t: Trace, own: int, captured: list[Any], results: list[Any]) -> Gra
     for v in captured:
         found = next((n for w, n in t.captured if w is v), None)
         if found is None:
-            from .trace import scalar
             from .ir.types import array
+            from .trace import scalar
 
             found = t.builder.input(len(t.inputs) + len(inputs), array(scalar(v.dtype), v.shape), "unused")
         inputs.append(found)

@@ -1,9 +1,8 @@
 """exp, log, pow and what is made of them."""
 from __future__ import annotations
 
-from typing import Any
-
 import math
+from typing import Any
 
 from .formats import Body, F
 

@@ -37,7 +37,8 @@ def unit(x: Array) -> Array:
     with np.errstate(all="ignore"):
         wide = np.abs(x.astype(np.float64))
         _, exponent = np.frexp(np.where(np.isfinite(wide), wide, float(info.max)))
-    return np.ldexp(1.0, np.maximum(exponent - 1, info.minexp) - info.nmant)
+    exponent = np.where(wide == 0, info.minexp, exponent - 1)
+    return np.ldexp(1.0, np.maximum(exponent, info.minexp) - info.nmant)
 
 
 def same_bits(a: Array, b: Array) -> Array:
