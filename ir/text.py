@@ -30,7 +30,6 @@ from .tile import TileProgram
 from .types import Array, Type, parse_type
 
 VERSION = "ptxjit.ir 1"
-Any_ = Any
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -108,10 +107,10 @@ class _Writer:
         for n in g.nodes:
             for _, v in n.attrs:
                 if isinstance(v, Graph) and id(v) not in self.graphs:
-                    name, k = v.name, 2
-                    while name in self.graphs.values() or name == g.name:
-                        name, k = f"{v.name}_{k}", k + 1
-                    self.graphs[id(v)] = name
+                    text, k = v.name, 2
+                    while text in self.graphs.values() or text == g.name:
+                        text, k = f"{v.name}_{k}", k + 1
+                    self.graphs[id(v)] = text
                     self.done.add(id(v))
                     self.graph(v)
         name = self.names(list(g.nodes))
@@ -186,8 +185,8 @@ class _Writer:
 
     # program
     def program(self, p: Program) -> None:
-        for s in p.launches():
-            self.function(s.fn)
+        for launch in p.launches():
+            self.function(launch.fn)
         self.out.append(f"program @{p.name}{self.attrs(_plain(p.meta))} {{")
         for b in p.buffers:
             data = f' x"{b.data.hex()}"' if b.data is not None else ""
@@ -364,12 +363,13 @@ class _Reader:
 
     # graph
     def graph(self, name: str) -> Graph:
-        inputs, nodes = self.list("value", "(", ")"), {}
+        inputs = self.listed("value", "(", ")")
+        nodes: dict[str, Node] = {}
         self.mark("{")
         outputs: list[Node] = []
         while not self.maybe("}"):
             if self.maybe("outputs"):
-                outputs = [self.known(nodes, v) for v in self.list("value")]
+                outputs = [self.known(nodes, v) for v in self.listed("value")]
                 continue
             left = self.take("value")
             self.mark(":")
@@ -378,7 +378,7 @@ class _Reader:
                 types.append(self.type())
             self.mark("=")
             o = self.op()
-            args = tuple(self.known(nodes, v) for v in (self.list("value") if self.peek()[0] == "value" else []))
+            args = tuple(self.known(nodes, v) for v in (self.listed("value") if self.peek()[0] == "value" else []))
             hint = left[1:] if not left[1:].isdigit() else ""
             nodes[left] = Node(o, args, self.attrs(), tuple(types), len(nodes), None, hint)
         return Graph(name, [self.known(nodes, v) for v in inputs], outputs)
@@ -388,7 +388,7 @@ class _Reader:
             raise self.fail(f"{v} is not defined", back=1)
         return table[v]
 
-    def list(self, kind: str, start: str = "", end: str = "") -> list[str]:
+    def listed(self, kind: str, start: str = "", end: str = "") -> list[str]:
         out: list[str] = []
         if start:
             self.mark(start)
@@ -460,18 +460,18 @@ class _Reader:
                 self.mark("=")
                 break
         o = self.op()
-        args = tuple(self.known(table, v) for v in (self.list("value") if self.peek()[0] == "value" else []))
+        args = tuple(self.known(table, v) for v in (self.listed("value") if self.peek()[0] == "value" else []))
         attrs = self.attrs()
         guard, through = None, ()
         if self.maybe("if"):
             guard = self.known(table, self.take("value"))
             if self.maybe("else"):
-                through = tuple(self.known(table, v) for v in self.list("value", "(", ")"))
+                through = tuple(self.known(table, v) for v in self.listed("value", "(", ")"))
         edges = []
         if self.maybe("->"):
             while True:
                 target = int(self.take("block")[1:])
-                edges.append((target, self.list("value", "(", ")")))
+                edges.append((target, self.listed("value", "(", ")")))
                 if not self.maybe(","):
                     break
         regions = []
@@ -490,7 +490,7 @@ class _Reader:
         instrs = []
         while not self.maybe("yield"):
             instrs.append(self.instr(table, None))
-        yields = tuple(self.known(table, v) for v in self.list("value"))
+        yields = tuple(self.known(table, v) for v in self.listed("value"))
         self.mark("}")
         return Region(params, tuple(instrs), yields)
 
@@ -541,13 +541,13 @@ class _Reader:
                 data = bytes.fromhex(self.take("bytes")[2:-1]) if self.peek()[0] == "bytes" else None
                 buffers[b] = Buffer(b, ty, kind, data)
             elif self.maybe("inputs"):
-                inputs = self.list("global")
+                inputs = self.listed("global")
             elif self.maybe("outputs"):
-                outputs = self.list("global")
+                outputs = self.listed("global")
             else:
                 steps.append(self.step(buffers))
-        pick = lambda names: tuple(self.known(buffers, n[1:]) for n in names)  # noqa: E731
-        return Program(name, tuple(buffers.values()), pick(inputs), pick(outputs), tuple(steps), meta)
+        ins, outs = (tuple(self.known(buffers, n[1:]) for n in names) for names in (inputs, outputs))
+        return Program(name, tuple(buffers.values()), ins, outs, tuple(steps), meta)
 
     def buffer(self, buffers: dict[str, Buffer]) -> Buffer:
         return self.known(buffers, self.take("global")[1:])  # type: ignore[no-any-return]

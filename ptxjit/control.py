@@ -9,7 +9,7 @@ import numpy as np
 from .ir.errors import DTypeError, ShapeError, TraceError, UnsupportedError
 from .ir.graph import Graph
 from .pytree import flatten, unflatten
-from .trace import Trace, Tracer, current, emit, lift, make, user_error, user_loc
+from .trace import Trace, Tracer, current, emit, here, lift, make, user_error, user_loc
 
 
 def _body(fn: Callable[..., Any], before: list[Tracer], tree: Any, state: list[Tracer], what: str, after: list[Tracer],
@@ -76,7 +76,7 @@ def fori_loop(lo: Any, hi: Any, body: Callable[[Any, Any], Any], state: Any) -> 
         nodes = _fit("fori_loop", outs, leaves, structure, tree)
     graph = Graph("body", inner.inputs, nodes)
     args = [low.node, high.node, *(t.node for t in leaves), *_captured(trace, inner)]
-    trace.builder.loc = user_loc()
+    here(trace)
     node = emit(trace, "loop", args, kind="fori", body=graph, types=tuple(t.node.type for t in leaves), carried=len(leaves))
     return unflatten(tree, _items(trace, node, leaves))
 
@@ -119,7 +119,7 @@ def while_loop(cond: Callable[[Any], Any], body: Callable[[Any], Any], state: An
             captured.append(v)
     graphs = [_aligned(t, len(leaves), captured, results) for t, results in ((inner, nodes), (asks, [answer]))]
     args = [*(t.node for t in leaves), *(lift(v, trace).node for v in captured)]
-    trace.builder.loc = user_loc()
+    here(trace)
     node = emit(trace, "loop", args, kind="while", body=graphs[0], cond=graphs[1], types=tuple(t.node.type for t in leaves), carried=len(leaves))
     return unflatten(tree, _items(trace, node, leaves))
 
@@ -176,7 +176,7 @@ def scan(f: Callable[[Any, Any], Any], state: Any, xs: Any, length: int | None =
     whole = [make(trace, y.node, y.dtype) for y in ys]
     types = tuple(t.node.type for t in leaves) + tuple(array(y.node.elem, (n, *y.shape)) for y in ys)
     args = [*(t.node for t in leaves), *(a.node for a in arrays), *_captured(trace, inner)]
-    trace.builder.loc = user_loc()
+    here(trace)
     node = emit(trace, "loop", args, kind="scan", body=graph, types=types, carried=len(leaves), xs=len(arrays), length=n)
     dtypes = [t.dtype for t in leaves] + [y.dtype for y in whole]
     items = [make(trace, emit(trace, "item", [node], index=k, type=ty), d) for k, (ty, d) in enumerate(zip(types, dtypes))]

@@ -22,7 +22,7 @@ from .ir.graph import Graph
 from .ir.loc import Loc
 from .options import Options
 from .pytree import LEAF, flatten, unflatten
-from .trace import Trace, Tracer, current, lift, recording, user_error
+from .trace import Trace, Tracer, current, lift, recording, scalar, user_error
 
 MANY = 8  # compilations after which we say so
 
@@ -67,7 +67,7 @@ class Jit:
         functools.update_wrapper(self, fn)
         self.fn, self.device = fn, device
         self.options = Options(fast_math, reproducible)
-        self.name = _identifier(name or getattr(fn, "__name__", "function"))
+        self.name = _identifier(str(name or getattr(fn, "__name__", "function")))
         self._signature = _signature(fn)
         self._static = self._static_names(static_argnames, static_argnums)
         self._entries: dict[Any, Entry] = {}
@@ -313,7 +313,7 @@ def _argument(x: Any) -> tuple[Any, Spec]:
             x = x if x.flags.aligned else x.copy()
         return x, Spec(x.dtype, x.shape)
     if isinstance(x, (bool, int, float)):
-        dtype = np.bool_ if isinstance(x, bool) else np.int64 if isinstance(x, int) else np.float64
+        dtype: Any = np.bool_ if isinstance(x, bool) else np.int64 if isinstance(x, int) else np.float64
         if dtype is np.int64 and not -(1 << 63) <= x < 1 << 63:
             dtype = np.uint64
         try:

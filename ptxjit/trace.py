@@ -6,6 +6,7 @@ line.  Arrays that the function reads from outside become hidden inputs.
 """
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,32 +15,61 @@ from typing import Any
 
 import numpy as np
 
-from .ir.errors import DTypeError, EscapedTracerError, ShapeError, TraceError, UserError
-from .ir.graph import GraphBuilder, Node
+from .ir.errors import DTypeError, EscapedTracerError, ShapeError, TraceError, UnsupportedError, UserError
+from .ir.graph import GraphBuilder, Node, literal_value
 from .ir.loc import Loc
-from .ir.op import op
+from .ir.op import freeze_attrs, op
 from .ir.types import SCALARS, Scalar, array, scalar_of
+from .names import name_at
+from .noise import guard_random, unguard_random
 
 _OURS = str(Path(__file__).resolve().parent)
 _ROOT = str(Path(__file__).resolve().parent.parent)
-_SKIP = (_OURS, str(Path(_ROOT) / "ir"), str(Path(_ROOT) / "targets"), str(Path(np.__file__).parent))
+_SKIP = tuple(str(folder) + os.sep for folder in (_OURS, Path(_ROOT) / "ir", Path(_ROOT) / "targets", Path(np.__file__).parent))
 _skipped: dict[str, bool] = {}
 _local = threading.local()
 _count = threading.Lock()
 
 
-def user_loc() -> Loc:
-    """The innermost line that is neither ours nor NumPy's."""
-    f = sys._getframe(1)
+class IntegerRangeError(DTypeError, OverflowError):
+    """A Python integer does not fit the dtype of the arrays that it meets."""
+
+
+class UnsupportedAttributeError(UnsupportedError, AttributeError):
+    """An attribute that NumPy's arrays have and traced ones do not."""
+
+
+def _user_frame() -> Any:
+    """The innermost frame that is neither ours nor NumPy's, or None."""
+    f = sys._getframe(2)
     while f is not None:
         name = f.f_code.co_filename
         skip = _skipped.get(name)
         if skip is None:
             skip = _skipped[name] = name.startswith(_SKIP)
         if not skip:
-            return Loc(name if not name.startswith("<") else "<string>", f.f_lineno, f.f_code.co_name)
+            return f
         f = f.f_back  # type: ignore[assignment]
-    return Loc("<unknown>", 0)
+    return None
+
+
+def _loc_of(f: Any) -> Loc:
+    if f is None:
+        return Loc("<unknown>", 0)
+    name = f.f_code.co_filename
+    return Loc(name if not name.startswith("<") else "<string>", f.f_lineno, f.f_code.co_name)
+
+
+def user_loc() -> Loc:
+    """The place of the user's call."""
+    return _loc_of(_user_frame())
+
+
+def here(trace: Trace) -> None:
+    """The nodes that follow belong to the user's current line, and the last of them to the variable that the line assigns."""
+    f = _user_frame()
+    trace.builder.loc = _loc_of(f)
+    trace.site = None if f is None else (f.f_code, f.f_lasti)
 
 
 def user_error(kind: type[UserError], message: str, hint: str | None = None) -> UserError:
@@ -48,7 +78,11 @@ def user_error(kind: type[UserError], message: str, hint: str | None = None) -> 
 
     where = user_loc()
     line = linecache.getline(where.file, where.line).strip()[:160]
-    return kind(message + (f"\n    {line}" if line else ""), place=where, hint=hint)
+    error = kind(message + (f"\n    {line}" if line else ""), place=where, hint=hint)
+    now = current()
+    if now is not None:
+        now.last_error = error
+    return error
 
 
 class Trace:
@@ -59,7 +93,12 @@ class Trace:
         self.parent = parent
         self.inputs: list[Node] = []
         self.captured: list[tuple[Any, Node]] = []  # hidden inputs: arrays, or tracers of the enclosing trace
+        self._captured_at: dict[Any, Node] = {}
+        self.limits: list[tuple[int, Any, Loc]] = []  # argument number, integer dtype that a Python integer must fit, place
         self.alive = True
+        self.last_error: UserError | None = None  # NumPy replaces some of our errors by its own
+        self.site: tuple[Any, int] | None = None  # code object and instruction of the user's call
+        self._labelled: tuple[Any, Node] | None = None
 
     def __enter__(self) -> Trace:
         global _open
@@ -67,6 +106,8 @@ class Trace:
         stack.append(self)
         with _count:
             _open += 1
+            if _open == 1:
+                guard_random()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,6 +115,8 @@ class Trace:
         _stack().pop()
         with _count:
             _open -= 1
+            if _open == 0:
+                unguard_random()
         self.alive = False
 
     def input(self, dtype: Any, shape: Sequence[Any], name: str = "", weak: bool = False) -> Tracer:
@@ -83,12 +126,25 @@ class Trace:
 
     def capture(self, value: Any) -> Tracer:
         """A hidden input for an array, or for a value of the enclosing trace."""
-        for have, node in self.captured:
-            if have is value or isinstance(have, Tracer) and isinstance(value, Tracer) and have.node is value.node:
-                return Tracer(self, node, have.dtype)
-        t = self.input(value.dtype, value.shape, f"captured{len(self.captured)}")
-        self.captured.append((value, t.node))
-        return t
+        key = ("node", id(value.trace), value.node.id) if isinstance(value, Tracer) else id(value)
+        dtype = value.dtype.newbyteorder("=")
+        node = self._captured_at.get(key)
+        if node is None:
+            node = self._captured_at[key] = self.input(dtype, value.shape, f"captured{len(self.captured)}").node
+            self.captured.append((value, node))  # which also keeps the value, and so its id, alive
+        return Tracer(self, node, dtype)
+
+    def label(self, node: Node) -> None:
+        """Gives a node the name of the variable that the user's line assigns; a later node of the same call takes it over."""
+        assert self.site is not None
+        name = name_at(*self.site)
+        if name is None or node.op.name in ("input", "literal"):
+            return
+        if self._labelled is not None and self._labelled[0] == self.site:
+            self._labelled[1].name = ""
+        if not node.name:
+            node.name = name
+            self._labelled = (self.site, node)
 
 
 def _stack() -> list[Trace]:
@@ -141,7 +197,7 @@ class Tracer:
 
     @property
     def size(self) -> int:
-        return self.node.type.size
+        return int(self.node.type.size)
 
     @property
     def itemsize(self) -> int:
@@ -183,6 +239,18 @@ class Tracer:
     def __complex__(self) -> complex:
         raise self._value("complex()", "complex numbers are not supported")
 
+    def __contains__(self, value: Any) -> bool:
+        raise self._value("`in`", "use (x == value).any(), which is an array")
+
+    def __reduce__(self) -> Any:
+        raise user_error(TraceError, "a traced array cannot be pickled", "return it from the function, and pickle the result")
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
     def item(self, *_: Any) -> Any:
         raise self._value(".item()", "return the array and call .item() on the result")
 
@@ -190,7 +258,8 @@ class Tracer:
         raise self._value(".tolist()", "return the array and call .tolist() on the result")
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        raise self._value("conversion to a NumPy array", "this NumPy function is not supported under @jit; the supported ones are listed in docs/functions.md")
+        raise self._value("conversion to a NumPy array", "a traced array needs no np.asarray; build arrays of traced values with np.stack or pj.asarray([…]); "
+                          "pj.full replaces np.full, and functions that NumPy does not hand over to us are listed in docs/functions.md")  # fmt: skip
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise user_error(TraceError, "a traced array cannot be changed in place", "build the new array: pj.where(mask, new, x), np.concatenate, np.pad")
@@ -220,7 +289,10 @@ class Tracer:
 
         method = registry.METHODS.get(name)
         if method is None:
-            raise AttributeError(f"a traced array has no attribute {name!r}")
+            if name.startswith("__") or not hasattr(np.ndarray, name):
+                raise AttributeError(f"a traced array has no attribute {name!r}")
+            raise UnsupportedAttributeError(f"the attribute .{name} of NumPy's arrays is not supported under @jit", place=user_loc(),
+                                            hint="the supported ones are listed in docs/functions.md")  # fmt: skip
         return method(self)
 
     def __getitem__(self, index: Any) -> Any:
@@ -234,6 +306,8 @@ def _operator(name: str, reflected: bool) -> Callable[[Tracer, Any], Any]:
         from .functions import registry
 
         if not is_operand(other):
+            if (other is None or isinstance(other, str)) and name in ("equal", "not_equal"):  # NumPy's answer, element by element
+                return registry.call("full", self.shape, name == "not_equal")
             return NotImplemented
         return registry.call(name, other, self) if reflected else registry.call(name, self, other)
 
@@ -247,6 +321,8 @@ def _in_place(name: str) -> Callable[[Tracer, Any], Any]:
         out = registry.call(name, self, other)
         if not np.can_cast(out.dtype, self.dtype, "same_kind"):
             raise user_error(DTypeError, f"in-place {name} cannot store {out.dtype} into {self.dtype}", "write x = x … instead")
+        if out.shape != self.shape:
+            raise user_error(ShapeError, f"in-place {name} cannot store shape {out.shape} into {self.shape}", "write x = x … instead")
         return out.astype(self.dtype)
 
     return operate
@@ -282,7 +358,7 @@ for _python, _name in {"neg": "negative", "pos": "positive", "abs": "absolute", 
 
 
 def is_operand(x: Any) -> bool:
-    return isinstance(x, (Tracer, bool, int, float, np.ndarray, np.generic, list, tuple))
+    return isinstance(x, (Tracer, bool, int, float, complex, np.ndarray, np.generic, list, tuple))
 
 
 def trace_of(values: Sequence[Any]) -> Trace:
@@ -308,18 +384,19 @@ def lift(x: Any, trace: Trace | None = None) -> Tracer:
                              "return it from the function instead of storing it elsewhere")  # fmt: skip
         return trace.capture(x)
     b = trace.builder
-    b.loc = user_loc()
+    if isinstance(x, np.generic):  # before float: np.float64 is one
+        return Tracer(trace, b.literal(np.asarray(x), scalar(x.dtype), ()), x.dtype)
     if isinstance(x, bool):
         return Tracer(trace, b.literal(x, SCALARS["i1"], ()), np.bool_)
     if isinstance(x, int):
-        wide = SCALARS["i64"] if -(1 << 63) <= x < 1 << 63 else SCALARS["u64"]
+        wide = SCALARS["i64"] if x < 1 << 63 else SCALARS["u64"]
+        if not -(1 << 63) <= x < 1 << 64:
+            raise user_error(IntegerRangeError, f"the integer {x} does not fit into 64 bits")
         return Tracer(trace, b.literal(np.array(x, wide.np), wide, ()), wide.np, weak=True)
     if isinstance(x, float):
         return Tracer(trace, b.literal(x, SCALARS["f64"], ()), np.float64, weak=True)
     if isinstance(x, complex):
         raise user_error(DTypeError, "complex numbers are not supported")
-    if isinstance(x, np.generic):
-        return Tracer(trace, b.literal(np.asarray(x), scalar(x.dtype), ()), x.dtype)
     if isinstance(x, np.ndarray):
         scalar(x.dtype)
         if x.size == 0:
@@ -329,8 +406,10 @@ def lift(x: Any, trace: Trace | None = None) -> Tracer:
         from .functions.shape import stack
 
         if any(isinstance(v, Tracer) for v in _leaves(x)):
-            return stack([lift(v, trace) for v in x])
-        return lift(np.asarray(x), trace)
+            return stack([lift(v, trace) for v in x])  # type: ignore[no-any-return]
+        known = np.asarray(x)
+        scalar(known.dtype)
+        return Tracer(trace, b.literal(known, scalar(known.dtype)), known.dtype) if 0 < known.size <= 64 else lift(known, trace)
     raise user_error(DTypeError, f"{type(x).__name__} is not an array or a number", "convert it with np.asarray, or make the argument static")
 
 
@@ -343,13 +422,14 @@ def _leaves(x: Any) -> Iterator[Any]:
 
 
 def make(trace: Trace, node: Node, dtype: Any, weak: bool = False) -> Tracer:
+    """The traced array of a node; the node takes the name of the variable that the user assigns it to."""
+    if trace.site is not None:
+        trace.label(node)
     return Tracer(trace, node, dtype, weak)
 
 
 def emit(trace: Trace, name: str, args: Sequence[Node], **attrs: Any) -> Node:
     """A node at the user's line."""
-    from .ir.op import freeze_attrs
-
     return trace.builder.emit(op(name), args, freeze_attrs(attrs))
 
 
@@ -362,6 +442,22 @@ def broadcast_shapes(*shapes: Sequence[Any]) -> tuple[Any, ...]:
 
 def spread(node: Node, trace: Trace, shape: Sequence[Any]) -> Node:
     return node if node.shape == tuple(shape) else emit(trace, "broadcast", [node], shape=tuple(shape))
+
+
+def operand(t: Tracer, dtype: Any) -> Node:
+    """The node of an operand as dtype.  A Python integer must fit it, as in NumPy."""
+    if t.weak and t.dtype.kind in "iu" and dtype.kind in "iu":
+        _fits(t, dtype)
+    return cast_node(t.trace, t.node, t.dtype, dtype)
+
+
+def _fits(t: Tracer, dtype: Any) -> None:
+    if t.node.op.name == "literal":
+        value, info = int(literal_value(t.node)), np.iinfo(dtype)
+        if not info.min <= value <= info.max:
+            raise user_error(IntegerRangeError, f"the Python integer {value} is out of bounds for {dtype}", "convert the array with .astype(…) first")
+    elif t.node.op.name == "input" and dtype != np.int64 and t.trace.parent is None:
+        t.trace.limits.append((t.node.attr("index"), dtype, user_loc()))
 
 
 def cast_node(trace: Trace, node: Node, old: Any, new: Any) -> Node:
@@ -391,8 +487,6 @@ def cast_node(trace: Trace, node: Node, old: Any, new: Any) -> Node:
 
 def _recast(trace: Trace, node: Node, s: Scalar, d: Scalar) -> Node | None:
     """A literal splat is converted at once."""
-    from .ir.graph import literal_value
-
     if node.op.name != "literal":
         return None
     value = literal_value(node)

@@ -139,7 +139,7 @@ def program(tmp_path_factory):
 
 @pytest.mark.parametrize("args, status", [
     (["devices"], 0), (["doctor"], 0), (["cache", "info"], 0), (["cache", "path"], 0), (["cache", "verify"], 0), (["tour"], 0), (["--help"], 0),
-    (["nonsense"], 2), (["show", "missing.py:f"], 2), (["show", "{}:missing", "f32[4]"], 2), (["show", "{}:good", "f32[4"], 1),
+    (["nonsense"], 2), (["show", "missing.py:f"], 2), (["show", "{}:missing", "f32[4]"], 2), (["show", "{}:good", "f32[4"], 2),
     (["show", "{}:wrong", "f32[4]"], 1), (["show", "{}:good", "f32[4]", "--target", "ptx:sm_90", "--stage", "ptx"], 0),
     (["show", "{}:good", "f32[4]", "--stage", "graph"], 0), (["test", "{}:good", "--examples", "5"], 0), (["bench", "{}:good", "f32[64]"], 0),
     (["test", "{}:almost", "--reference", "{}:good", "--examples", "60", "--spec", "f64[40]"], 1),

@@ -132,7 +132,10 @@ def contract_canonical(acc: Scalar, x: Array, y: Array, batch: Any, lhs: Sequenc
     (bx, by) = batch
     free_x = [a for a in range(x.ndim) if a not in bx and a not in lhs]
     free_y = [a for a in range(y.ndim) if a not in by and a not in rhs]
-    size = lambda v, axes: [v.shape[a] for a in axes]  # noqa: E731
+
+    def size(v: Array, axes: Sequence[int]) -> list[int]:
+        return [v.shape[a] for a in axes]
+
     b, m, k, n = (math.prod(s) for s in (size(x, bx), size(x, free_x), size(x, lhs), size(y, free_y)))
     left = np.transpose(x, [*bx, *free_x, *lhs]).reshape(b, m, k).astype(acc.np)
     right = np.transpose(y, [*by, *rhs, *free_y]).reshape(b, k, n).astype(acc.np)

@@ -10,6 +10,7 @@ from ..device import DeviceFacts
 from ..graph import Graph
 from ..kernel import Kernel
 from ..program import Program
+from ..tile import TileProgram
 
 
 class Lowered:
@@ -29,5 +30,6 @@ def lower(graph: Graph, facts: DeviceFacts, *, fast_math: bool = False, reproduc
 
     program = schedule(graph, facts)
     pipeline = kernel_pipeline(facts)
-    kernels = {fn.name: pipeline.run(to_kernel(fn, facts)) for fn in {id(s.fn): s.fn for s in program.launches()}.values()}
+    programs = {s.fn.name: s.fn for s in program.launches() if isinstance(s.fn, TileProgram)}
+    kernels = {name: pipeline.run(to_kernel(fn, facts)) for name, fn in programs.items()}
     return Lowered(graph, program, kernels, facts)

@@ -14,11 +14,13 @@ class Atom:
     """An opaque index: kind 'div' or 'mod' (of `ix` by `k`), or 'value' (expression `expr`, inside [0, k))."""
 
     __slots__ = ("kind", "ix", "k", "expr", "key", "dims")
+    key: Any
+    dims: int
 
     def __init__(self, kind: str, k: int, *, ix: Ix | None = None, expr: Any = None) -> None:
         self.kind, self.k, self.ix, self.expr = kind, k, ix, expr
         self.key = (kind, k, ix.key if ix is not None else id(expr))
-        self.dims: int = ix.dims if ix is not None else expr.dims
+        self.dims = ix.dims if ix is not None else expr.dims
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Atom) and self.key == other.key
@@ -39,6 +41,8 @@ class Ix:
     """An index; see the module docstring.  `dims` is the bit mask of the domain dimensions that it depends on."""
 
     __slots__ = ("const", "terms", "key", "dims", "_hash")
+    key: Any
+    dims: int
 
     def __init__(self, const: int, terms: Sequence[tuple[AnyAtom, int]] = ()) -> None:
         self.const, self.terms = const, tuple(terms)

@@ -187,7 +187,10 @@ class _Prepare:
         (bx, by), lx, ly, acc = n.attr("batch"), n.attr("lhs"), n.attr("rhs"), n.attr("acc")
         free_x = [a for a in range(len(x.shape)) if a not in bx and a not in lx]
         free_y = [a for a in range(len(y.shape)) if a not in by and a not in ly]
-        size = lambda v, axes: [v.shape[a] for a in axes]  # noqa: E731
+
+        def size(v: Node, axes: Sequence[int]) -> list[int]:
+            return [v.shape[a] for a in axes]
+
         out = size(x, bx) + size(x, free_x) + size(y, free_y)
         if 0 in x.shape or 0 in y.shape or not lx and math.prod(out) == 0:
             return b.literal(np.zeros((), acc.np), acc, tuple(out))

@@ -4,6 +4,8 @@ Buffers of nodes in memory, launches in cluster order, loops over the steps of t
 """
 from __future__ import annotations
 
+from typing import Any
+
 from ..device import DeviceFacts
 from ..errors import UnsupportedError
 from ..graph import Graph, Node
@@ -81,7 +83,7 @@ class _Scheduler:
         if build is None:
             raise UnsupportedError(f"no schedule for {c.kind}")
         self.why.extend(f"{name}: {w}" for w in c.why)
-        made = build(name, c, self.facts)
+        made: Any = build(name, c, self.facts)  # type: ignore[operator]
         return list(made) if isinstance(made, (list, tuple)) else [made]
 
 

@@ -229,7 +229,7 @@ class _Lower:
         """Registers that one wide access can serve: runs of `vec` along the last axis with neighbouring addresses."""
         vec = self.spread.vec
         wide = vec > 1 and disp.ndim > 0 and disp.shape[-1] % vec == 0 and part is not None
-        out = []
+        out: list[list[tuple[int, ...]]] = []
         for at in np.ndindex(*disp.shape[:-1], *([disp.shape[-1] // vec] if wide else disp.shape[-1:])):
             run = [(*at[:-1], at[-1] * vec + k) for k in range(vec)] if wide else [at]
             if wide and any(disp[r] != disp[run[0]] + k * size for k, r in enumerate(run)):

@@ -13,7 +13,7 @@ class Format(NamedTuple):
     """f32 or f64.  `shifter` is 1.5·2^mant: adding it rounds to an integer and leaves that in the low bits."""
 
     elem: Scalar
-    int: Scalar
+    bits: Scalar  # the integer of the same width
     mant: int
     bias: int
     shifter: float
@@ -51,12 +51,12 @@ class F:
         return self.b.like(like, value, self.fmt.elem)
 
     def i(self, like: Any, value: int) -> Any:
-        bits = self.fmt.int.bits
+        bits = self.fmt.bits.bits
         value &= (1 << bits) - 1
-        return self.b.like(like, value - (1 << bits) if value >> (bits - 1) else value, self.fmt.int)
+        return self.b.like(like, value - (1 << bits) if value >> (bits - 1) else value, self.fmt.bits)
 
     def bits(self, x: Any) -> Any:
-        return self.b.bitcast(x, to=self.fmt.int)
+        return self.b.bitcast(x, to=self.fmt.bits)
 
     def floats(self, x: Any) -> Any:
         return self.b.bitcast(x, to=self.fmt.elem)

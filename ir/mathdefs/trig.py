@@ -25,7 +25,7 @@ def _quadrant(f: F, x: Any) -> tuple[Any, Any, Any]:
 def _large(f: F, x: Any) -> list[Any]:
     """Payne and Hanek: the fraction of |x|·2/π from the right window of the bits of 2/π."""
     b, fmt = f.b, f.fmt
-    w = fmt.int.bits
+    w = fmt.bits.bits
     bits = getattr(b, "and")(f.bits(x), f.i(x, (1 << (w - 1)) - 1))
     e = b.isub(b.shr_u(bits, f.i(x, fmt.mant)), f.i(x, fmt.bias + fmt.mant))  # x = m · 2^e, m an integer of mant + 1 bits
     m = getattr(b, "or")(getattr(b, "and")(bits, f.i(x, (1 << fmt.mant) - 1)), f.i(x, 1 << fmt.mant))
@@ -41,7 +41,7 @@ def _large(f: F, x: Any) -> list[Any]:
     p2 = b.imulhi_u(m, a[2])
     lo1, hi1 = b.imul(m, a[1]), b.imulhi_u(m, a[1])
     s1 = b.iadd(lo1, p2)
-    carry = b.zext(b.icmp(s1, p2, pred="ult"), to=fmt.int)
+    carry = b.zext(b.icmp(s1, p2, pred="ult"), to=fmt.bits)
     lo0 = b.iadd(b.imul(m, a[0]), hi1)
     top = b.iadd(lo0, carry)
     return _fraction(f, x, top, s1)
@@ -66,7 +66,7 @@ def _pick(f: F, words: list[Any], index: Any, count: int) -> list[Any]:
 def _fraction(f: F, x: Any, top: Any, rest: Any) -> list[Any]:
     """From |x|·2/π modulo 4 as fixed point, 2 bits before the point in `top`: r, its low part, the quadrant, for signed x."""
     b, fmt = f.b, f.fmt
-    w = fmt.int.bits
+    w = fmt.bits.bits
     quadrant = b.shr_u(top, f.i(x, w - 2))
     high = getattr(b, "or")(b.shl(top, f.i(x, 2)), b.shr_u(rest, f.i(x, w - 2)))
     low = b.shl(rest, f.i(x, 2))
@@ -120,7 +120,7 @@ def _sincos(f: F, x: Any, turn: int) -> Any:
         k = b.iadd(k, f.i(x, turn))
     odd = b.icmp(getattr(b, "and")(k, f.i(x, 1)), f.i(x, 0), pred="ne")
     y = f.where(odd, c, s)
-    sign = b.shl(getattr(b, "and")(k, f.i(x, 2)), f.i(x, f.fmt.int.bits - 2))
+    sign = b.shl(getattr(b, "and")(k, f.i(x, 2)), f.i(x, f.fmt.bits.bits - 2))
     return f.floats(b.xor(f.bits(y), sign))
 
 

@@ -106,6 +106,6 @@ class _ShortRows:
         while len(values) > 1:
             half = len(values) // 2
             low, high = values[:half], values[half:]
-            values = [a if b is None else self.job.b.emit(fn, (a, b)) for a, b in zip(low, high) if a is not None or b is None]
+            values = [a if a is None or b is None else self.job.b.emit(fn, (a, b)) for a, b in zip(low, high)]
         assert values[0] is not None
         return values[0]

@@ -25,6 +25,17 @@ def _complete(words: list[str]) -> Any:
     return lambda incomplete: [w for w in words if w.startswith(incomplete)]
 
 
+def _spec(text: str) -> Any:
+    """A spec; what is none is a usage error."""
+    from ..ir.errors import UserError
+    from ..specs import parse_spec
+
+    try:
+        return parse_spec(text)
+    except UserError as e:
+        raise UsageError(str(e)) from e
+
+
 Function = Annotated[str, typer.Argument(metavar="FILE.py:FUNC", help="a function; decorated or plain")]
 Specs = Annotated[list[str], typer.Argument(metavar="SPEC…", help="arguments, such as f32[1024,1000] or i32")]
 TargetOption = Annotated[list[str], typer.Option("--target", "-t", help="what code is made for", autocompletion=_complete(TARGETS))]
@@ -51,13 +62,11 @@ def show(function: Function, specs: Specs = [], target: TargetOption = [],  # no
          output: Annotated[str, typer.Option("-o", help="write there instead")] = "") -> None:  # fmt: skip
     """What becomes of a function, at any level, for any target."""
     from ..ir.errors import UnsupportedError
-    from ..specs import as_spec
-
     if html:
         raise UnsupportedError("show --html is not part of this version", hint="use --stage graph|program|tile|kernel|…")
     f = load_function(function)
-    arguments = [as_spec(s) for s in specs]
-    wanted = target or [None]
+    arguments = [_spec(s) for s in specs]
+    wanted: list[str | None] = [*target] if target else [None]
     parts: list[str | bytes] = []
     for t in wanted:
         low = f.lower(*arguments, target=t)
@@ -86,17 +95,22 @@ def test(function: Function, reference: Annotated[str, typer.Option("--reference
          target: TargetOption = [],  # noqa: B006
          examples: Annotated[int, typer.Option("--examples", help="how many inputs are tried")] = 200,
          seed: Annotated[int, typer.Option("--seed", help="replays a run")] = 0,
-         ulp: Annotated[float, typer.Option("--ulp", help="admitted difference in units of the last place")] = 64.0,
-         spec: Annotated[list[str], typer.Option("--spec", help="arguments; without it shapes and dtypes are searched")] = []) -> None:  # noqa: B006  # fmt: skip
+         ulp: Annotated[float, typer.Option("--ulp", help="admitted difference in units of the last place (default: what rounding explains)")] = -1.0,
+         spec: Annotated[list[str], typer.Option("--spec", help="arguments, such as f32[n,8] (a name is a size that is searched); default: all is searched")] = []) -> None:  # noqa: B006,E501  # fmt: skip
     """Searches for inputs on which a function and its reference differ, and says which step broke it."""
     from ..testing import check
+    from ..testing.search import DATABASE
 
     f = load_function(function)
-    ref = load_function(reference).fn if reference else f.fn
-    report = check(f, ref, specs=spec or None, examples=examples, seed=seed, ulp=ulp, progress=sys.stderr.isatty(), raise_error=False)
+    ref = load_function(reference).fn if reference else None
+    report = check(f, ref, specs=spec or None, examples=examples, seed=seed, ulp=None if ulp < 0 else ulp, targets=target or None, database=DATABASE,
+                   progress=sys.stderr.isatty(), raise_error=False)  # fmt: skip
     print(report)
     if not report.passed:
-        print(f"replay: ptxjit test {function}{' --reference ' + reference if reference else ''} --examples {examples} --seed {seed}")
+        options = [("--reference", reference), *(("--target", t) for t in target), *(("--spec", f"'{s}'") for s in spec),
+                   ("--ulp", f"{ulp:g}" if ulp >= 0 else "")]  # fmt: skip
+        words = "".join(f" {name} {value}" for name, value in options if value)
+        print(f"replay: ptxjit test {function}{words} --examples {examples} --seed {seed}    (failures are kept in {DATABASE} and tried first)")
         raise typer.Exit(1)
 
 
@@ -105,11 +119,9 @@ def bench(function: Function, specs: Specs = []) -> None:  # noqa: B006
     """First call, warm call and the plain Python function, on random arguments."""
     import numpy as np
 
-    from ..specs import as_spec
-
     f = load_function(function)
     rng = np.random.default_rng(0)
-    args = [_sample(rng, as_spec(s)) for s in specs]
+    args = [_sample(rng, _spec(s)) for s in specs]
     start = time.perf_counter()
     f(*args)
     first = time.perf_counter() - start
@@ -128,7 +140,7 @@ def _sample(rng: Any, spec: Any) -> Any:
 
 
 def _best(fn: Any) -> float:
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + 1.0
     while len(times) < 5 or time.perf_counter() < end and len(times) < 1000:
         start = time.perf_counter()

@@ -35,7 +35,7 @@ def load_function(where: str) -> Any:
         raise UserError(f"importing {path} failed: {type(e).__name__}: {e}") from e
     finally:
         sys.path.pop(0)
-    found = module
+    found: Any = module
     for part in name.split("."):
         found = getattr(found, part, None)
         if found is None:

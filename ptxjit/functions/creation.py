@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.types import array
-from ..trace import Tracer, current, emit, lift, make, scalar, trace_of, user_error, user_loc
+from ..trace import Tracer, current, emit, here, lift, make, operand, scalar, trace_of, user_error
 from .registry import register
 from .shape import ints
 
@@ -16,7 +16,7 @@ def _trace() -> Any:
     if t is None:
         trace_of([])
     assert t is not None
-    t.builder.loc = user_loc()
+    here(t)
     return t
 
 
@@ -27,7 +27,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Any:
     d = np.dtype(dtype) if dtype is not None else v.dtype
     from .shape import broadcast_to
 
-    return broadcast_to(make(trace, v.node, v.dtype).astype(d), ints(shape))
+    return broadcast_to(make(trace, operand(v, d), d), ints(shape))
 
 
 @register("zeros")

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import DTypeError, TraceError, UserError
-from ..ir.graph import Node
+from ..ir.graph import Node, literal_value
 from ..ir.op import op
 from ..ir.types import F32, F64, I1, I32, I64, U8, U64, Scalar
-from ..trace import Tracer, broadcast_shapes, cast_node, emit, lift, make, scalar, spread, trace_of, user_error, user_loc
-from .registry import method, register
+from ..trace import Tracer, broadcast_shapes, cast_node, emit, here, lift, make, operand, scalar, spread, trace_of, user_error, user_loc
+from .registry import method, prop, register
 
 Rule = Callable[..., Any]
 RULES: dict[str, Rule] = {}
@@ -38,8 +38,19 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 # ---- dispatch -------------------------------------------------------------------------------------------------------
 
 
-def _resolve(name: str, operands: Sequence[Tracer]) -> tuple[list[Any], list[Any]]:
-    """(loop input dtypes, output dtypes) of a NumPy ufunc for these operands."""
+def _resolve(name: str, operands: Sequence[Tracer], dtype: Any = None) -> tuple[list[Any], list[Any]]:
+    """(loop input dtypes, output dtypes) of a NumPy ufunc for these operands; `dtype` is what the caller asked for."""
+    key = (name, dtype, *[(t.dtype, t.weak) for t in operands])
+    found = _RESOLVED.get(key)
+    if found is None:
+        found = _RESOLVED[key] = _resolve_new(name, operands, dtype)
+    return found
+
+
+_RESOLVED: dict[Any, tuple[list[Any], list[Any]]] = {}
+
+
+def _resolve_new(name: str, operands: Sequence[Tracer], dtype: Any) -> tuple[list[Any], list[Any]]:
     f = getattr(np, name)
     bf16 = [t for t in operands if not t.weak and t.dtype.name == "bfloat16"]
     given: list[Any] = []
@@ -50,11 +61,13 @@ def _resolve(name: str, operands: Sequence[Tracer]) -> tuple[list[Any], list[Any
             given.append(np.dtype(np.float32) if t.dtype.name == "bfloat16" else t.dtype)
     if all(isinstance(g, type) for g in given):  # only Python scalars: they are int64 and float64 then
         given = [np.dtype(np.float64 if g is float else np.int64) for g in given]
+    asked = {} if dtype is None else {"signature": (*(None,) * f.nin, *(np.dtype(dtype),) * f.nout)}
     try:
-        found = f.resolve_dtypes((*given, *(None for _ in range(f.nout))))
+        found = f.resolve_dtypes((*given, *(None for _ in range(f.nout))), **asked)
     except TypeError:
         what = ", ".join(str(t.dtype) for t in operands)
-        raise user_error(DTypeError, f"{name} is not defined for {what}", "convert with .astype(…)") from None
+        raise user_error(DTypeError, f"{name} is not defined for {what}" + (f" with dtype={np.dtype(dtype)}" if dtype is not None else ""),
+                         "convert with .astype(…)") from None  # fmt: skip
     ins, outs = list(found[: f.nin]), list(found[f.nin :])
     if bf16 and all(t.weak or t.dtype.name == "bfloat16" or t.dtype.kind in "bui" for t in operands):
         narrow = bf16[0].dtype
@@ -63,15 +76,19 @@ def _resolve(name: str, operands: Sequence[Tracer]) -> tuple[list[Any], list[Any
     return ins, outs
 
 
-def apply(name: str, *operands: Any) -> Any:
+def apply(name: str, *operands: Any, dtype: Any = None) -> Any:
     """One ufunc on anything that can be lifted."""
     trace = trace_of(operands)
     ts = [lift(x, trace) for x in operands]
-    trace.builder.loc = user_loc()
-    ins, outs = _resolve(name, ts)
-    shape = broadcast_shapes(*(t.shape for t in ts))
-    nodes = [spread(cast_node(trace, t.node, t.dtype, d), trace, shape) for t, d in zip(ts, ins)]
+    here(trace)
+    if name in _COMPARISONS:
+        ts = _comparable(*ts)
+    ins, outs = _resolve(name, ts, dtype)
+    shape = broadcast_shapes(*[t.shape for t in ts])
+    nodes = [spread(operand(t, d), trace, shape) for t, d in zip(ts, ins)]
     loop = scalar(ins[0])
+    if loop.bits == 16 and loop.is_float and name in _THROUGH_F32:
+        nodes, loop = [trace.builder.fcvt(n, to=F32) if n.elem.is_float else n for n in nodes], F32
     made = RULES[name](trace.builder, loop, *nodes)
     weak = all(t.weak for t in ts)
     results = made if isinstance(made, tuple) else (made,)
@@ -79,14 +96,35 @@ def apply(name: str, *operands: Any) -> Any:
     return wrapped if len(wrapped) > 1 else wrapped[0]
 
 
+_COMPARISONS = frozenset(("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"))
+_THROUGH_F32 = frozenset(("logaddexp", "logaddexp2", "deg2rad", "radians", "rad2deg", "degrees", "divmod", "floor_divide", "remainder"))
+
+
+def _comparable(x: Tracer, y: Tracer) -> list[Tracer]:
+    """Integers are compared as numbers: a Python integer beyond the other side's dtype is moved to where it compares the same."""
+    out = []
+    for t, other in ((x, y), (y, x)):
+        if t.weak and not other.weak and t.dtype.kind in "iu" and other.dtype.kind in "iu":
+            if t.node.op.name != "literal":
+                t = make(t.trace, t.node, t.dtype)
+            else:
+                value, info = int(literal_value(t.node)), np.iinfo(other.dtype)
+                if not info.min <= value <= info.max:
+                    wide = np.dtype(np.int64) if value < 1 << 63 and other.dtype != np.uint64 else t.dtype
+                    t = make(t.trace, cast_node(t.trace, t.node, t.dtype, wide), wide)
+        out.append(t)
+    return out
+
+
 def _define(name: str, *aliases: str) -> None:
     if name == "power":
         return
+    count = getattr(np, name).nin
 
-    def fn(*operands: Any, **kw: Any) -> Any:
-        if kw:
-            raise user_error(TraceError, f"{name} does not take {', '.join(kw)}= under @jit")
-        return apply(name, *operands)
+    def fn(*operands: Any, dtype: Any = None) -> Any:
+        if len(operands) != count:
+            raise user_error(TraceError, f"{name} takes {count} operand{'s' * (count > 1)}, got {len(operands)}")
+        return apply(name, *operands, dtype=dtype)
 
     fn.__name__, fn.__doc__ = name, getattr(np, name).__doc__
     register(name, *aliases)(fn)
@@ -371,7 +409,9 @@ def _spacing(b: Any, t: Scalar, x: Node) -> Node:
         bits = b.bitcast(a, to=_int_of(t))
         power = b.icmp(_and(b, bits, b.like(bits, 0x3FF)), b.like(bits, 0), pred="eq")
         halves = _and(b, power, _and(b, b.fcmp(x, b.like(x, 0), pred="olt"), b.icmp(bits, b.like(bits, 0x400), pred="sgt")))
-        r = b.fsub(up, a)
+        largest = b.icmp(bits, b.like(bits, 0x7BFF), pred="eq")
+        up = b.select(_and(b, largest, b.fcmp(x, b.like(x, 0), pred="olt")), _step_bits(b, t, a, b.like(a, False, I1)), up)
+        r = b.fabs(b.fsub(up, a))
         r = b.select(halves, b.fmul(r, b.like(r, 0.5)), r)
     return b.select(b.fcmp(a, b.like(x, math.inf), pred="olt"), r, b.like(x, math.nan))  # type: ignore[no-any-return]
 
@@ -456,6 +496,10 @@ def _lcm(b: Any, t: Scalar, x: Node, y: Node) -> Node:
     return b.select(none, zero, b.imul(q, y))  # type: ignore[no-any-return]
 
 
+class NegativePowerError(UserError, ValueError):
+    """An integer to a negative integer power."""
+
+
 def _int_power(b: Any, t: Scalar, x: Node, n: Node) -> Node:
     """Square and multiply over the bits of the exponent."""
     r, one, zero = b.like(x, 1), b.like(n, 1), b.like(n, 0)
@@ -468,20 +512,22 @@ def _int_power(b: Any, t: Scalar, x: Node, n: Node) -> Node:
 
 
 @register("power", "pow")
-def power(x: Any, n: Any) -> Any:
+def power(x: Any, n: Any, dtype: Any = None) -> Any:
     """x to the n.  A Python number as exponent is expanded where that is exact; integers to negative powers are an error."""
     trace = trace_of([x, n])
-    if isinstance(n, (int, float)) and not isinstance(n, bool):
+    if isinstance(n, (int, float)) and not isinstance(n, (bool, np.generic)):
         base = lift(x, trace)
+        if dtype is not None:
+            base = base.astype(dtype)
         short = _short_power(base, n)
         if short is not None:
             return short
     t, e = lift(x, trace), lift(n, trace)
-    ins, outs = _resolve("power", [t, e])
+    here(trace)
+    ins, outs = _resolve("power", [t, e], dtype)
     loop = scalar(ins[0])
     shape = broadcast_shapes(t.shape, e.shape)
-    a = spread(cast_node(trace, t.node, t.dtype, ins[0]), trace, shape)
-    c = spread(cast_node(trace, e.node, e.dtype, ins[1]), trace, shape)
+    a, c = spread(operand(t, ins[0]), trace, shape), spread(operand(e, ins[1]), trace, shape)
     b = trace.builder
     if loop.is_float:
         return make(trace, b.pow(a, c), outs[0], t.weak and e.weak)
@@ -499,7 +545,7 @@ def power(x: Any, n: Any) -> Any:
 def _short_power(t: Tracer, n: float) -> Any:
     if t.dtype.kind in "iu" and isinstance(n, int):
         if n < 0:
-            raise user_error(UserError, "integers to negative integer powers are not allowed", "convert the base to float first")
+            raise user_error(NegativePowerError, "integers to negative integer powers are not allowed", "convert the base to float first")
         if n > 64:
             return None
         result, base = None, t
@@ -563,10 +609,11 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         raise user_error(TraceError, "where(condition) alone has a result of unknown size", "use where(condition, x, y)")
     trace = trace_of([condition, x, y])
     c, a, d = lift(condition, trace), lift(x, trace), lift(y, trace)
+    here(trace)
     dtype = promote(a, d)
     shape = broadcast_shapes(c.shape, a.shape, d.shape)
     p = spread(cast_node(trace, c.node, c.dtype, np.bool_), trace, shape)
-    left, right = (spread(cast_node(trace, v.node, v.dtype, dtype), trace, shape) for v in (a, d))
+    left, right = (spread(cast_node(trace, v.node, v.dtype, dtype), trace, shape) for v in (a, d))  # NumPy wraps Python integers here
     return make(trace, trace.builder.select(p, left, right), dtype, a.weak and d.weak)
 
 
@@ -584,25 +631,36 @@ def promote(*ts: Tracer) -> Any:
 
 @register("clip")
 @method("clip")
-def clip(x: Any, min: Any = None, max: Any = None, a_min: Any = None, a_max: Any = None) -> Any:
-    """Limited to [min, max]; None leaves a side open."""
+def clip(x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None, dtype: Any = None) -> Any:
+    """Limited to [min, max]; None leaves a side open.  A Python integer beyond an integer array's dtype leaves it open, too."""
+    if out is not None:
+        raise user_error(TraceError, "clip(…, out=…) cannot write into an array while tracing", "use the result")
     lo, hi = min if min is not None else a_min, max if max is not None else a_max
-    r = lift(x, trace_of([x]))
-    dtype = r.dtype
+    r = lift(x, trace_of([x, lo, hi]))
+    if r.dtype.kind in "iu":
+        info = np.iinfo(r.dtype)
+        lo = None if type(lo) is int and lo <= info.min else lo
+        hi = None if type(hi) is int and hi >= info.max else hi
+    if lo is not None and hi is not None and dtype is None:
+        dtype = promote(r, lift(lo, r.trace), lift(hi, r.trace))
+        if dtype == np.bool_:
+            raise user_error(DTypeError, "clip is not defined for bool")
     if lo is not None:
-        r = apply("maximum", r, lo)
+        r = apply("maximum", r, lo, dtype=dtype)
     if hi is not None:
-        r = apply("minimum", r, hi)
-    weak = all(v is None or isinstance(v, (int, float)) for v in (lo, hi))
-    return r.astype(dtype) if weak and r.dtype != dtype else r
+        r = apply("minimum", r, hi, dtype=dtype)
+    return r
 
 
 @register("astype")
 @method("astype")
-def astype(x: Any, dtype: Any, copy: bool = True, **_: Any) -> Any:
+def astype(x: Any, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True, device: Any = None) -> Any:
     """Another dtype: NumPy's casts, except that float → integer saturates and NaN gives 0."""
     t = lift(x, trace_of([x]))
+    here(t.trace)
     scalar(dtype)
+    if casting != "unsafe" and not np.can_cast(t.dtype, dtype, casting):  # type: ignore[arg-type]
+        raise user_error(DTypeError, f"cannot cast {t.dtype} to {np.dtype(dtype)} by casting={casting!r}")
     return make(t.trace, cast_node(t.trace, t.node, t.dtype, dtype), dtype)
 
 
@@ -647,8 +705,19 @@ def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, 
 
 
 @register("real")
+@prop("real")
 def real(x: Any) -> Any:
+    """The array itself: there are no complex numbers."""
     return lift(x, trace_of([x]))
+
+
+@register("imag")
+@prop("imag")
+def imag(x: Any) -> Any:
+    """Zeros."""
+    from .creation import zeros_like
+
+    return zeros_like(x)
 
 
 method("conj", "conjugate")(lambda x: x)

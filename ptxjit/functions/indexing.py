@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import ShapeError, TraceError
-from ..trace import Tracer, broadcast_shapes, emit, lift, spread, user_error, user_loc
+from ..trace import Tracer, broadcast_shapes, emit, here, lift, spread, user_error
 from .shape import index_node, reshape, same, transpose
 
 
@@ -16,7 +16,7 @@ class IndexUserError(ShapeError, IndexError):
 
 def getitem(t: Tracer, index: Any) -> Any:
     t = lift(t)
-    t.trace.builder.loc = user_loc()
+    here(t.trace)
     items = _expanded(t, index if isinstance(index, tuple) else (index,))
     start, step, shape, out, arrays = [], [], [], [], []
     d = 0

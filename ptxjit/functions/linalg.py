@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import ShapeError, TraceError
-from ..trace import Tracer, broadcast_shapes, cast_node, emit, lift, make, scalar, spread, trace_of, user_error, user_loc
+from ..trace import Tracer, broadcast_shapes, cast_node, emit, here, lift, make, scalar, spread, trace_of, user_error
 from .elementwise import apply, promote
 from .registry import method, register
 from .shape import reshape, transpose
@@ -15,7 +15,7 @@ from .shape import reshape, transpose
 
 def _operands(*xs: Any) -> tuple[list[Tracer], Any]:
     trace = trace_of(xs)
-    trace.builder.loc = user_loc()
+    here(trace)
     ts = [lift(x, trace) for x in xs]
     dtype = promote(*ts)
     return [make(trace, cast_node(trace, t.node, t.dtype, dtype), dtype) for t in ts], dtype

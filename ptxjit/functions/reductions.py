@@ -9,7 +9,7 @@ import numpy as np
 
 from ..ir.errors import DTypeError, ShapeError, TraceError
 from ..ir.graph import Node
-from ..trace import Trace, Tracer, cast_node, emit, lift, make, scalar, trace_of, user_error, user_loc
+from ..trace import Trace, Tracer, cast_node, emit, here, lift, make, scalar, trace_of, user_error, user_loc
 from .elementwise import apply
 from .registry import method, register
 from .shape import reshape
@@ -52,7 +52,7 @@ def _kept(t: Tracer, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bo
 
 def _reduced(x: Any, fn: str, axis: Any, keepdims: bool, dtype: Any) -> Tracer:
     t = lift(x, trace_of([x]))
-    t.trace.builder.loc = user_loc()
+    here(t.trace)
     axes = normal_axes(axis, t.ndim)
     node = cast_node(t.trace, t.node, t.dtype, dtype)
     wide = dtype
@@ -193,7 +193,7 @@ def _arg(name: str, best: str) -> Any:
         a = 0 if axis is None else normal_axis(axis, t.ndim)
         if flat.shape[a] == 0:
             raise user_error(ShapeError, f"{name} of no elements has no value")
-        t.trace.builder.loc = user_loc()
+        here(t.trace)
         unsigned = True if scalar(t.dtype).is_unsigned else None
         r = make(t.trace, emit(t.trace, "argreduce", [flat.node], fn=best, axis=a, unsigned=unsigned), np.int64)
         axes = tuple(range(t.ndim)) if axis is None else (a,)
@@ -219,7 +219,7 @@ def _scan(name: str, of_float: str, of_int: str) -> Any:
                 t = reshape(t, (-1,))
             axis = 0
         a = normal_axis(axis, t.ndim)
-        t.trace.builder.loc = user_loc()
+        here(t.trace)
         wide = np.dtype(np.float32) if _is_float(d) and d.itemsize == 2 else d
         node = cast_node(t.trace, t.node, t.dtype, wide)
         done = make(t.trace, emit(t.trace, "scan", [node], fn=of_float if _is_float(d) else of_int, axis=a), wide).astype(d)

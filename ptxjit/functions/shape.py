@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import ShapeError, TraceError
-from ..trace import Tracer, cast_node, emit, lift, make, scalar, spread, trace_of, user_error, user_loc
+from ..trace import Tracer, cast_node, emit, here, lift, make, scalar, spread, trace_of, user_error
 from .registry import method, prop, register
 
 
 def _lift(x: Any) -> Tracer:
     t = lift(x, trace_of([x]))
-    t.trace.builder.loc = user_loc()
+    here(t.trace)
     return t
 
 
@@ -169,7 +169,7 @@ def _common(xs: Sequence[Any]) -> list[Tracer]:
         raise user_error(ShapeError, "at least one array is needed")
     trace = trace_of(xs)
     ts = [lift(x, trace) for x in xs]
-    trace.builder.loc = user_loc()
+    here(trace)
     dtype = promote(*ts)
     return [make(trace, cast_node(trace, t.node, t.dtype, dtype), dtype) for t in ts]
 

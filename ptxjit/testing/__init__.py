@@ -1,7 +1,7 @@
 """Property-testing kernels, on Hypothesis.
 
     strategies   arrays(…), shapes(…), scalars(…)                    inputs that like trouble
-    programs     programs()                                          random functions of the DSL
+    grammar      programs()                                          random functions of the DSL
     compare      bits, units of the last place, and what rounding explains
     agreement    assert_targets_agree(fn, *args)                     the same function on several targets
     search       check(fn, reference, …)                             looks for a difference, shrinks it, and says which step broke it
@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "arrays": "strategies", "shapes": "strategies", "scalars": "strategies", "programs": "programs", "Program": "programs",
+    "arrays": "strategies", "shapes": "strategies", "scalars": "strategies", "programs": "grammar", "Program": "grammar",
     "assert_targets_agree": "agreement", "run_on": "agreement", "check": "search", "Report": "search", "which_step": "steps", "Step": "steps",
     "ulps": "compare", "bits_equal": "compare",
 }  # fmt: skip

@@ -20,7 +20,7 @@ import numpy as np
 from ..ir.errors import PtxjitError
 from ..jitted import Jit
 from .compare import bits_difference, expect, results
-from .programs import Program
+from .grammar import Program
 from .steps import which_step
 
 FAILURES = Path(".ptxjit") / "failures"
@@ -59,10 +59,10 @@ def _step_by_step(p: Program) -> dict[str, Any]:
         operands = {n: v for n, v in values.items() if n in step.text}
         names = list(operands)
         run: Callable[..., Any] = lambda *args, step=step, names=names: p.run_step(step, dict(zip(names, args)))  # noqa: E731
-        wanted = expect(run, [np.asarray(operands[n]) for n in names], 0.0 if step.exact else None)
+        wanted = expect(run, [np.asarray(operands[n]) for n in names], None if step.bound else 0.0, base=step.bound)
         why = wanted.difference([np.asarray(value)])
         if why is not None:
-            raise Difference(p, f"step `{step.name} = {step.text}` ({'exact' if step.exact else 'close'}): {why}", "differs")
+            raise Difference(p, f"step `{step.name} = {step.text}` ({'close' if step.bound else 'exact'}): {why}", "differs")
         values[step.name] = np.asarray(value)
     return values
 
@@ -72,7 +72,7 @@ def fuzz(n: int, seed: int, *, device: str = "cpu", tell: Callable[[Counter[str]
     from hypothesis import HealthCheck, Phase, Verbosity, given, settings
     from hypothesis import seed as with_seed
 
-    from .programs import programs
+    from .grammar import programs
 
     counts: Counter[str] = Counter()
     failures: list[Difference] = []

@@ -16,7 +16,7 @@ from ..ir.errors import PtxjitError, UserError
 from ..jitted import Jit
 from .agreement import jitted, run_on
 from .compare import expect
-from .programs import show_array
+from .grammar import show_array
 from .steps import Step, which_step
 
 DATABASE = Path(".ptxjit") / "examples"
@@ -63,6 +63,7 @@ def check(fn: Any, reference: Callable[..., Any] | None = None, *strategies: Any
     """
     from hypothesis import HealthCheck, Phase, Verbosity, given, reject, settings
     from hypothesis import seed as with_seed
+    from hypothesis.errors import Unsatisfiable
 
     j = jitted(fn)
     plain = reference.fn if isinstance(reference, Jit) else reference or j.fn
@@ -97,6 +98,8 @@ def check(fn: Any, reference: Callable[..., Any] | None = None, *strategies: Any
         warnings.simplefilter("ignore")
         try:
             search()
+        except Unsatisfiable:
+            raise UserError(f"the reference refuses all of {rejected} examples", hint="say what the arguments are: specs=['f32[n,8]', …]") from None
         except _Found as found:
             tried = count
             step = which_step(j, found.inputs, None if plain is j.fn else plain, device=None if found.target == _device(j) else found.target, ulp=ulp)
@@ -105,8 +108,6 @@ def check(fn: Any, reference: Callable[..., Any] | None = None, *strategies: Any
             if progress:
                 print(file=sys.stderr)
     if report is None:
-        if not count:
-            raise UserError(f"the reference refuses all of {rejected} examples", hint="say what the arguments are: specs=['f32[n,8]', …]")
         report = Report(True, count, rejected)
     if raise_error and not report.passed:
         raise AssertionError(repr(report))

@@ -17,6 +17,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..ir.types import SCALARS
+from .compare import finfo
 
 SIZES = (1, 2, 3, 0, 5, 7, 8, 9, 13, 16, 17, 31, 32, 33, 61, 64, 65, 127, 128, 129, 257, 1023, 4097)
 DTYPES = tuple(np.dtype(d) for d in ("f4", "f8", "f2", ml_dtypes.bfloat16, "i4", "i8", "i2", "i1", "u4", "u8", "u2", "u1", "?"))
@@ -28,7 +29,8 @@ def dtype_of(word: Any) -> np.dtype[Any]:
     so a spec's text goes through `parse_spec` instead.)"""
     if isinstance(word, str) and word not in ("i1", "i8", "u1", "u8") and word in SCALARS:
         return SCALARS[word].np
-    return np.dtype(word)
+    found: np.dtype[Any] = np.dtype(word)
+    return found
 
 
 def scalars(dtype: Any = "f4") -> st.SearchStrategy[Any]:
@@ -36,12 +38,18 @@ def scalars(dtype: Any = "f4") -> st.SearchStrategy[Any]:
     d = dtype_of(dtype)
     if d.kind == "b":
         return st.booleans().map(d.type)
-    if d.kind in "iu":
-        info = np.iinfo(d)
-        special = st.sampled_from([1, info.max, info.min, max(info.min, -1), info.max - 1, 2, info.bits - 1, info.bits, info.bits // 2])
-        near = st.integers(max(info.min, -100), min(info.max, 100))
-        return st.one_of(st.just(0), near, special, st.integers(info.min, info.max)).map(d.type)
-    info = ml_dtypes.finfo(d)
+    return _integers(d) if d.kind in "iu" else _floats(d)
+
+
+def _integers(d: np.dtype[Any]) -> st.SearchStrategy[Any]:
+    info = np.iinfo(d)
+    special = st.sampled_from([1, info.max, info.min, max(info.min, -1), info.max - 1, 2, info.bits - 1, info.bits, info.bits // 2])
+    near = st.integers(max(info.min, -100), min(info.max, 100))
+    return st.one_of(st.just(0), near, special, st.integers(info.min, info.max)).map(d.type)
+
+
+def _floats(d: np.dtype[Any]) -> st.SearchStrategy[Any]:
+    info = finfo(d)
     tiny, small, top = (float(v) for v in (info.smallest_subnormal, info.smallest_normal, info.max))
     special = st.sampled_from([1.0, -1.0, -0.0, 0.5, 2.0, math.inf, -math.inf, math.nan, tiny, -tiny, small, -small, small - tiny, top, -top,
                                1.0 + float(info.eps), 1.5, -2.5, math.pi, 1e4])  # fmt: skip
@@ -79,7 +87,8 @@ def arrays(draw: Any, dtype: Any = None, shape: Any = None, *, special: bool = T
             flat[at] = value
     if low is not None or high is not None:
         with np.errstate(all="ignore"):
-            flat = np.clip(np.nan_to_num(flat, nan=low if low is not None else high), low, high).astype(d)
+            instead = low if low is not None else high
+            flat = np.clip(np.where(flat != flat, instead, flat), low, high).astype(d)
     x = flat.reshape(size)
     return lay_out(x, draw(st.sampled_from(LAYOUTS))) if layouts else x
 

@@ -87,8 +87,8 @@ class Shapes:
 
     def run(self) -> None:
         k = self.kernel
-        for p in k.params:
-            self.step[p.value.id] = 0
+        for param in k.params:
+            self.step[param.value.id] = 0
         for i in k.instrs():
             if i.op.name == "constant":
                 self.step[i.result.id] = 0
@@ -262,11 +262,11 @@ class _Emit:
     def run(self) -> str:
         k = self.k
         head = [f"define void @{k.name}(ptr noalias nocapture readonly %args, i64 %begin, i64 %end, ptr nocapture readonly %grid) #0 {{", "entry:"]
-        for n, p in enumerate(k.params):
-            t = NAMES[p.value.type.elem.name]
+        for n, param in enumerate(k.params):
+            t = NAMES[param.value.type.elem.name]
             head.append(f"  %ps{n} = getelementptr i8, ptr %args, i64 {8 * n}")
             head.append(f"  %p{n} = load {t}, ptr %ps{n}, align 8")
-            self.vals[p.value.id] = Val(f"%p{n}", p.value.type.elem, 0)
+            self.vals[param.value.id] = Val(f"%p{n}", param.value.type.elem, 0)
         head.append(f"  %errs = getelementptr i8, ptr %args, i64 {8 * len(k.params)}")
         head.append("  %err = load ptr, ptr %errs, align 8")
         if k.shared:
@@ -894,8 +894,8 @@ class _Emit:
             x = self.val(v)
             self.define(i.result, x.text if x.step == 0 else self.put(f"extractelement {t} {self.vec(v)}, i64 {lane}"))
             return
-        source = {"bfly": lambda k: k ^ lane, "down": lambda k: k + lane, "up": lambda k: k - lane}[mode]
-        lanes = [source(k) if 0 <= source(k) < w else k for k in range(w)]
+        sources = [{"bfly": k ^ lane, "down": k + lane, "up": k - lane}[mode] for k in range(w)]
+        lanes = [s if 0 <= s < w else k for k, s in enumerate(sources)]
         order = ", ".join(f"i32 {k}" for k in lanes)
         self.define(i.result, self.put(f"shufflevector {t} {self.vec(v)}, {t} poison, <{w} x i32> <{order}>"))
 

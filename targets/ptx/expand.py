@@ -4,7 +4,8 @@ An i8 lives sign-extended in a 16-bit register; whatever may leave its range is 
 """
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ...ir.instr import Instr, Value
 from ...ir.types import F16, F32, F64, I1, I8, I32, I64
@@ -17,12 +18,13 @@ class Expand:
     facts: Any
     const: dict[int, Any]
 
-    def put(self, text: str, guard: str = "") -> None: ...
-    def into(self, cls: str, text: str) -> str: ...
-    def dest(self, v: Value) -> str: ...
-    def use(self, v: Value) -> str: ...
-    def register(self, v: Value) -> str: ...
-    def fill(self, i: Instr, pattern: str) -> None: ...
+    if TYPE_CHECKING:
+        put: Callable[..., None]
+        into: Callable[[str, str], str]
+        dest: Callable[[Value], str]
+        use: Callable[[Value], str]
+        register: Callable[[Value], str]
+        fill: Callable[[Instr, str], None]
 
     # ---- 8-bit integers
 

@@ -451,7 +451,9 @@ def write_module(kernels: Sequence[Kernel], facts: DeviceFacts, *, source: Sourc
     """A PTX module with one entry per kernel."""
     arch = facts.target.partition(":")[2]
     isa = ARCHS[arch].isa
-    bodies, files, error = [], {}, False
+    bodies: list[str] = []
+    files: dict[str, int] = {}
+    error = False
     for k in kernels:
         w = Writer(k, facts, source)
         w.files = files

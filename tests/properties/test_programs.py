@@ -11,7 +11,7 @@ from hypothesis import given, settings
 import ptxjit.functions.elementwise as elementwise
 from ptxjit.testing import programs
 from ptxjit.testing.fuzz import Difference, examine, fuzz
-from ptxjit.testing.programs import Program, Step
+from ptxjit.testing.grammar import Program, Step
 
 
 @settings(max_examples=100)
@@ -28,14 +28,14 @@ def test_a_wrong_step_is_found_and_shrunk(monkeypatch):
 
 def test_a_refusal_is_counted(monkeypatch):
     monkeypatch.delitem(elementwise.RULES, "square")
-    p = Program([Step("v0", "np.square(x0)", True)], ["v0"], [np.ones(3)])
+    p = Program([Step("v0", "np.square(x0)", 0.0)], ["v0"], [np.ones(3)])
     with pytest.raises(Difference) as e:
         examine(p)
     assert e.value.kind == "refused"
 
 
 def test_the_script(tmp_path):
-    p = Program([Step("v0", "x0 * 2 + x1", True)], ["v0"], [np.arange(3.0), np.float32(1.5)])
+    p = Program([Step("v0", "x0 * 2 + x1", 0.0)], ["v0"], [np.arange(3.0), np.float32(1.5)])
     path = tmp_path / "again.py"
     path.write_text(p.script())
     out = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=True).stdout.splitlines()

@@ -76,9 +76,9 @@ def test_code_targets_run_on_the_kernel_interpreter():
 
 def test_the_database_keeps_failures(tmp_path):
     for expected in (1, 1):
-        report = check(lambda x: x + 1, lambda x: x + 1 + (x == 3), specs=["i4[5]"], examples=200, database=tmp_path, raise_error=False)
+        report = check(lambda x: x + 1, lambda x: x + 1 + (x == 3), specs=["i32[5]"], examples=200, database=tmp_path, raise_error=False)
         assert not report.passed and len(list(tmp_path.iterdir())) == expected
-    first = check(lambda x: x + 1, lambda x: x + 1 + (x == 3), specs=["i4[5]"], examples=1, database=tmp_path, raise_error=False)
+    first = check(lambda x: x + 1, lambda x: x + 1 + (x == 3), specs=["i32[5]"], examples=1, database=tmp_path, raise_error=False)
     assert first.passed or first.inputs  # another function: another key
 
 

@@ -1,8 +1,8 @@
 """Random programs of the DSL, as source text: NumPy runs them, and so does `@jit`.
 
 A program is a list of steps, each one row of the table below applied to earlier values.  A row names the dtype kinds that it takes and
-says whether its result is **exact** (NumPy's bits: exactly rounded arithmetic, integers, moving elements) or **close** (mathematics and
-sums, where orders and libraries differ).  While a program is drawn, NumPy runs it, so that a row is only offered operands that it has.
+says how far its result may be from NumPy's: not at all (exactly rounded arithmetic, integers, moving elements), or by what other
+libraries (mathematics) and other orders (sums) explain.  While a program is drawn, NumPy runs it, so that a row is only offered operands that it has.
 """
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from hypothesis import strategies as st
 from .strategies import arrays, shapes
 
 LIMIT = 3000  # elements of a value
+EXACT, MATH, SUM = 0.0, 4.0, 64.0  # NumPy's bits; two libraries; two orders (a chain of 256 additions may be that far from a tree)
 _numbers = itertools.count(1)
 
 
 class Row(NamedTuple):
-    """`text` with {x} and {y} for operands and {axis}, {k}, … for what `_FILL` draws; `kinds` of NumPy dtypes; `needs` of x."""
+    """`text` with {x} and {y} for operands and {axis}, {k}, … for what `_FILL` draws; `kinds` of NumPy dtypes; `bound` in units of the
+    last place, beyond what the reference's own sensitivity explains; `needs` of x."""
 
     text: str
     kinds: str
-    exact: bool = True
+    bound: float = EXACT
     needs: Callable[[Any], bool] = lambda x: True
     narrow: bool = False  # also for bfloat16, which not every NumPy function knows
 
@@ -48,68 +50,68 @@ def _small(x: Any) -> bool:
     return 0 < x.size < 400 and 0 < x.ndim < 3
 
 
-def _plain(words: str, kinds: str, exact: bool = True, narrow: bool = False) -> list[Row]:
-    return [Row(f"np.{w}({{x}})", kinds, exact, narrow=narrow) for w in words.split()]
+def _plain(words: str, kinds: str, bound: float = EXACT, narrow: bool = False) -> list[Row]:
+    return [Row(f"np.{w}({{x}})", kinds, bound, narrow=narrow) for w in words.split()]
 
 
 TABLE: tuple[Row, ...] = (
     # elementwise, one operand
     *_plain("negative positive absolute square sign floor ceil trunc rint isnan isinf isfinite", "f", narrow=True),
     Row("np.signbit(np.nan_to_num({x}))", "f"), Row("np.copysign({x}, np.nan_to_num({y}))", "f"),  # which sign a NaN has is the CPU's affair
-    *_plain("sqrt reciprocal nan_to_num spacing fabs", "f"), *_plain("deg2rad rad2deg", "f", False),
+    *_plain("sqrt reciprocal nan_to_num spacing fabs", "f"), *_plain("deg2rad rad2deg", "f", MATH),
     *_plain("negative absolute square sign bitwise_count", "i"), *_plain("square bitwise_count invert", "u"), *_plain("invert logical_not", "b"),
-    *_plain("exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh cbrt", "f", False),
-    Row("np.exp({x})", "f", False, narrow=True), Row("np.tanh({x})", "f", False, narrow=True), Row("np.log1p(np.abs({x}))", "f", False, narrow=True),
-    Row("np.sin({x})", "iu", False), Row("np.sqrt({x})", "iub", True), Row("pj.erf({x})", "f", False, lambda x: x.dtype.itemsize > 2),
+    *_plain("exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh cbrt", "f", MATH),
+    Row("np.exp({x})", "f", MATH, narrow=True), Row("np.tanh({x})", "f", MATH, narrow=True), Row("np.log1p(np.abs({x}))", "f", MATH, narrow=True),
+    Row("np.sin({x})", "iu", MATH), Row("np.sqrt({x})", "iub", EXACT), Row("pj.erf({x})", "f", MATH, lambda x: x.dtype.itemsize > 2),
     Row("{x} * {c} + {d}", "f", narrow=True), Row("{x} / {d}", "f", narrow=True), Row("{d} - {x}", "fi", narrow=True), Row("{x} ** 2", "fiu"),
     Row("{x} // {d}", "fiu"), Row("{x} % {d}", "fiu"), Row("{x} & {k}", "iu"), Row("{x} ^ {k}", "iu"), Row("{x} | {k}", "iu"), Row("{x} << {k}", "iu"),
     Row("{x} >> {k}", "iu"), Row("~{x}", "iub"), Row("{x} / {d}", "iu"), Row("{x} > {k}", "fiu", narrow=True), Row("{x} == {k}", "fiu", narrow=True),
     Row("np.clip({x}, -{k}, {d})", "fi"), Row("np.clip({x}, {k}, {d} + {k})", "u"), Row("np.where({x} > 0, {x}, -{x})", "fi", narrow=True),
-    Row("np.round({x}, {k})", "i"), Row("np.modf({x})[{bit}]", "f"), Row("np.ldexp({x}, {k})", "f"), Row("np.float_power({x}, 2)", "fi", False),
+    Row("np.round({x}, {k})", "i"), Row("np.modf({x})[{bit}]", "f"), Row("np.ldexp({x}, {k})", "f"), Row("np.float_power({x}, 2)", "fi", MATH),
     # elementwise, two operands
     *(Row(f"{{x}} {o} {{y}}", "fiu", narrow=True) for o in ("+", "*", "<", "==", ">=", "!=")), *(Row(f"{{x}} {o} {{y}}", "fiu") for o in ("//", "%")),
     Row("{x} - {y}", "fi", narrow=True), Row("{x} / {y}", "fiu"), *(Row(f"{{x}} {o} {{y}}", "iub") for o in "&|^"),
     *(Row(f"np.{w}({{x}}, {{y}})", "fiub") for w in "maximum minimum logical_and logical_or logical_xor".split()),
     *(Row(f"np.{w}({{x}}, {{y}})", "f") for w in "fmax fmin heaviside fmod nextafter".split()),
-    *(Row(f"np.{w}({{x}}, {{y}})", "f", False) for w in "arctan2 hypot power logaddexp logaddexp2".split()),
+    *(Row(f"np.{w}({{x}}, {{y}})", "f", MATH) for w in "arctan2 hypot power logaddexp logaddexp2".split()),
     *(Row(f"np.{w}({{x}}, {{y}})", "iu") for w in "left_shift right_shift fmod".split()),
     Row("np.where({x} < {y}, {x}, {y})", "fiu", narrow=True), Row("np.where({m}, {x}, {y})", "fiub"),
     # conversions
     Row("{x}.astype({float})", "fiub", narrow=True), Row("{x}.astype({any})", "iub"), Row("{x}.astype(np.bool_)", "fiub"),
     Row("np.clip(np.nan_to_num({x}), 0, 100).astype({int})", "f"),
     # moving elements
-    Row("{x}.T", "fiub", narrow=True), Row("{x}[{index}]", "fiub", True, _dims, True), Row("np.flip({x}, axis={axis})", "fiub", True, _dims, True),
-    Row("np.roll({x}, {k}, axis={axis})", "fiub", True, _dims, True), Row("np.roll({x}, {k})", "fiub", True, _nonempty),
-    Row("np.reshape({x}, {shape})", "fiub", True, _nonempty, True), Row("{x}.ravel()", "fiub", narrow=True),
-    Row("np.transpose({x}, {perm})", "fiub", True, lambda x: x.ndim > 1, True), Row("np.swapaxes({x}, 0, {axis})", "fiub", True, lambda x: x.ndim > 0),
-    Row("np.moveaxis({x}, {axis}, 0)", "fiub", True, lambda x: x.ndim > 0), Row("np.expand_dims({x}, {axis})", "fiub", True, lambda x: 0 < x.ndim < 4),
-    Row("np.concatenate([{x}, {x}], axis={axis})", "fiub", True, lambda x: x.ndim > 0, True), Row("np.stack([{x}, {x}], axis=0)", "fiub", narrow=True),
-    Row("np.tile({x}, {n})", "fiub", True, _nonempty), Row("np.repeat({x}, {n}, axis={axis})", "fiub", True, _dims), Row("np.squeeze({x})", "fiub"),
-    Row("np.pad({x}, {n})", "fiub", True, _dims), Row("np.pad({x}, {n}, mode='edge')", "fiub", True, _dims),
-    Row("np.take({x}, {places}, axis={axis})", "fiub", True, _dims, True), Row("np.tril({x}, {k})", "fiub", True, lambda x: x.ndim > 1),
-    Row("np.triu({x}, -{k})", "fiub", True, lambda x: x.ndim > 1), Row("np.broadcast_to({x}, (2, *{x}.shape))", "fiub", True, lambda x: x.ndim < 4, True),
-    Row("np.take({x}, np.abs({x}.astype(np.int64)) % {size}, axis=0)", "iu", True, lambda x: x.ndim == 1 and x.size > 0),
-    Row("np.arange({n}) + {x}[..., :1]", "fiu", True, _dims), Row("np.eye({n}, dtype={x}.dtype) * {x}.ravel()[0]", "fiu", True, _nonempty),
+    Row("{x}.T", "fiub", narrow=True), Row("{x}[{index}]", "fiub", EXACT, _dims, True), Row("np.flip({x}, axis={axis})", "fiub", EXACT, _dims, True),
+    Row("np.roll({x}, {k}, axis={axis})", "fiub", EXACT, _dims, True), Row("np.roll({x}, {k})", "fiub", EXACT, _nonempty),
+    Row("np.reshape({x}, {shape})", "fiub", EXACT, _nonempty, True), Row("{x}.ravel()", "fiub", narrow=True),
+    Row("np.transpose({x}, {perm})", "fiub", EXACT, lambda x: x.ndim > 1, True), Row("np.swapaxes({x}, 0, {axis})", "fiub", EXACT, lambda x: x.ndim > 0),
+    Row("np.moveaxis({x}, {axis}, 0)", "fiub", EXACT, lambda x: x.ndim > 0), Row("np.expand_dims({x}, {axis})", "fiub", EXACT, lambda x: 0 < x.ndim < 4),
+    Row("np.concatenate([{x}, {x}], axis={axis})", "fiub", EXACT, lambda x: x.ndim > 0, True), Row("np.stack([{x}, {x}], axis=0)", "fiub", narrow=True),
+    Row("np.tile({x}, {n})", "fiub", EXACT, _nonempty), Row("np.repeat({x}, {n}, axis={axis})", "fiub", EXACT, _dims), Row("np.squeeze({x})", "fiub"),
+    Row("np.pad({x}, {n})", "fiub", EXACT, _dims), Row("np.pad({x}, {n}, mode='edge')", "fiub", EXACT, _dims),
+    Row("np.take({x}, {places}, axis={axis})", "fiub", EXACT, _dims, True), Row("np.tril({x}, {k})", "fiub", EXACT, lambda x: x.ndim > 1),
+    Row("np.triu({x}, -{k})", "fiub", EXACT, lambda x: x.ndim > 1), Row("np.broadcast_to({x}, (2, *{x}.shape))", "fiub", EXACT, lambda x: x.ndim < 4, True),
+    Row("np.take({x}, np.abs({x}.astype(np.int64)) % {size}, axis=0)", "iu", EXACT, lambda x: x.ndim == 1 and x.size > 0),
+    Row("np.arange({n}) + {x}[..., :1]", "fiu", EXACT, _dims), Row("np.eye({n}, dtype={x}.dtype) * {x}.ravel()[0]", "fiu", EXACT, _nonempty),
     # reductions and scans
-    *(Row(f"{{x}}.{w}(axis={{axis}}, keepdims={{flag}})", "iub", True, _dims) for w in "sum prod max min any all".split()),
-    *(Row(f"{{x}}.{w}(axis={{axis}}, keepdims={{flag}})", "f", False, _dims) for w in "sum prod mean var std".split()),
-    *(Row(f"{{x}}.{w}(axis={{axis}}, keepdims={{flag}})", "f", True, _dims, True) for w in "max min".split()),
-    *(Row(f"np.{w}({{x}}, axis={{axis}})", "f", True, _dims) for w in "any all".split()),
-    *(Row(f"np.{w}({{x}})", "iub", True, _nonempty) for w in "sum max min any count_nonzero".split()),
-    *(Row(f"np.{w}({{x}})", "f", False, _nonempty) for w in "sum mean".split()), Row("np.std({x}, ddof=1)", "f", False, lambda x: x.size > 1),
-    *(Row(f"np.{w}({{x}}, axis={{axis}})", "fiub", True, _dims) for w in "argmax argmin".split()), Row("np.argmax({x})", "fiub", True, _nonempty),
-    Row("np.mean({x}, axis={axis})", "iub", False, _dims), Row("{x}.sum(axis=(0, -1))", "f", False, lambda x: x.ndim > 1 and x.size > 0),
-    *(Row(f"np.{w}({{x}}, axis={{axis}})", "iu", True, _dims) for w in "cumsum cumprod".split()),
-    *(Row(f"np.{w}({{x}}, axis={{axis}})", "f", False, _dims) for w in "cumsum cumprod".split()),
-    Row("np.bincount({x} % 7, minlength=7)", "u", True, lambda x: x.ndim == 1 and x.dtype.itemsize < 8),
-    Row("np.exp({x} - {x}.max(axis=-1, keepdims=True))", "f", False, _dims),
+    *(Row(f"{{x}}.{w}(axis={{axis}}, keepdims={{flag}})", "iub", EXACT, _dims) for w in "sum prod max min any all".split()),
+    *(Row(f"{{x}}.{w}(axis={{axis}}, keepdims={{flag}})", "f", SUM, _dims) for w in "sum prod mean var std".split()),
+    *(Row(f"{{x}}.{w}(axis={{axis}}, keepdims={{flag}})", "f", EXACT, _dims, True) for w in "max min".split()),
+    *(Row(f"np.{w}({{x}}, axis={{axis}})", "f", EXACT, _dims) for w in "any all".split()),
+    *(Row(f"np.{w}({{x}})", "iub", EXACT, _nonempty) for w in "sum max min any count_nonzero".split()),
+    *(Row(f"np.{w}({{x}})", "f", SUM, _nonempty) for w in "sum mean".split()), Row("np.std({x}, ddof=1)", "f", SUM, lambda x: x.size > 1),
+    *(Row(f"np.{w}({{x}}, axis={{axis}})", "fiub", EXACT, _dims) for w in "argmax argmin".split()), Row("np.argmax({x})", "fiub", EXACT, _nonempty),
+    Row("np.mean({x}, axis={axis})", "iub", SUM, _dims), Row("{x}.sum(axis=(0, -1))", "f", SUM, lambda x: x.ndim > 1 and x.size > 0),
+    *(Row(f"np.{w}({{x}}, axis={{axis}})", "iu", EXACT, _dims) for w in "cumsum cumprod".split()),
+    *(Row(f"np.{w}({{x}}, axis={{axis}})", "f", SUM, _dims) for w in "cumsum cumprod".split()),
+    Row("np.bincount({x} % 7, minlength=7)", "u", EXACT, lambda x: x.ndim == 1 and x.dtype.itemsize < 8),
+    Row("np.exp({x} - {x}.max(axis=-1, keepdims=True))", "f", SUM, _dims),
     # products
-    Row("{x} @ {x}.T", "fi", False, lambda x: x.ndim == 2 and _small(x)), Row("np.matmul({x}.T, {x})", "fi", False, lambda x: x.ndim == 2 and _small(x)),
-    Row("np.dot({x}, {x})", "f", False, _flat), Row("np.einsum('i,j->ij', {x}, {x})", "fi", True, lambda x: x.ndim == 1 and 0 < x.size < 50),
-    Row("np.einsum('ij->ji', {x})", "fiu", True, lambda x: x.ndim == 2), Row("np.einsum('ij,ij->i', {x}, {x})", "f", False, lambda x: x.ndim == 2 and _small(x)),
-    Row("np.tensordot({x}, {x}, axes={ndim})", "f", False, _small), Row("np.outer({x}, {x})", "fi", True, lambda x: x.ndim == 1 and x.size < 50),
+    Row("{x} @ {x}.T", "fi", SUM, lambda x: x.ndim == 2 and _small(x)), Row("np.matmul({x}.T, {x})", "fi", SUM, lambda x: x.ndim == 2 and _small(x)),
+    Row("np.dot({x}, {x})", "f", SUM, _flat), Row("np.einsum('i,j->ij', {x}, {x})", "fi", EXACT, lambda x: x.ndim == 1 and 0 < x.size < 50),
+    Row("np.einsum('ij->ji', {x})", "fiu", EXACT, lambda x: x.ndim == 2), Row("np.einsum('ij,ij->i', {x}, {x})", "f", SUM, lambda x: x.ndim == 2 and _small(x)),
+    Row("np.tensordot({x}, {x}, axes={ndim})", "f", SUM, _small), Row("np.outer({x}, {x})", "fi", EXACT, lambda x: x.ndim == 1 and x.size < 50),
     # loops
-    Row("pj.fori_loop(0, {n}, lambda i, s: s * {c} + {x}, {x})", "f", True, lambda x: x.dtype.itemsize > 2),
+    Row("pj.fori_loop(0, {n}, lambda i, s: s * {c} + {x}, {x})", "f", EXACT, lambda x: x.dtype.itemsize > 2),
     Row("pj.fori_loop(0, {k}, lambda i, s: s + i, {x}.astype(np.int64))", "iu"),
 )  # fmt: skip
 
@@ -119,11 +121,11 @@ DTYPES = tuple(np.dtype(d) for d in ("f4", "f4", "f8", "i4", "f2", "i8", "u4", "
 
 
 class Step(NamedTuple):
-    """`name = text`; `exact` as in the table."""
+    """`name = text`; `bound` as in the table."""
 
     name: str
     text: str
-    exact: bool
+    bound: float
 
 
 class Program:
@@ -330,11 +332,11 @@ def programs(draw: Any, dtypes: Any = DTYPES, max_steps: int = 8, max_inputs: in
         except (TypeError, OverflowError):  # NumPy itself has no such operation: int64 & uint64, uint8 + 300
             continue
         if made.size <= LIMIT and made.ndim <= 5:
-            step = Step(f"v{len(steps)}", text, r.exact)
+            step = Step(f"v{len(steps)}", text, r.bound)
             steps.append(step)
             values[step.name] = made
     if not steps:
-        steps.append(Step("v0", "x0 * x0" if inputs[0].dtype.kind != "b" else "~x0", True))
+        steps.append(Step("v0", "x0 * x0" if inputs[0].dtype.kind != "b" else "~x0", EXACT))
     made_names = [s.name for s in steps]
     returned = [made_names[-1]]
     if len(made_names) > 1 and draw(st.integers(0, 2)) == 2:
