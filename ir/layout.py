@@ -51,7 +51,7 @@ class Spread(NamedTuple):
             raise ValueError(f"a tile of {shape} does not spread over {warps} warps of {lanes} lanes with {vec} neighbours each")
         return Factors(size, size // step * vec, vec, vec if axis == last else 0, lanes * vec if on_warps else 0, step)
 
-    def table(self, shape: tuple[int, ...]) -> np.ndarray:  # type: ignore[type-arg]
+    def table(self, shape: tuple[int, ...]) -> np.ndarray:
         """(warp, lane, register) → flat element number; the meaning of this layout."""
         per_axis = [self.factors(shape, a) for a in range(len(shape))]
         out = np.zeros((self.warps, self.lanes, *(f.regs for f in per_axis)), dtype=np.int64)

@@ -237,4 +237,4 @@ class LaneOps:
 
         make.__name__, make.__doc__ = name, found.doc
         setattr(LaneOps, name, make)
-        return make.__get__(self)  # type: ignore[no-any-return,attr-defined]
+        return make.__get__(self)  # type: ignore[no-any-return]

@@ -87,10 +87,10 @@ class TileBuilder(LaneOps):
         """A scalar constant, or a tile of equal elements; one per scope."""
         elem = ty.elem
         value = float(value) if elem.is_float else bool(value) if elem is I1 else int(value)
-        key = (ty, value.hex() if elem.is_float else value)  # type: ignore[union-attr]
+        key = (ty, value.hex() if elem.is_float else value)
         for scope in reversed(self._scopes):
             if key in scope:
-                return scope[key]
+                return scope[key]  # type: ignore[no-any-return]
         v: Value = self.emit(op("constant"), (), (("type", ty), ("value", value)))
         self._scopes[-1][key] = v
         return v

@@ -80,7 +80,7 @@ class Scalar(Type):
     @cached_property
     def np(self) -> np.dtype[Any]:
         """The NumPy dtype that holds it: bool for i1, signed integers for signless ones, object for i128."""
-        return np.dtype(_NUMPY[self.name])
+        return np.dtype(_NUMPY[self.name])  # type: ignore[no-any-return]
 
 
 _NUMPY: dict[str, Any] = {
@@ -258,7 +258,7 @@ class Array(Type):
         """Number of elements; only for static shapes."""
         n = 1
         for s in self.shape:
-            n *= s  # type: ignore[assignment,operator]
+            n *= s
         return n
 
 

@@ -49,7 +49,7 @@ def _philox(k: Any, count: int) -> list[Any]:
     from .functions import registry as r
 
     full, arange = (lambda v: r.call("full", (count,), v, dtype=np.uint32)), r.call("arange", count, dtype=np.uint32)
-    c = [arange, full(0), full(0), full(0)]
+    c = [arange, full(0), full(0), full(0)]  # type: ignore[no-untyped-call]
     k0, k1 = k[0], k[1]
     for _ in range(10):
         p0 = c[0].astype(np.uint64) * np.uint64(_M0)
@@ -140,6 +140,6 @@ def _float(dtype: Any) -> str:
     name = np.dtype(dtype).name
     if name not in ("float32", "float64"):
         raise DTypeError(f"random numbers come as float32 or float64, not {name}")
-    return name
+    return name  # type: ignore[no-any-return]
 
 

@@ -95,8 +95,8 @@ def _family(word: str) -> Callable[[str], Target]:
             if point is None:
                 raise UserError(f"there is no target family {word!r}", hint=f"known: {', '.join(families())}")
             found = point.load()
-        _families[word] = found  # type: ignore[assignment]
-    return found  # type: ignore[return-value]
+        _families[word] = found
+    return found
 
 
 def target(name: str) -> Target:

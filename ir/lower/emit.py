@@ -205,7 +205,7 @@ class Emitter:
             total = term if total is None else b.iadd(total, term)
         if total is None:
             return b.i64(i.const)
-        return b.iadd(total, b.i64(i.const)) if i.const else total  # type: ignore[no-any-return]
+        return b.iadd(total, b.i64(i.const)) if i.const else total
 
     def row(self, i: Ix) -> tuple[int, ...]:
         """The coefficients of an affine index along the tile axes."""
@@ -250,7 +250,7 @@ class Emitter:
         b = self.b
         if t.kind == "value":
             v = self.value(t.expr)
-            return v if wide is I64 else b.itrunc(v, to=wide)  # type: ignore[no-any-return]
+            return v if wide is I64 else b.itrunc(v, to=wide)
         assert t.ix is not None
         inner = self.coordinate(t.ix, wide)
         k = b.const(inner.type, t.k)

@@ -147,7 +147,7 @@ class Resolver:
         rule = getattr(self, "_" + n.op.name, None)
         if rule is None or n.op.name not in INLINE:
             raise BugError(f"{n} was not scheduled before its use", place=n.loc)
-        return (yield from rule(n, coords))
+        return (yield from rule(n, coords))  # type: ignore[no-any-return]
 
     def _literal(self, n: Node, coords: Coords) -> Step:
         value = literal_value(n)

@@ -71,7 +71,7 @@ class _Prepare:
         return self.b.permute(x, axes=tuple(axes))  # type: ignore[no-any-return]
 
     def reshape(self, x: Node, shape: Sequence[int]) -> Node:
-        return x if x.shape == tuple(shape) else self.b.reshape(x, shape=tuple(shape))  # type: ignore[no-any-return]
+        return x if x.shape == tuple(shape) else self.b.reshape(x, shape=tuple(shape))
 
     def part(self, x: Node, axis: int, lo: int, hi: int) -> Node:
         rank = len(x.shape)
@@ -161,7 +161,7 @@ class _Prepare:
         wide = I32 if count < 1 << 31 else I64
         number = b.emit(op("iota"), (), (("axis", axis), ("type", array(wide, x.shape))))
         index = self.reduce(b.select(hit, number, b.literal(count, wide, x.shape)), "imin_s", (axis,))
-        return index if wide is I64 else b.sext(index, to=I64)  # type: ignore[no-any-return]
+        return index if wide is I64 else b.sext(index, to=I64)
 
     def spread(self, r: Node, shape: Sequence[int], axis: int) -> Node:
         """A reduction's result repeated along the axis again."""

@@ -83,7 +83,7 @@ class _Scheduler:
         if build is None:
             raise UnsupportedError(f"no schedule for {c.kind}")
         self.why.extend(f"{name}: {w}" for w in c.why)
-        made: Any = build(name, c, self.facts)  # type: ignore[operator]
+        made: Any = build(name, c, self.facts)
         return list(made) if isinstance(made, (list, tuple)) else [made]
 
 

@@ -74,7 +74,7 @@ class _Lower:
         """v · k with the constants folded away."""
         if v.id in self.known:
             return self.const(v.type, self.known[v.id] * k)  # type: ignore[arg-type]
-        return v if k == 1 else self.b.imul(v, self.const(v.type, k))  # type: ignore[no-any-return,arg-type]
+        return v if k == 1 else self.b.imul(v, self.const(v.type, k))  # type: ignore[arg-type]
 
     def add(self, a: Value, b: Value) -> Value:
         if a.id in self.known and b.id in self.known:

@@ -32,7 +32,7 @@ def _address(types: Types, attrs: dict[str, Any], values: int) -> Types:
 
 def _load(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
     _address(types, attrs, 0)
-    return (attrs["to"],) * attrs.get("count", 1)
+    return (attrs["to"],) * attrs.get("count", 1)  # type: ignore[no-any-return]
 
 
 def _store(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:

@@ -134,7 +134,7 @@ def _frem(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
     elem = i.result.type.elem
     if elem.bits == 16:
         return b.fcvt(_frem32(b, F32, *(b.fcvt(a, to=F32) for a in args)), to=elem)  # type: ignore[no-any-return]
-    return _frem32(b, elem, *args)
+    return _frem32(b, elem, *args)  # type: ignore[no-any-return]
 
 
 def _frem32(b: LaneOps, elem: Scalar, x: Any, y: Any) -> Any:

@@ -45,7 +45,7 @@ def loop(s: Any, c: Cluster) -> list[Step]:
 
 def _result(s: Any, items: dict[int, Buffer], index: int, ty: Array) -> Buffer:
     found = items.get(index)
-    return found if found is not None else s.new("state", ty, "temp")  # type: ignore[no-any-return]
+    return found if found is not None else s.new("state", ty, "temp")
 
 
 def _fori(s: Any, n: Node, lo: Buffer, hi: Buffer, counter: Buffer, body: Graph, state: list[Buffer], captured: list[Buffer],

@@ -62,6 +62,7 @@ def show(function: Function, specs: Specs = [], target: TargetOption = [],  # no
          output: Annotated[str, typer.Option("-o", help="write there instead")] = "") -> None:  # fmt: skip
     """What becomes of a function, at any level, for any target."""
     from ..ir.errors import UnsupportedError
+
     if html:
         raise UnsupportedError("show --html is not part of this version", hint="use --stage graph|program|tile|kernel|…")
     f = load_function(function)

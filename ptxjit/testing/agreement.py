@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph
-from ..jitted import Jit, _argument, jit
+from ..jitted import Jit, _argument
 from .compare import bits_difference, describe, results, ulps
 
 TARGETS = ("interp", "cpu", "ptx:sm_80")
 
 
 def jitted(fn: Any) -> Jit:
-    return fn if isinstance(fn, Jit) else jit(fn)  # type: ignore[no-any-return]
+    return fn if isinstance(fn, Jit) else Jit(fn)
 
 
 def traced(j: Jit, args: Sequence[Any]) -> tuple[Graph, list[Any]]:

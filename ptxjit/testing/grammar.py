@@ -43,11 +43,11 @@ def _dims(x: Any) -> bool:
 
 
 def _flat(x: Any) -> bool:
-    return x.ndim == 1 and 0 < x.size < 400
+    return bool(x.ndim == 1 and 0 < x.size < 400)
 
 
 def _small(x: Any) -> bool:
-    return 0 < x.size < 400 and 0 < x.ndim < 3
+    return bool(0 < x.size < 400 and 0 < x.ndim < 3)
 
 
 def _plain(words: str, kinds: str, bound: float = EXACT, narrow: bool = False) -> list[Row]:
@@ -329,7 +329,7 @@ def programs(draw: Any, dtypes: Any = DTYPES, max_steps: int = 8, max_inputs: in
         try:
             with np.errstate(all="ignore"):
                 made = np.asarray(eval(text, {**namespace(), **values}))  # noqa: S307  our own text
-        except (TypeError, OverflowError):  # NumPy itself has no such operation: int64 & uint64, uint8 + 300
+        except (TypeError, OverflowError, ValueError):  # NumPy itself has no such operation: int64 & uint64, uint8 + 300, three shapes
             continue
         if made.size <= LIMIT and made.ndim <= 5:
             step = Step(f"v{len(steps)}", text, r.bound)

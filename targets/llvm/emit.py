@@ -156,7 +156,7 @@ class Shapes:
             return None
         ids = [a.id for a in i.args]
         if name in ("iadd", "isub"):
-            a, b = steps  # type: ignore[misc]
+            a, b = steps
             if all(x in self.small or self._small_const(x) for x in ids):
                 self.small.add(i.result.id)
             return (a + b if name == "iadd" else a - b) or None  # type: ignore[operator]
@@ -165,7 +165,7 @@ class Shapes:
                 if ids[y] in self.const and steps[y] == 0:
                     if ids[x] in self.small and self._small_const(ids[y]):
                         self.small.add(i.result.id)
-                    return steps[x] * self.const[ids[y]] or None  # type: ignore[operator]
+                    return steps[x] * self.const[ids[y]] or None
         if name == "sext" and ids[0] in self.small:
             self.small.add(i.result.id)
             return steps[0]
@@ -369,7 +369,7 @@ class _Emit:
         found = self.__dict__.get("_regions")
         if found is None:
             found = self.__dict__["_regions"] = {}
-        return found  # type: ignore[no-any-return]
+        return found
 
     def leave(self, n: int, e: Edge) -> None:
         region = self.active(n)
