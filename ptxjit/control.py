@@ -170,11 +170,11 @@ def scan(f: Callable[[Any, Any], Any], state: Any, xs: Any, length: int | None =
         s_leaves, s_tree = flatten(result[0])
         y_leaves, y_tree = flatten(result[1])
         nodes = _fit("scan", [lift(v, inner) for v in s_leaves], leaves, s_tree, tree)
-        ys = [lift(v, inner) for v in y_leaves]
-        nodes += [y.node for y in ys]
+        stacked = [lift(v, inner) for v in y_leaves]
+        nodes += [y.node for y in stacked]
     graph = Graph("body", inner.inputs, nodes)
-    whole = [make(trace, y.node, y.dtype) for y in ys]
-    types = tuple(t.node.type for t in leaves) + tuple(array(y.node.elem, (n, *y.shape)) for y in ys)
+    whole = [make(trace, y.node, y.dtype) for y in stacked]
+    types = tuple(t.node.type for t in leaves) + tuple(array(y.node.elem, (n, *y.shape)) for y in stacked)
     args = [*(t.node for t in leaves), *(a.node for a in arrays), *_captured(trace, inner)]
     here(trace)
     node = emit(trace, "loop", args, kind="scan", body=graph, types=types, carried=len(leaves), xs=len(arrays), length=n)

@@ -41,7 +41,7 @@ def guard_random() -> None:
     """Puts the stand-in in place; called when the first trace begins."""
     global _real
     _real = sys.modules.get("numpy.random")
-    np.random = _stand_in  # type: ignore[assignment]
+    np.random = _stand_in
 
 
 def unguard_random() -> None:

@@ -151,7 +151,7 @@ def _stack() -> list[Trace]:
     found = getattr(_local, "stack", None)
     if found is None:
         found = _local.stack = []
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 _open = 0  # traces that record in any thread; 0 almost always, and cheap to ask
@@ -201,7 +201,7 @@ class Tracer:
 
     @property
     def itemsize(self) -> int:
-        return self.dtype.itemsize
+        return self.dtype.itemsize  # type: ignore[no-any-return]
 
     @property
     def device(self) -> str:

@@ -96,4 +96,4 @@ def _advanced(x: Tracer, arrays: list[tuple[int, Any]], items: list[Any]) -> Any
     moved = transpose(x, order)
     size = int(np.prod([x.shape[p] for p in places], dtype=np.int64))
     flat = reshape(moved, (*(x.shape[d] for d in rest[:at]), size, *(x.shape[d] for d in rest[at:])))
-    return same(x, emit(trace, "take", [flat.node, total], axis=at))
+    return same(x, emit(trace, "take", [flat.node, total], axis=at))  # type: ignore[list-item]

@@ -80,7 +80,7 @@ def _is_float(dtype: Any) -> bool:
 
 def _plain(name: str, **kw: Any) -> None:
     for key, value in kw.items():
-        if value is not None and value is not np._NoValue and not (key == "where" and value is True):  # type: ignore[attr-defined]
+        if value is not None and value is not np._NoValue and not (key == "where" and value is True):
             raise user_error(TraceError, f"{name}(…, {key}=…) is not supported under @jit")
 
 

@@ -213,7 +213,7 @@ def hstack(tup: Any, **_: Any) -> Any:
 
 def atleast(x: Any) -> Tracer:
     t = _lift(x)
-    return reshape(t, (1,)) if t.ndim == 0 else t  # type: ignore[no-any-return]
+    return reshape(t, (1,)) if t.ndim == 0 else t
 
 
 @register("flip")

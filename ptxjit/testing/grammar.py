@@ -63,7 +63,7 @@ TABLE: tuple[Row, ...] = (
     *_plain("exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh cbrt", "f", MATH),
     Row("np.exp({x})", "f", MATH, narrow=True), Row("np.tanh({x})", "f", MATH, narrow=True), Row("np.log1p(np.abs({x}))", "f", MATH, narrow=True),
     Row("np.sin({x})", "iu", MATH), Row("np.sqrt({x})", "iub", EXACT), Row("pj.erf({x})", "f", MATH, lambda x: x.dtype.itemsize > 2),
-    Row("{x} * {c} + {d}", "f", narrow=True), Row("{x} / {d}", "f", narrow=True), Row("{d} - {x}", "fi", narrow=True), Row("{x} ** 2", "fiu"),
+    Row("{x} * {c} + {d}", "f"), Row("{x} * 2 + {d}", "f", narrow=True), Row("{x} / {d}", "f", narrow=True), Row("{d} - {x}", "fi", narrow=True), Row("{x} ** 2", "fiu"),
     Row("{x} // {d}", "fiu"), Row("{x} % {d}", "fiu"), Row("{x} & {k}", "iu"), Row("{x} ^ {k}", "iu"), Row("{x} | {k}", "iu"), Row("{x} << {k}", "iu"),
     Row("{x} >> {k}", "iu"), Row("~{x}", "iub"), Row("{x} / {d}", "iu"), Row("{x} > {k}", "fiu", narrow=True), Row("{x} == {k}", "fiu", narrow=True),
     Row("np.clip({x}, -{k}, {d})", "fi"), Row("np.clip({x}, {k}, {d} + {k})", "u"), Row("np.where({x} > 0, {x}, -{x})", "fi", narrow=True),
