@@ -36,7 +36,7 @@ def _identity(fn: Op, elem: Scalar) -> Array:
 
 
 def _combine(fn: Op, elem: Scalar, a: Array, b: Array) -> Array:
-    return eval_lane(fn, elem, (np.ascontiguousarray(a), np.ascontiguousarray(b)))
+    return eval_lane(fn, elem, [np.ascontiguousarray(x).reshape(np.shape(x)) for x in (a, b)])  # which makes 0-d arrays 1-d
 
 
 def _chunk(fn: Op, elem: Scalar, x: Array) -> Array:

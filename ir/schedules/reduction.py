@@ -46,7 +46,7 @@ class _Rows:
         self.rows = math.prod(c.sizes[: c.split])
         self.per = WARPS if gpu and len(self.row_groups) == 1 and self.rows >= WARPS else 1
         self.job.b.warps = self.per
-        self.tile = (self.per, ACCUMULATORS) if gpu else (ACCUMULATORS,)
+        self.tile = (self.per, ACCUMULATORS) if self.per > 1 else (ACCUMULATORS,)
         self.axis = len(self.tile) - 1
         self.scratch: dict[int, Value] = {}
         self.kept: dict[int, Expr] = {}

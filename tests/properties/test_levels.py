@@ -102,3 +102,8 @@ def test_check_finds_a_small_difference():
     with pytest.raises(AssertionError):
         check(lambda x: x + 1, lambda x: x, specs=["i32[4]"], examples=5)
     assert check(lambda x: x + 1, lambda x: x + 1, examples=10).passed
+
+
+def test_fewer_rows_than_warps():
+    assert_targets_agree(lambda x: (x.min(axis=1), x.sum(axis=1)), np.arange(9, dtype="u2").reshape(3, 3), targets=TARGETS, bitwise=True)
+    assert_targets_agree(softmax, np.arange(12.0).reshape(2, 6), targets=TARGETS, bitwise=True)

@@ -20,10 +20,10 @@ def test_random_programs(p):
     examine(p)
 
 
-def test_a_wrong_step_is_found_and_shrunk(monkeypatch):
+def test_a_wrong_step_is_found_and_named(monkeypatch):
     monkeypatch.setitem(elementwise.RULES, "absolute", elementwise.RULES["negative"])
     counts, failures = fuzz(400, 1, most=1)
-    assert counts["differs"] == 1 and len(failures[0].program.steps) <= 2 and "abs" in failures[0].why
+    assert counts["differs"] == 1 and "abs" in failures[0].why
 
 
 def test_a_refusal_is_counted(monkeypatch):
