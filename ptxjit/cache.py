@@ -44,7 +44,7 @@ def graph_key(graph: Graph) -> bytes:
 def _attrs(n: Node) -> str:
     parts = []
     for k, v in n.attrs:
-        if k in ("name", "place"):
+        if k == "name":  # a hint; the `place` of a check stays: it is in the message that the entry carries
             continue
         if isinstance(v, Graph):
             v = hashlib.sha256(graph_key(v)).hexdigest()
@@ -107,12 +107,13 @@ def _safe_folder(create: bool) -> Path | None:
     if folder is None:
         return None
     try:
-        if create:
+        if create and not os.path.lexists(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         s = os.lstat(folder)
     except OSError:
         return None
     if not stat.S_ISDIR(s.st_mode):
+        warnings.warn(f"the cache {folder} is not used: it is a link or a file, not a folder", stacklevel=2)
         return None
     if hasattr(os, "getuid") and (s.st_uid != os.getuid() or s.st_mode & 0o022):
         warnings.warn(f"the cache {folder} is not used: it belongs to somebody else or others may write to it", stacklevel=2)

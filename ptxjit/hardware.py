@@ -1,6 +1,7 @@
 """Devices: what there is, what it can do, and which one is used."""
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from . import knobs
@@ -69,6 +70,9 @@ def use(name: str) -> Device:
     global _chosen
     found = device(name)
     _chosen = name
+    front = sys.modules.get("ptxjit.jitted")
+    if front is not None:
+        front.forget()  # the short paths of functions lead to the old one
     return found
 
 

@@ -1,58 +1,69 @@
 """`@jit`: trace, compile, cache, call.
 
-The hot path looks up (dtype, shape, strides) of the arguments in a dict and calls what it finds; nothing is built.  Everything else
-(Python scalars, containers, static arguments, captured values, arrays that are not C-contiguous) takes the general path, which
-leads to the same entries.
+The short path looks up (class, dtype, shape, flags) of the arguments in a dict and calls what it finds; nothing is built.  Everything
+else (Python scalars, containers, static arguments, arrays from outside, arrays that are not C-contiguous, aligned and native, which are
+copied first) takes the general path, which leads to the same entries.  What a function reads from outside of its arguments is part of
+the key, see `environment`.
 """
 from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from . import knobs
+from . import trace as tracing
+from .arguments import Binding, Spec, argument, static_key
 from .environment import Environment
-from .ir.errors import DTypeError, TraceError, UserError
+from .ir.errors import DTypeError, PtxjitError, TraceError, UserError
 from .ir.graph import Graph
 from .ir.loc import Loc
+from .noise import HINT, position
 from .options import Options
 from .pytree import LEAF, flatten, unflatten
-from .trace import Trace, Tracer, current, lift, recording, scalar, user_error
+from .trace import IntegerRangeError, Trace, Tracer, current, is_ours, lift, user_loc
 
 MANY = 8  # compilations after which we say so
+_NUMBERS = frozenset((bool, int, float))
+_argument = argument
+_all: weakref.WeakSet[Jit] = weakref.WeakSet()
 
 
-class Spec:
-    """What is known of one argument: dtype, shape, and whether it was a Python scalar."""
+def _kind(a: Any) -> Any:
+    return (a.__class__, a.dtype, a.shape, a.flags.num) if isinstance(a, np.ndarray) else None
 
-    __slots__ = ("dtype", "shape", "weak")
 
-    def __init__(self, dtype: Any, shape: tuple[int, ...], weak: bool = False) -> None:
-        self.dtype, self.shape, self.weak = np.dtype(dtype), shape, weak
-
-    def key(self) -> Any:
-        return (self.dtype, self.shape, self.weak)
-
-    def __repr__(self) -> str:
-        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+def _short(run: Callable[..., Any], tree: Any, outside: list[Any]) -> Callable[..., Any]:
+    """The executable with the arrays from outside appended, giving the tree of results."""
+    if tree is not LEAF:
+        return lambda *a: unflatten(tree, list(run(*a, *outside)))
+    if outside:
+        return lambda *a: run(*a, *outside)[0]
+    return getattr(run, "single", None) or (lambda *a: run(*a)[0])
 
 
 class Entry:
-    """One compiled version: the executable, the shape of its results, and where its hidden inputs come from."""
+    """One compiled version: the executable, the shape of its results, where its hidden inputs come from, and bounds of Python integers."""
 
-    __slots__ = ("run", "tree", "hidden", "graph", "why", "passes")
+    __slots__ = ("run", "tree", "hidden", "graph", "limits")
 
-    def __init__(self, run: Callable[..., Any], tree: Any, hidden: list[Callable[[], Any]], graph: Graph, why: str) -> None:
-        self.run, self.tree, self.hidden, self.graph, self.why = run, tree, hidden, graph, why
+    def __init__(self, run: Callable[..., Any], tree: Any, hidden: list[Callable[[], Any]], graph: Graph, limits: Any) -> None:
+        self.run, self.tree, self.hidden, self.graph, self.limits = run, tree, hidden, graph, limits
 
-    def call(self, arrays: Sequence[Any]) -> Any:
+    def call(self, arrays: list[Any]) -> Any:
+        for k, dtype, place in self.limits:
+            info = np.iinfo(dtype)
+            if not info.min <= int(arrays[k]) <= info.max:
+                raise IntegerRangeError(f"the Python integer {int(arrays[k])} is out of bounds for {dtype}", place=place, hint="convert the array with .astype(…) first")
         if self.hidden:
-            arrays = [*arrays, *(np.ascontiguousarray(get()) for get in self.hidden)]
+            arrays = [*arrays, *[argument(get())[0] for get in self.hidden]]
         results = self.run(*arrays)
         return results[0] if self.tree is LEAF else unflatten(self.tree, list(results))
 
@@ -62,32 +73,43 @@ class Jit:
 
     def __init__(self, fn: Callable[..., Any], *, device: str | None = None, static_argnames: Any = (), static_argnums: Any = (),
                  fast_math: bool = False, reproducible: bool = False, static_shapes: bool = False, name: str | None = None) -> None:  # fmt: skip
-        if not callable(fn):
-            raise UserError(f"jit takes a function, not {type(fn).__name__}")
+        if not callable(fn) or isinstance(fn, type):
+            raise UserError(f"jit takes a function, not {'the class ' + fn.__name__ if isinstance(fn, type) else type(fn).__name__}", place=user_loc())
         functools.update_wrapper(self, fn)
         self.fn, self.device = fn, device
+        self.settings: dict[str, Any] = {"device": device, "static_argnames": static_argnames, "static_argnums": static_argnums, "fast_math": fast_math,
+                                         "reproducible": reproducible, "static_shapes": static_shapes, "name": name}  # fmt: skip
         self.options = Options(fast_math, reproducible)
-        self.name = _identifier(str(name or getattr(fn, "__name__", "function")))
-        self._signature = _signature(fn)
-        self._static = self._static_names(static_argnames, static_argnums)
+        self.name = _identifier(str(name or getattr(fn, "__name__", None) or getattr(getattr(fn, "func", None), "__name__", "function")))
+        self._binding = Binding(fn, self.name, static_argnames, static_argnums)
         self._entries: dict[Any, Entry] = {}
         self._hot: dict[Any, Callable[..., Any]] = {}
+        self._mixed: dict[Any, Callable[..., Any]] = {}  # short paths with Python numbers among the arguments
         self._lock = threading.RLock()
         self._env: Environment | None = None
+        self._bound_to: dict[int, tuple[Any, Jit]] = {}
         self._calls = 0
-        self._compiled: list[str] = []
+        self._compiled: list[tuple[str, Any]] = []  # why, and the key
+        _all.add(self)
 
     # ---- calling
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs:
+            run: Callable[..., Any] | None
             try:
-                run = self._hot[tuple([(a.dtype, a.shape, a.strides) for a in args])]
-            except (KeyError, AttributeError, TypeError):
-                pass
-            else:
-                if not recording():
-                    return run(*args)
+                if len(args) == 1:
+                    [a] = args
+                    run = self._hot[a.__class__, a.dtype, a.shape, a.flags.num]
+                else:
+                    run = self._hot[tuple([(a.__class__, a.dtype, a.shape, a.flags.num) for a in args])]
+            except AttributeError:  # Python numbers among them, or containers
+                run = self._mixed.get(tuple([a.__class__ if a.__class__ in _NUMBERS else _kind(a) for a in args]))
+            except (KeyError, TypeError):
+                run = None
+            if run is not None and (not tracing._open or current() is None):
+                self._calls += 1
+                return run(*args)
         return self._general(args, kwargs)
 
     def _general(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -96,90 +118,102 @@ class Jit:
         self._calls += 1
         leaves, structure, static = self._bound(args, kwargs)
         arrays, specs = [], []
-        for x in leaves:
-            array, spec = _argument(x)
+        for k, x in enumerate(leaves):
+            try:
+                array, spec = argument(x)
+            except DTypeError:
+                argument(x, self._binding.names(structure, len(leaves))[k])  # says which one it is
+                raise
             arrays.append(array)
             specs.append(spec)
         entry = self._entry(structure, static, specs)
-        hot = not kwargs and not entry.hidden and not static and not self._environment().getters and len(args) == len(leaves)
-        if hot and all(type(a) is np.ndarray and a is b for a, b in zip(args, arrays)):
-            self._remember(args, entry)
+        if not kwargs and not static and args and len(args) == len(leaves) and not entry.limits:
+            self._remember(args, arrays, entry)
         return entry.call(arrays)
 
-    def _remember(self, args: tuple[Any, ...], entry: Entry) -> None:
-        run, tree = entry.run, entry.tree
-        if tree is LEAF:
-            hot = getattr(run, "single", None) or (lambda *a: run(*a)[0])
+    def _remember(self, args: tuple[Any, ...], arrays: list[Any], entry: Entry) -> None:
+        """Opens the short path for arguments like these, if nothing but identities has to be compared."""
+        plain = all(type(a) is np.ndarray and a is b for a, b in zip(args, arrays))
+        guards = self._environment().simple()
+        if guards is None or not plain and not all(type(a) in _NUMBERS or type(a) is np.ndarray and a is b for a, b in zip(args, arrays)):
+            return
+        outside = [get() for get in entry.hidden]
+        known = [v for *_, v in guards]
+        if not all(any(a is v for v in known) and argument(a)[0] is a for a in outside):
+            return
+        hot = _short(entry.run, entry.tree, outside)
+        if guards:
+            hot = self._guarded(hot, guards)
+        if plain:
+            key = [_kind(a) for a in args]
+            self._hot[key[0] if len(key) == 1 else tuple(key)] = hot
         else:
-            hot = lambda *a: unflatten(tree, list(run(*a)))  # noqa: E731
-        self._hot[tuple([(a.dtype, a.shape, a.strides) for a in args])] = hot
+            dtypes = {k: b.dtype for k, (a, b) in enumerate(zip(args, arrays)) if type(a) in _NUMBERS}
+            if np.dtype(np.uint64) in dtypes.values():
+                return
+            self._mixed[tuple([type(a) if type(a) in _NUMBERS else _kind(a) for a in args])] = self._converting(hot, dtypes)
+
+    def _guarded(self, hot: Callable[..., Any], guards: list[tuple[Any, str | None, Any]]) -> Callable[..., Any]:
+        cells = [(c, v) for c, key, v in guards if key is None]
+        names = [(space, key, v) for space, key, v in guards if key is not None]
+        arrays = [(v, _kind(v)) for *_, v in guards if isinstance(v, np.ndarray)]
+
+        def run(*args: Any) -> Any:
+            try:
+                for c, v in cells:
+                    if c.cell_contents is not v:
+                        return self._general(args, {})
+                for space, key, v in names:
+                    if space[key] is not v:
+                        return self._general(args, {})
+            except (KeyError, ValueError):
+                return self._general(args, {})
+            for v, kind in arrays:
+                if _kind(v) != kind:
+                    return self._general(args, {})
+            return hot(*args)
+
+        return run
+
+    def _converting(self, hot: Callable[..., Any], dtypes: dict[int, Any]) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            try:
+                converted = [np.array(a, dtypes[k]) if k in dtypes else a for k, a in enumerate(args)]
+            except OverflowError:
+                return self._general(args, {})
+            return hot(*converted)
+
+        return run
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        """A method.  An instance that is a container of arrays (dataclass, named tuple) is an argument like others; the attributes of
+        any other instance count as values read from outside, so the method is jitted for each instance."""
+        if instance is None:
+            return self
+        found = self._bound_to.get(id(instance))
+        if found is not None and found[0]() is instance:
+            return found[1]
+        leaves, structure = flatten(instance)
+        if structure is not LEAF and all(isinstance(v, (np.ndarray, np.generic, bool, int, float, Tracer)) for v in leaves):
+            return Method(self, instance)
+        try:
+            ref: Callable[[], Any] = weakref.ref(instance, lambda _, k=id(instance): self._bound_to.pop(k, None))  # type: ignore[misc]
+        except TypeError:  # a class without weak references: its instances stay alive with the function
+            ref = lambda: instance  # noqa: E731
+        first = next(iter(self._binding.parameters), None)
+        names = tuple(n for n in self._binding.static if n != first)
+        made = Jit(_method(self.fn, ref), **{**self.settings, "static_argnames": names, "static_argnums": (), "name": self.name})
+        self._bound_to[id(instance)] = (ref, made)
+        return made
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # type: ignore[attr-defined,no-any-return]  # pickled by name, as functions are
 
     # ---- arguments
 
-    def _static_names(self, names: Any, numbers: Any) -> frozenset[str]:
-        names = (names,) if isinstance(names, str) else tuple(names)
-        numbers = (numbers,) if isinstance(numbers, int) else tuple(numbers)
-        parameters = list(self._signature.parameters) if self._signature else []
-        for n in names:
-            if self._signature and n not in parameters and not _takes_any(self._signature):
-                raise UserError(f"{self.name} has no argument {n!r} that could be static")
-        return frozenset([*names, *(parameters[k] for k in numbers)])
-
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Any, tuple[Any, ...]]:
         """Leaves of the dynamic arguments, their structure, and the static arguments as (name, value)."""
-        if not kwargs and not self._static:
-            leaves, structure = flatten(args)
-            return leaves, (structure, ()), ()
-        names: dict[str, Any] = dict(kwargs)
-        positional = list(args)
-        if self._static and self._signature is not None:
-            try:
-                bound = self._signature.bind(*args, **kwargs)
-            except TypeError as e:
-                raise UserError(f"{self.name}: {e}") from None
-            bound.apply_defaults()
-            static = []
-            dynamic: dict[str, Any] = {}
-            positional = []
-            for n, v in bound.arguments.items():
-                kind = self._signature.parameters[n].kind
-                if n in self._static:
-                    static.append((n, v))
-                elif kind is inspect.Parameter.VAR_POSITIONAL:
-                    if v:
-                        dynamic["*" + n] = tuple(v)
-                elif kind is inspect.Parameter.VAR_KEYWORD:
-                    dynamic.update(v)
-                else:
-                    dynamic[n] = v
-            leaves, structure = flatten(((), dynamic))
-            return leaves, (structure, ()), tuple(static)
-        leaves, structure = flatten((tuple(positional), names))
-        return leaves, (structure, "named"), ()
-
-    def _invoke(self, structure: Any, static: tuple[Any, ...], leaves: list[Any]) -> Any:
-        tree, mode = structure
-        values = unflatten(tree, leaves)
-        if static:
-            positional, names = values
-            call: dict[str, Any] = {**names, **dict(static)}
-            rest = [v for k, v in call.items() if k.startswith("*")]
-            call = {k: v for k, v in call.items() if not k.startswith("*")}
-            only = [n for n, p in self._signature.parameters.items() if p.kind is inspect.Parameter.POSITIONAL_ONLY] if self._signature else []
-            first = [call.pop(n) for n in only]
-            if rest and self._signature is not None:
-                before = [n for n, p in self._signature.parameters.items() if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-                first += [call.pop(n) for n in before]
-                return self.fn(*first, *rest[0], **call)
-            return self.fn(*positional, *first, **call)
-        if mode == "named":
-            return self.fn(*values[0], **values[1])
-        return self.fn(*values)
-
-    # ---- compiling
+        return self._binding.take_apart(args, kwargs)
 
     def _environment(self) -> Environment:
         if self._env is None:
@@ -193,12 +227,14 @@ class Jit:
 
         return default_device().name
 
+    # ---- compiling
+
     def _entry(self, structure: Any, static: tuple[Any, ...], specs: list[Spec]) -> Entry:
         try:
-            key = (structure, static, tuple(s.key() for s in specs), self._environment().signature(), self._device())
-            hash(key)
+            fixed = tuple([(n, static_key(v)) for n, v in static])
         except TypeError:
-            raise DTypeError(f"{self.name}: a static argument cannot be hashed: {static}", hint="pass tuples instead of lists") from None
+            raise DTypeError(f"{self.name}: a static argument cannot be hashed: {dict(static)}", place=user_loc(), hint="pass tuples instead of lists") from None
+        key = (structure, fixed, tuple([s.key() for s in specs]), self._environment().signature(), self._device())
         found = self._entries.get(key)
         if found is None:
             with self._lock:
@@ -209,64 +245,122 @@ class Jit:
 
     def trace(self, structure: Any, static: tuple[Any, ...], specs: list[Spec]) -> tuple[Graph, Any, list[Any]]:
         """Runs the function on tracers: the graph, the structure of its results, and what it captured."""
+        graph, tree, captured, _ = self._traced(structure, static, specs)
+        return graph, tree, captured
+
+    def _traced(self, structure: Any, static: tuple[Any, ...], specs: list[Spec]) -> tuple[Graph, Any, list[Any], Any]:
+        noise = self._environment().generators()
         with Trace() as trace:
-            names = self._argument_names(structure, static, len(specs))
+            names = self._binding.names(structure, len(specs))
             tracers = [trace.input(s.dtype, s.shape, names[i], s.weak) for i, s in enumerate(specs)]
-            result = self._invoke(structure, static, list(tracers))
-            leaves, tree = flatten(result)
+            try:
+                result = self._binding.invoke(structure, static, list(tracers))
+            except PtxjitError:
+                raise
+            except Exception as e:
+                ours = trace.last_error
+                if ours is not None and ours is not e and str(_raised_at(e)) == ours.place:
+                    raise ours from None  # NumPy swallowed it and raised another
+                raise
+            leaves, tree = flatten(result, keep_order=True)
             outputs = [lift(self._checked(v), trace).node for v in leaves]
-            graph = Graph(self.name, trace.inputs, outputs)
-            return graph, tree, [value for value, _ in trace.captured]
+            self._quiet(noise)
+            return Graph(self.name, trace.inputs, outputs), tree, [value for value, _ in trace.captured], list(trace.limits)
+
+    def _quiet(self, noise: Any) -> None:
+        """No generator of random numbers that the function can see has moved."""
+        for name, source, before in noise:
+            if position(source) != before:
+                raise TraceError(f"{self.name} drew random numbers from {name} while it was traced; compiled, they would be constants",
+                                 place=self._place(), hint=HINT)  # fmt: skip
+
+    def _place(self) -> Loc | None:
+        code = getattr(inspect.unwrap(getattr(self.fn, "__func__", self.fn)), "__code__", None)
+        return Loc(code.co_filename if not code.co_filename.startswith("<") else "<string>", code.co_firstlineno) if code is not None else None
 
     def _checked(self, v: Any) -> Any:
         """A leaf of the result, which must be an array or a number."""
         if isinstance(v, (Tracer, bool, int, float, np.ndarray, np.generic)):
             return v
-        code = getattr(self.fn, "__code__", None)
-        place = Loc(code.co_filename if not code.co_filename.startswith("<") else "<string>", code.co_firstlineno) if code is not None else None
-        raise TraceError(f"{self.name} returned a {type(v).__name__}", place=place, hint="return arrays, numbers, or containers of them")
-
-    def _argument_names(self, structure: Any, static: tuple[Any, ...], count: int) -> list[str]:
-        tree, mode = structure
-        if self._signature is not None and not static and mode == () and all(c is LEAF for c in tree[1]):
-            names = [n for n, p in self._signature.parameters.items() if p.kind is not inspect.Parameter.VAR_POSITIONAL][:count]
-            return names + [f"arg{i}" for i in range(len(names), count)]
-        return [f"arg{i}" for i in range(count)]
+        raise TraceError(f"{self.name} returned a {type(v).__name__}", place=self._place(), hint="return arrays, numbers, or containers of them")
 
     def _compile(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], key: Any) -> Entry:
-        graph, tree, captured = self.trace(structure, static, specs)
+        graph, tree, captured, limits = self._traced(structure, static, specs)
         env = self._environment()
         hidden: list[Callable[[], Any]] = [env.find(a) or (lambda a=a: a) for a in captured]  # type: ignore[misc]
-        why = self._reason(specs, static)
-        self._compiled.append(why)
+        self._compiled.append((self._reason(structure, static, specs, key), key))
         if len(self._compiled) == MANY:
-            warnings.warn(f"{self.name} was compiled {MANY} times; the last because of {why}. stats() lists all reasons", stacklevel=4)
-        return Entry(executable(graph, self._device(), self.options), tree, hidden, graph, why)
+            where = user_loc()
+            warnings.warn_explicit(f"{self.name} was compiled {MANY} times; the last because of: {self._compiled[-1][0]}. stats() lists all reasons",
+                                   UserWarning, where.file, where.line)  # fmt: skip
+        return Entry(executable(graph, self._device(), self.options), tree, hidden, graph, limits)
 
-    def _reason(self, specs: list[Spec], static: tuple[Any, ...]) -> str:
-        text = f"arguments {', '.join(map(repr, specs))}" + (f", static {dict(static)}" if static else "")
-        return f"first call: {text}" if not self._compiled else f"new {text}"
+    def _reason(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], key: Any) -> str:
+        names = self._binding.names(structure, len(specs))
+        arguments = ", ".join([f"{n}: {s!r}" for n, s in zip(names, specs)] + [f"{n} = {v!r}" for n, v in static])
+        if not self._compiled:
+            return f"first call: arguments {arguments}"
+        before = self._compiled[-1][1]
+        if key[:3] != before[:3]:
+            return f"new arguments {arguments}"
+        if key[4] != before[4]:
+            return f"another device: {key[4]}"
+        if len(key[3]) != len(before[3]):
+            return "the function reads other values from outside"
+        changed = [n for n, a, b in zip(self._environment().names(), key[3], before[3]) if a != b]
+        return f"a value from outside has changed: {', '.join(changed)}"
 
     # ---- looking
 
     def lower(self, *args: Any, target: str | None = None, **kwargs: Any) -> Any:
         """Every level for these arguments (arrays, or specs such as "f32[1024,1000]"), for a target such as `ptx:sm_90`.  No device is needed."""
+        from .hardware import device
         from .lowered import Lowered
         from .specs import as_spec
 
         leaves, structure, static = self._bound(args, kwargs)
-        specs = [as_spec(x) for x in leaves]
-        graph, _, _ = self.trace(structure, static, specs)
-        from .hardware import device
-
+        graph, _, _ = self.trace(structure, static, [as_spec(x) for x in leaves])
         return Lowered(graph, target or device(self._device()).target, self.options)
 
     def stats(self) -> dict[str, Any]:
-        """Calls of the general path, compiled versions, and why each was compiled."""
-        return {"calls": self._calls, "compilations": len(self._compiled), "reasons": list(self._compiled)}
+        """Calls, compiled versions, and why each was compiled."""
+        return {"calls": self._calls, "compilations": len(self._compiled), "reasons": [why for why, _ in self._compiled]}
 
     def __repr__(self) -> str:
         return f"<jit {self.name}: {len(self._entries)} version{'s' if len(self._entries) != 1 else ''} compiled>"
+
+
+class Method:
+    """A jitted function with its first argument given."""
+
+    def __init__(self, function: Jit, instance: Any) -> None:
+        functools.update_wrapper(self, function.fn)
+        self._function, self._instance = function, instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(self._instance, *args, **kwargs)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function.lower(self._instance, *args, **kwargs)
+
+    def stats(self) -> dict[str, Any]:
+        return self._function.stats()
+
+    def __repr__(self) -> str:
+        return f"<bound {self._function!r}>"
+
+
+def _method(fn: Callable[..., Any], ref: Callable[[], Any]) -> Callable[..., Any]:
+    """fn with its first argument from a weak reference; `Environment` looks at `owner`."""
+
+    @functools.wraps(fn)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return fn(ref(), *args, **kwargs)
+
+    signature = inspect.signature(fn)
+    method.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
+    method.owner = ref  # type: ignore[attr-defined]
+    return method
 
 
 def jit(fn: Any = None, **options: Any) -> Any:
@@ -281,14 +375,30 @@ def jit(fn: Any = None, **options: Any) -> Any:
     if fn is None:
         return lambda f: jit(f, **options)
     if isinstance(fn, Jit):
-        fn = fn.fn
+        fn, options = fn.fn, {**fn.settings, **options}
     return Jit(fn, **options)
+
+
+def forget() -> None:
+    """Closes every short path: the default device has changed."""
+    for j in list(_all):
+        j._hot.clear()
+        j._mixed.clear()
+
+
+def _after_fork() -> None:
+    """A lock that another thread held at the fork would never be released in the child."""
+    for j in list(_all):
+        j._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def executable(graph: Graph, where: str, options: Options) -> Callable[..., Any]:
     """Something that computes a graph on a device: takes C-contiguous arrays, gives a tuple of fresh ones."""
     from .hardware import device
-    from .ir.lower import lower
     from .targets import target
 
     found = device(where)
@@ -297,48 +407,29 @@ def executable(graph: Graph, where: str, options: Options) -> Callable[..., Any]
         run_graph: Callable[..., Any] = t.run_graph
         return lambda *inputs: tuple(run_graph(graph, list(inputs)))
     from . import cache
+    from .ir.lower import lower
 
     def build() -> Any:
         low = lower(graph, t.facts, fast_math=options.fast_math, reproducible=options.reproducible)
         return t.build(low.program, low.kernels)
 
+    folder = knobs.dump()
+    if folder is not None:
+        from .lowered import dump
+
+        dump(graph, t.name, options, folder)
     return cache.get_or_build(graph, t, options, build)  # type: ignore[no-any-return]
 
 
-def _argument(x: Any) -> tuple[Any, Spec]:
-    """One leaf as a C-contiguous, aligned, native array, and what is known of it."""
-    if type(x) is np.ndarray or isinstance(x, np.ndarray):
-        if not (x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative):
-            x = np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("=")).reshape(x.shape)
-            x = x if x.flags.aligned else x.copy()
-        return x, Spec(x.dtype, x.shape)
-    if isinstance(x, (bool, int, float)):
-        dtype: Any = np.bool_ if isinstance(x, bool) else np.int64 if isinstance(x, int) else np.float64
-        if dtype is np.int64 and not -(1 << 63) <= x < 1 << 63:
-            dtype = np.uint64
-        try:
-            return np.array(x, dtype), Spec(dtype, (), weak=not isinstance(x, bool))
-        except OverflowError:
-            raise DTypeError(f"the integer {x} does not fit into 64 bits") from None
-    if isinstance(x, np.generic):
-        return np.asarray(x), Spec(x.dtype, ())
-    if isinstance(x, Tracer):
-        raise user_error(TraceError, "a traced value is used after its function was traced")
-    if hasattr(x, "__dlpack__") or hasattr(x, "__array__"):
-        return _argument(np.asarray(x))
-    raise DTypeError(f"an argument is a {type(x).__name__}, which is neither an array nor a number",
-                     hint="make it static: @jit(static_argnames=(…,))")  # fmt: skip
-
-
-def _signature(fn: Callable[..., Any]) -> inspect.Signature | None:
-    try:
-        return inspect.signature(fn)
-    except (TypeError, ValueError):
-        return None
-
-
-def _takes_any(s: inspect.Signature) -> bool:
-    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in s.parameters.values())
+def _raised_at(e: BaseException) -> Loc | None:
+    """The innermost line of the user's on the way of an exception."""
+    found, tb = None, e.__traceback__
+    while tb is not None:
+        name = tb.tb_frame.f_code.co_filename
+        if not is_ours(name):
+            found = Loc(name if not name.startswith("<") else "<string>", tb.tb_lineno)
+        tb = tb.tb_next
+    return found
 
 
 def _identifier(name: str) -> str:

@@ -1,14 +1,32 @@
 """What a function became: every level as text, for any target, without a device."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from .ir.errors import UserError
+from .ir.errors import ToolError, UnsupportedError, UserError
 from .ir.graph import Graph
 from .ir.kernel import Kernel
 from .options import Options
 
 LEVELS = ("graph", "program", "tile", "kernel")
+
+
+def dump(graph: Graph, target_name: str, options: Options, folder: Path) -> None:
+    """Every stage that can be made here, as files of a folder: PTXJIT_DUMP."""
+    import hashlib
+
+    from .cache import graph_key
+
+    low = Lowered(graph, target_name, options)
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{graph.name}-{hashlib.sha256(graph_key(graph)).hexdigest()[:8]}"
+    for stage in low.stages[:-1]:
+        try:
+            made = low.stage(stage)
+        except (ToolError, UnsupportedError) as e:  # a stage that needs a tool which is not here
+            made = str(e)
+        (folder / f"{stem}.{stage}").write_bytes(made if isinstance(made, bytes) else made.encode())
 
 
 class Lowered:

@@ -46,6 +46,8 @@ def guard_random() -> None:
 
 def unguard_random() -> None:
     """Takes it away; called when the last trace has ended."""
+    if np.__dict__.get("random") is not _stand_in:
+        return
     real = _real if _real is not None else sys.modules.get("numpy.random")
     if real is not None:
         np.random = real

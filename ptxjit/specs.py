@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import Spec, argument
 from .ir.errors import UserError
 from .ir.types import SCALARS
-from .jitted import Spec, _argument
 
 _ALIASES = {"bool": "i1", "float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32",
             "int64": "i64", "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64"}  # fmt: skip
@@ -33,4 +33,4 @@ def as_spec(x: Any) -> Spec:
         return x
     if isinstance(x, np.ndarray):
         return Spec(x.dtype.newbyteorder("="), x.shape)
-    return _argument(x)[1]
+    return argument(x)[1]

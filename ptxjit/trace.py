@@ -39,15 +39,19 @@ class UnsupportedAttributeError(UnsupportedError, AttributeError):
     """An attribute that NumPy's arrays have and traced ones do not."""
 
 
+def is_ours(file: str) -> bool:
+    """Whether a source file is ours or NumPy's."""
+    known = _skipped.get(file)
+    if known is None:
+        known = _skipped[file] = file.startswith(_SKIP)
+    return known
+
+
 def _user_frame() -> Any:
     """The innermost frame that is neither ours nor NumPy's, or None."""
     f = sys._getframe(2)
     while f is not None:
-        name = f.f_code.co_filename
-        skip = _skipped.get(name)
-        if skip is None:
-            skip = _skipped[name] = name.startswith(_SKIP)
-        if not skip:
+        if not is_ours(f.f_code.co_filename):
             return f
         f = f.f_back  # type: ignore[assignment]
     return None
@@ -153,6 +157,18 @@ def _stack() -> list[Trace]:
         found = _local.stack = []
     return found
 
+
+def _after_fork() -> None:
+    """In the child only this thread goes on, and a lock that another one held would never be released."""
+    global _count, _open
+    _count = threading.Lock()
+    _open = len(_stack())
+    if not _open:
+        unguard_random()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 _open = 0  # traces that record in any thread; 0 almost always, and cheap to ask
 

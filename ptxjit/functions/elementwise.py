@@ -404,7 +404,8 @@ def _nextafter(b: Any, t: Scalar, x: Node, y: Node) -> Node:
 def _spacing(b: Any, t: Scalar, x: Node) -> Node:
     a = b.fabs(x)
     up = _step_bits(b, t, a, b.like(a, True, I1))
-    r = b.copysign(b.fsub(up, a), x)
+    r = b.fsub(up, a)
+    r = b.select(b.fcmp(x, b.like(x, 0), pred="oeq"), r, b.copysign(r, x))  # above both zeros
     if t.name == "f16":  # NumPy's half: the next number upwards, so towards zero for negative ones
         bits = b.bitcast(a, to=_int_of(t))
         power = b.icmp(_and(b, bits, b.like(bits, 0x3FF)), b.like(bits, 0), pred="eq")

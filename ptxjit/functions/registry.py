@@ -1,6 +1,7 @@
 """Names → functions, and the ways by which a call arrives: our namespace, NumPy's protocols, operators, methods."""
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -55,12 +56,15 @@ def load() -> None:
     if _loaded:
         return
     _loaded = True
-    from . import creation, elementwise, indexing, linalg, reductions, shape  # noqa: F401
+    from . import creation, derived, elementwise, indexing, linalg, reductions, shape  # noqa: F401
 
     for name in FUNCTIONS:
-        f = getattr(np, name, None)
-        if f is not None:
-            _BY_NUMPY.setdefault(f, name)
+        for space in (np, np.linalg):
+            f = getattr(space, name, None)
+            if f is not None and not isinstance(f, type):
+                _BY_NUMPY.setdefault(f, name)
+    for name, f in (("norm", np.linalg.norm), ("vector_norm", np.linalg.vector_norm)):
+        _BY_NUMPY.setdefault(f, name)
 
 
 def call(name: str, *args: Any, **kw: Any) -> Any:
@@ -71,30 +75,45 @@ def call(name: str, *args: Any, **kw: Any) -> Any:
 def ufunc(f: Any, how: str, inputs: Any, kw: dict[str, Any]) -> Any:
     """NumPy's dispatch of a ufunc with a traced operand."""
     load()
-    if kw.get("out") is not None:
-        raise user_error(TraceError, f"np.{f.__name__}(…, out=…) cannot write into an array while tracing", "use the result")
-    kw.pop("out", None)
-    if kw.get("where", True) is not True:
-        raise user_error(TraceError, f"np.{f.__name__}(…, where=…) is not supported", "use pj.where(mask, new, old)")
-    kw.pop("where", None)
-    dtype = kw.pop("dtype", None)
-    kw.pop("casting", None)
-    if how == "reduce":
-        names = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any"}
-        if f.__name__ in names:
-            axis = kw.pop("axis", 0)
-            if dtype is not None:
-                kw["dtype"] = dtype
-            kw.pop("initial", None)
-            return call(names[f.__name__], *inputs, axis=axis, **kw)
-    if how == "accumulate" and f.__name__ in ("add", "multiply"):
-        return call("cumsum" if f.__name__ == "add" else "cumprod", inputs[0], axis=kw.get("axis", 0))
+    if any(o is not None for o in np.atleast_1d(np.array(kw.pop("out", None), object)).ravel()):
+        raise user_error(TraceError, f"np.{f.__name__}(…, out=…) cannot write into an array while tracing",
+                         "use the result; and where a NumPy array stands left of += or -=, write a = a + x")  # fmt: skip
     name = f.__name__ if f.__name__ in FUNCTIONS else _BY_NUMPY.get(f)
-    if how != "__call__" or name is None:
-        what = f.__name__ if how == "__call__" else f"{f.__name__}.{how}"
-        raise _unsupported(f"np.{what}")
-    result = FUNCTIONS[name](*inputs, **kw)
-    return result if dtype is None else result.astype(dtype)
+    if how == "reduce":
+        made = _chapter("reductions").reduce_ufunc(f.__name__, *inputs, **kw)
+    elif how == "accumulate":
+        made = _chapter("reductions").accumulate_ufunc(f.__name__, *inputs, **kw)
+    elif how == "outer" and name is not None:
+        made = _outer(name, inputs, kw)
+    elif how == "__call__" and name is not None:
+        made = _checked(f"np.{f.__name__}", FUNCTIONS[name], inputs, _without_where(f, kw))
+    else:
+        made = None
+    if made is None:
+        raise _unsupported(f"np.{f.__name__}" + ("" if how == "__call__" else f".{how}"))
+    return made
+
+
+def _chapter(name: str) -> Any:
+    from importlib import import_module
+
+    return import_module(f".{name}", __package__)
+
+
+def _without_where(f: Any, kw: dict[str, Any]) -> dict[str, Any]:
+    """A ufunc's keywords: those that change nothing are dropped."""
+    if kw.pop("where", True) is not True:
+        raise user_error(TraceError, f"np.{f.__name__}(…, where=…) leaves elements undefined", "use pj.where(mask, new, old)")
+    for harmless in ("casting", "order", "subok"):
+        kw.pop(harmless, None)
+    return kw
+
+
+def _outer(name: str, inputs: Any, kw: dict[str, Any]) -> Any:
+    from ..trace import lift
+
+    x, y = (lift(v) for v in inputs)
+    return FUNCTIONS[name](call("reshape", x, (*x.shape, *(1,) * y.ndim)), y, **kw)
 
 
 def numpy_function(f: Any, args: Any, kw: Any) -> Any:
@@ -103,7 +122,25 @@ def numpy_function(f: Any, args: Any, kw: Any) -> Any:
     name = _BY_NUMPY.get(f)
     if name is None:
         raise _unsupported(f"{getattr(f, '__module__', 'numpy')}.{f.__name__}")
-    return FUNCTIONS[name](*args, **kw)
+    return _checked(f"np.{name}", FUNCTIONS[name], args, kw)
+
+
+_signatures: dict[Any, inspect.Signature] = {}
+
+
+def _checked(what: str, fn: Callable[..., Any], args: Any, kw: Any) -> Any:
+    """Calls one of our functions; keywords that it does not know are a typed error at the user's line."""
+    if kw:
+        s = _signatures.get(fn)
+        if s is None:
+            s = _signatures[fn] = inspect.signature(fn)
+        try:
+            s.bind(*args, **kw)
+        except TypeError:
+            unknown = [k for k in kw if k not in s.parameters]
+            if unknown:
+                raise user_error(TraceError, f"{what}(…, {', '.join(f'{k}=…' for k in unknown)}) is not supported under @jit") from None
+    return fn(*args, **kw)
 
 
 def _unsupported(what: str) -> UnsupportedError:

@@ -431,7 +431,7 @@ def atleast_1d(*xs: Any) -> Any:
     return out[0] if len(out) == 1 else out
 
 
-@register("diag", "diagonal")
+@register("diag")
 def diag(v: Any, k: int = 0) -> Any:
     """The k-th diagonal of a matrix, or the matrix with v on it."""
     t = _lift(v)
@@ -446,6 +446,16 @@ def diag(v: Any, k: int = 0) -> Any:
         return where(spot, take(t, index.copy(), axis=0), zeros((), t.dtype)).astype(t.dtype)
     if t.ndim != 2:
         raise user_error(ShapeError, "diag needs one or two dimensions")
-    count = max(0, min(t.shape[0] + min(k, 0), t.shape[1] - max(k, 0)))
-    i = np.arange(count)
-    return t[i + max(-k, 0), i + max(k, 0)]
+    return diagonal(t, k)
+
+
+@register("diagonal")
+@method("diagonal")
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The diagonal of two axes, as the last axis of the result."""
+    t = _lift(a)
+    if t.ndim < 2:
+        raise user_error(ShapeError, f"diagonal needs at least two dimensions, not {t.ndim}")
+    t = moveaxis(t, (axis1, axis2), (-2, -1))
+    i = np.arange(max(0, min(t.shape[-2] + min(offset, 0), t.shape[-1] - max(offset, 0))))
+    return t[..., i + max(-offset, 0), i + max(offset, 0)]

@@ -186,6 +186,31 @@ multiply negative nextafter not_equal positive pow real reciprocal remainder rou
 """.split()  # fmt: skip
 
 
+DERIVED = {
+    "diff": [lambda x: np.diff(x), lambda x: np.diff(x, n=2, axis=0), lambda x: np.diff(x[:1], axis=0)],
+    "ptp": [lambda x: np.ptp(x, axis=1), lambda x: np.ptp(x)],
+    "average": [lambda x: np.average(x, axis=0), lambda x: np.average(x, axis=1, weights=np.arange(1, 5).astype(x.dtype))],
+    "nan": [lambda x: np.nansum(x, axis=0), lambda x: np.nanmax(x, axis=1), lambda x: np.nanmin(x), lambda x: np.nanmean(x, axis=0),
+            lambda x: np.nanprod(np.clip(x, -1, 1), axis=1)],
+    "close": [lambda x: np.isclose(x, x + 1e-9), lambda x: np.allclose(x, x), lambda x: np.array_equal(x, x), lambda x: np.array_equal(x, x.T)],
+    "select": [lambda x: np.select([x > 1, x < 0], [x, x * 2], 7), lambda x: np.fix(x), lambda x: np.sinc(x), lambda x: np.isposinf(x)],
+    "poly": [lambda x: np.polyval(x[0], x), lambda x: np.trapezoid(x, axis=0), lambda x: np.append(x, x), lambda x: np.append(x, x, axis=1)],
+    "convolve": [lambda x: np.convolve(x[0], x[1]), lambda x: np.convolve(x.ravel(), x[0], "same"), lambda x: np.convolve(x.ravel(), x[0], "valid")],
+    "linalg": [lambda x: np.trace(x), lambda x: np.diagonal(x, 1), lambda x: np.diagonal(np.stack([x, x]), 0, 1, 2), lambda x: np.linalg.norm(x),
+               lambda x: np.linalg.norm(x, axis=1, ord=1), lambda x: np.kron(x[:2, :2], x), lambda x: np.cross(x[:, :3], x[:, 1:]), lambda x: np.diag(x[0], -1)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["i4", "u1", "f4", "f8"])
+@pytest.mark.parametrize("name", sorted(DERIVED))
+def test_derived(name, dtype):
+    x = (np.random.default_rng(3).standard_normal((3, 4)) * 4 + 2).astype(dtype)
+    if name == "nan" and dtype[0] == "f":
+        x[1, 2] = np.nan
+    for f in DERIVED[name]:
+        agree(f, x)
+
+
 def test_every_promised_name_is_there():
     assert [n for n in NAMES if n not in registry.FUNCTIONS] == []
     assert [n for n in NAMES if not callable(getattr(pj, n))] == []

@@ -1,0 +1,143 @@
+"""The commands' words and what they print, in this process (exit statuses of real processes: test_contract.py)."""
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from ptxjit.cli import main
+from ptxjit.cli.app import STAGES, TARGETS
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prog.py").write_text(textwrap.dedent("""
+        import numpy as np
+        import ptxjit as pj
+        import helper
+
+        def scale(x):
+            return helper.twice(x) + 1
+
+        @pj.jit
+        def decorated(x):
+            return np.exp(x)
+
+        class Holder:
+            @staticmethod
+            def method(x):
+                return x - 1
+
+        def broken(x):
+            return x + np.ones(3)
+
+        number = 3
+        """))
+    (tmp_path / "helper.py").write_text("def twice(x):\n    return x * 2\n")
+    (tmp_path / "raises.py").write_text("1 / 0\n")
+    return tmp_path
+
+
+def test_show_every_stage(program, capsys, ptxas, nvdisasm):
+    for stage in ("graph", "program", "tile", "kernel", "ptx", "sass", "final"):
+        assert main(["show", "prog.py:scale", "f32[64]", "--target", "ptx:sm_90", "--stage", stage]) == 0
+        assert capsys.readouterr().out.strip(), stage
+    for stage in ("ll", "asm"):
+        assert main(["show", "prog.py:decorated", "f32[64]", "--target", "cpu:x86-64-v3", "--stage", stage]) == 0
+        assert "decorated" in capsys.readouterr().out
+
+
+def test_show_is_what_lower_gives(program, capsys):
+    from ptxjit.cli.load import load_function
+
+    main(["show", "prog.py:Holder.method", "f64[3]", "--target", "ptx:sm_75"])
+    assert capsys.readouterr().out == load_function("prog.py:Holder.method").lower("f64[3]", target="ptx:sm_75").as_text("ptx")
+
+
+def test_several_targets_and_a_file(program, capsys):
+    assert main(["show", "prog.py:scale", "f32[8]", "--target", "ptx:sm_75", "--target", "ptx:sm_90", "-o", "out.ptx"]) == 0
+    text = (program / "out.ptx").read_text()
+    assert capsys.readouterr().out == "" and ".target sm_75" in text and ".target sm_90" in text
+
+
+def test_binary_stages_come_as_bytes(program, ptxas):
+    assert main(["show", "prog.py:scale", "f32[8]", "--target", "ptx:sm_90", "--stage", "cubin", "-o", "out.cubin"]) == 0
+    assert (program / "out.cubin").read_bytes()[:4] == b"\x7fELF"
+
+
+def test_stats_and_why(program, capsys, ptxas):
+    assert main(["show", "prog.py:scale", "f32[64]", "--target", "ptx:sm_90", "--stats"]) == 0
+    assert "registers" in capsys.readouterr().out
+    assert main(["show", "prog.py:scale", "f32[64]", "--why"]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("argv, status, words", [
+    (["show", "prog.py:nothing", "f32[4]"], 2, "prog.py has no function nothing"),
+    (["show", "nowhere.py:f", "f32[4]"], 2, "there is no file nowhere.py"),
+    (["show", "prog.py", "f32[4]"], 2, "write FILE.py:FUNC"),
+    (["show", "prog.py:number", "f32[4]"], 2, "is not a function"),
+    (["show", "prog.py:scale", "f32[4"], 2, "is not a spec"),
+    (["show", "prog.py:scale", "q8[4]"], 2, "is not a spec"),
+    (["show", "prog.py:scale", "f32[4]", "--target", "vax:780"], 1, "no target family 'vax'"),
+    (["show", "prog.py:scale", "f32[4]", "--target", "ptx:sm_10"], 1, "sm_10"),
+    (["show", "prog.py:scale", "f32[4]", "--target", "ptx:sm_90", "--stage", "asm"], 1, "has no stage 'asm'"),
+    (["show", "prog.py:broken", "f32[4]"], 1, "prog.py:19"),
+    (["show", "raises.py:f", "f32[4]"], 1, "importing raises.py failed: ZeroDivisionError"),
+    (["show", "prog.py:scale", "f32[4]", "--html", "x.html"], 1, "not part of this version"),
+    (["translate", "x.ptx", "--to", "spirv"], 1, "not part of this version"), (["run", "x.ptx"], 1, "not part of this version"),
+    (["check", "x.ptx"], 1, "not part of this version"), (["doctor", "--ptx-coverage"], 1, "not part of this version"),
+    (["show"], 2, "FILE.py:FUNC"), (["frobnicate"], 2, "frobnicate"), (["devices", "--frob"], 2, "--frob"),
+])  # fmt: skip
+def test_statuses_and_words(program, capsys, argv, status, words):
+    assert main(argv) == status
+    shown = capsys.readouterr()
+    assert words in shown.err and "Traceback" not in shown.err and not shown.out
+
+
+def test_our_own_faults_are_3(program, capsys, monkeypatch):
+    from ptxjit.ir.errors import BugError
+    from ptxjit.jitted import Jit
+
+    def fails(*_, **__):
+        raise BugError("a pass failed", hint="replay: …")
+
+    monkeypatch.setattr(Jit, "lower", fails)
+    assert main(["show", "prog.py:scale", "f32[4]"]) == 3 and "fault of ptxjit" in capsys.readouterr().err
+    monkeypatch.setattr(Jit, "lower", lambda *_, **__: 1 / 0)
+    assert main(["show", "prog.py:scale", "f32[4]"]) == 3 and "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_test_and_its_replay(program, capsys):
+    (program / "ref.py").write_text("def scale(x):\n    return x * 2 + 1.5\n")
+    assert main(["test", "prog.py:scale", "--examples", "10"]) == 0
+    assert "no difference in 10 examples" in capsys.readouterr().out
+    assert main(["test", "prog.py:scale", "--reference", "ref.py:scale", "--examples", "10", "--spec", "f32[n]", "--seed", "4"]) == 1
+    out = capsys.readouterr().out
+    assert "argument 0: float32[1] = [0.]" in out and "the function itself differs from the reference" in out
+    assert "replay: ptxjit test prog.py:scale --reference ref.py:scale --spec 'f32[n]' --examples 10 --seed 4" in out
+    assert (program / ".ptxjit" / "examples").is_dir()
+
+
+def test_cache_commands(program, cache_folder, capsys):
+    for words in (["cache", "path"], ["cache", "info"], ["cache", "verify"], ["cache", "clear"]):
+        assert main(words) == 0
+    assert str(cache_folder) in capsys.readouterr().out
+
+
+def test_tour_and_devices(capsys):
+    assert main(["tour"]) == 0
+    tour = capsys.readouterr().out
+    assert tour.index("── ptxjit ") < tour.index("── ptxjit.ir ") < tour.index("── ptxjit.targets ") and "The laws" in tour
+    assert main(["devices"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("cpu") and "interp" in out
+
+
+def test_completion_knows_targets_and_stages():
+    from ptxjit.targets import target
+
+    for name in TARGETS:
+        known = target(name)
+        assert set(known.stages) <= set(STAGES)
