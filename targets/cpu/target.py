@@ -36,7 +36,8 @@ class CpuTarget(Target):
         from ..llvm.emit import emit_module
 
         machine = self._machine()
-        text = emit_module(kernels, triple=machine.triple)
+        wide = self.facts.vector_bits == 512
+        text = emit_module(kernels, triple=machine.triple, features=frozenset(["avx512"] if wide else []))
         if stage == "ll":
             return text
         if stage == "asm":

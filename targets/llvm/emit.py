@@ -824,6 +824,8 @@ class _Emit:
                 return
             suffix = f"v{w}{SUFFIX[elem.name] if elem is not I1 else 'i8'}"
             m = f"<{w} x i1>"
+            if size < 8 and elem is not F32 and "avx512" in self.features:
+                mask = self.put(f"and {m} {mask}, {self.hidden_ones()}")
             name = f"llvm.masked.store.{suffix}.p0"
             self.declared.add(f"declare void @{name}({t}, ptr, {m})")
             self.lines.append(f"  call void @{name}({t} {text}, ptr align {self.align(i)} {p}, {m} {mask})")
@@ -840,6 +842,12 @@ class _Emit:
         name = f"llvm.masked.scatter.{suffix}.v{w}p0"
         self.declared.add(f"declare void @{name}({t}, <{w} x ptr>, {m})")
         self.lines.append(f"  call void @{name}({t} {text}, <{w} x ptr> align {self.align(i)} {ps}, {m} {mask})")
+
+    def hidden_ones(self) -> str:
+        """A mask of all lanes that LLVM cannot see through.  On AVX-512, LLVM 22 turns a truncating masked store whose mask is a constant
+        with one lane into a scalar store of the *wide* element: it overwrites the neighbour in memory.  No mask stays a constant with this."""
+        bits = self.put(f'call i{self.w} asm "", "=r,0"(i{self.w} -1)')
+        return self.put(f"bitcast i{self.w} {bits} to <{self.w} x i1>")
 
     def when(self, cond: str, statement: str) -> None:
         self.n += 1
@@ -939,7 +947,7 @@ out:
 
 
 def emit_module(kernels: Sequence[Kernel], *, triple: str = "", features: frozenset[str] = frozenset()) -> str:
-    """LLVM IR of some kernels as one module."""
+    """LLVM IR of some kernels as one module.  `features`: `avx512` where masks live in registers of their own."""
     declared: set[str] = set()
     bodies = [_Emit(k, declared, features).run() for k in kernels]
     head = [f'target triple = "{triple}"'] if triple else []
