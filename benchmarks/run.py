@@ -114,6 +114,9 @@ def have(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
+broken: dict[str, str] = {}  # peers that are installed and cannot run, and why
+
+
 def peers(name: str, fn: Callable[..., Any], x: Any) -> dict[str, Callable[[], Any]]:
     """Contestants for one case: the same computation, as an expert of each would write it."""
     out: dict[str, Callable[[], Any]] = {}
@@ -141,6 +144,17 @@ def peers(name: str, fn: Callable[..., Any], x: Any) -> dict[str, Callable[[], A
 
         a, h = jnp.asarray(x), jax.jit(jax_cases[name])
         out["JAX"] = lambda: jax.block_until_ready(h(a))
+    if "drjit" not in broken and have("drjit"):
+        try:
+            import drjit as dr
+            from drjit_cases import contestant
+
+            dr.set_thread_count(len(os.sched_getaffinity(0)))
+            run = contestant(name, x)
+            if run is not None:
+                out["Dr.Jit"] = run
+        except Exception as e:  # noqa: BLE001  it needs a libLLVM of the system, for one
+            broken["drjit"] = f"{type(e).__name__}: {e}"
     return out
 
 
@@ -157,6 +171,8 @@ def throughput(quick: bool) -> None:
         ours = times.pop("ours")
         rest = "   ".join(f"{k} {t * 1e3:.2f} ms ({t / ours:.2f} ×)" for k, t in times.items())
         print(f"{name:26}{ours * 1e3:8.2f}ms  {moved / rate / ours:8.0%}    {rest}", flush=True)
+    for peer, why in broken.items():
+        print(f"{peer} could not run: {why}")
 
 
 # ---- latencies ------------------------------------------------------------------------------------------------------
