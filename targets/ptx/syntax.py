@@ -78,7 +78,7 @@ class Imm:
 
 class Address:
     """`[base + offset]`.  `base` is Reg, Sym, or None for an absolute address.  `rest` holds what follows a comma inside the brackets
-    (`[tex, {x, y}]`, `[map, {c0, c1}]`)."""
+    (`[tex, {x, y}]`, `[map, {c0, c1}]`).  The `sym+4` of `mov` is an Address too."""
 
     __slots__ = ("base", "offset", "rest")
 
@@ -128,13 +128,34 @@ class Not:
         self.item = item
 
 
+class Neg:
+    """`-r`, as the video instructions have it."""
+
+    __slots__ = ("item",)
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
+
+
+class Element:
+    """`array[index + offset]`: an element of a declared array.  `offset` counts elements, not bytes; `index` may be None."""
+
+    __slots__ = ("array", "index", "offset")
+
+    def __init__(self, array: Sym, index: Reg | None, offset: int) -> None:
+        self.array, self.index, self.offset = array, index, offset
+
+    def __repr__(self) -> str:
+        return f"{self.array}[{self.index or ''}+{self.offset}]"
+
+
 class Sink:
     """`_`."""
 
     __slots__ = ()
 
 
-Operand = Union[Reg, Sym, Imm, Address, Vec, Group, Pair, Not, Sink]
+Operand = Union[Reg, Sym, Imm, Address, Vec, Group, Pair, Not, Neg, Element, Sink]
 
 # ---- what a body consists of ----------------------------------------------------------------------------------------
 
@@ -252,7 +273,8 @@ class Function(Node):
         super().__init__(start, end, line, column)
         self.kind, self.name, self.results, self.params, self.linkage = kind, name, results, params, linkage
         self.directives, self.defined, self.attrs = directives, read is not None, attrs
-        self._read, self._body = read, None  # type: ignore[var-annotated]
+        self._read = read
+        self._body: Scope | None = None
 
     @property
     def body(self) -> Scope:
