@@ -19,16 +19,20 @@ class Kernel:
 
     params   in ABI order                          blocks   block 0 is the entry; it has no parameters
     warps    warps per block (None: any)           lanes    lanes per warp that the code assumes (None: any)
-    shared   bytes of static shared memory         meta     facts of origin, sorted pairs; not part of the meaning
+    shared   bytes of static shared memory         local    bytes of each lane's own memory
+    functions   kernels that `call` and `call_indirect` reach (recursion, function pointers); number n + 1 is functions[n]
+    meta     facts of origin, sorted pairs; not part of the meaning
     """
 
-    __slots__ = ("name", "params", "blocks", "warps", "lanes", "shared", "meta", "__weakref__")
+    __slots__ = ("name", "params", "blocks", "warps", "lanes", "shared", "local", "functions", "meta", "__weakref__")
     level = "kernel"
 
     def __init__(self, name: str, params: tuple[Param, ...], blocks: tuple[Block, ...], *, warps: int | None = None,
-                 lanes: int | None = None, shared: int = 0, meta: tuple[tuple[str, Any], ...] = ()) -> None:  # fmt: skip
+                 lanes: int | None = None, shared: int = 0, local: int = 0, functions: tuple[Kernel, ...] = (),
+                 meta: tuple[tuple[str, Any], ...] = ()) -> None:  # fmt: skip
         self.name, self.params, self.blocks = name, params, blocks
         self.warps, self.lanes, self.shared, self.meta = warps, lanes, shared, meta
+        self.local, self.functions = local, functions
 
     def instrs(self) -> Iterator[Instr]:
         for b in self.blocks:
@@ -38,7 +42,8 @@ class Kernel:
         """This kernel over other blocks; itself if they are the same objects."""
         if len(blocks) == len(self.blocks) and all(a is b for a, b in zip(blocks, self.blocks)):
             return self
-        return Kernel(self.name, self.params, blocks, warps=self.warps, lanes=self.lanes, shared=self.shared, meta=self.meta)
+        return Kernel(self.name, self.params, blocks, warps=self.warps, lanes=self.lanes, shared=self.shared, local=self.local,
+                      functions=self.functions, meta=self.meta)  # fmt: skip
 
     def next_id(self) -> int:
         """An id above every value's."""
@@ -70,6 +75,7 @@ class KernelBuilder(LaneOps):
 
     def __init__(self, name: str, *, warps: int | None = None, lanes: int | None = None, first_id: int = 0) -> None:
         self.name, self.warps, self.lanes, self.shared = name, warps, lanes, 0
+        self.local, self.functions = 0, ()  # type: tuple[int, tuple[Kernel, ...]]
         self.params: list[Param] = []
         self.loc: Loc | None = None
         self._next = first_id
@@ -164,4 +170,5 @@ class KernelBuilder(LaneOps):
             if not instrs or not instrs[-1].op.terminator:
                 raise BugError(f"block {name} of kernel {self.name} has no terminator")
         blocks = tuple(Block(n, p, tuple(i)) for n, p, i in self._blocks)
-        return Kernel(self.name, tuple(self.params), blocks, warps=self.warps, lanes=self.lanes, shared=self.shared, meta=meta)
+        return Kernel(self.name, tuple(self.params), blocks, warps=self.warps, lanes=self.lanes, shared=self.shared, local=self.local,
+                      functions=self.functions, meta=meta)  # fmt: skip

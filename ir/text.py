@@ -163,7 +163,7 @@ class _Writer:
             for i in b.instrs:
                 values += i.results
         name = self.names(values)
-        facts = "".join(f" {n}={v}" for n, v in (("warps", k.warps), ("lanes", k.lanes), ("shared", k.shared or None)) if v is not None)
+        facts = "".join(f" {n}={v}" for n, v in (("warps", k.warps), ("lanes", k.lanes), ("shared", k.shared or None), ("local", k.local or None)) if v is not None)
         self.out.append(f"kernel @{k.name}{facts}{self.attrs(_plain(k.meta))} ({self.params(k.params, name)}) {{")
         for n, b in enumerate(k.blocks):
             self.out.append(f"^{n} {b.name}({', '.join(f'{name[p.id]}: {p.type}' for p in b.params)}):")
@@ -510,7 +510,8 @@ class _Reader:
             while self.peek()[0] != "block" and self.peek()[1] != "}":
                 instrs.append(self.instr(table, None))
             blocks.append(Block(label, inner, tuple(instrs)))
-        return Kernel(name, params, tuple(blocks), warps=facts.get("warps"), lanes=facts.get("lanes"), shared=facts.get("shared", 0), meta=meta)
+        return Kernel(name, params, tuple(blocks), warps=facts.get("warps"), lanes=facts.get("lanes"), shared=facts.get("shared", 0),
+                      local=facts.get("local", 0), meta=meta)  # fmt: skip
 
     def tile(self, name: str) -> TileProgram:
         self._next = 0

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from ..ir.device import DeviceFacts
-from ..ir.errors import BugError, DeviceError, UserError
+from ..ir.errors import BugError, DeviceError, UnsupportedError, UserError
 from ..ir.kernel import Kernel
 from ..ir.program import Program
 
@@ -53,6 +53,14 @@ class Target:
         """
         raise DeviceError(f"programs for {self.name} cannot run here: this target has no runtime in this version",
                           hint="use device='cpu' or 'interp' to run it; lower(…).as_text() shows its code")  # fmt: skip
+
+    def read(self, text: str | bytes, name: str) -> Any:
+        """The tree of a program in the target's own language, for targets that can read it."""
+        raise UnsupportedError(f"{self.name} has no reader")
+
+    def lift(self, module: Any, entry: str) -> Any:
+        """An entry of what `read` gave, as a kernel."""
+        raise UnsupportedError(f"{self.name} has no reader")
 
     def load(self, data: bytes) -> Any:
         """The executable that `to_bytes` described."""

@@ -26,7 +26,7 @@ def decompose(k: Kernel, facts: DeviceFacts) -> Kernel:
     if not any(_rule(i, native) for i in k.instrs()):
         return k
     b = KernelBuilder(k.name, warps=k.warps, lanes=k.lanes, first_id=k.next_id())
-    b.params, b.shared = list(k.params), k.shared
+    b.params, b.shared, b.local, b.functions = list(k.params), k.shared, k.local, k.functions
     for block in k.blocks[1:]:
         b.adopt(block)
     new: dict[int, Value] = {}

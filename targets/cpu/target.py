@@ -63,6 +63,27 @@ class CpuTarget(Target):
             artifact = Artifact("object", obj, dict.fromkeys([*kernels, TASK], 0))
         return Executable(plan, constants, artifact)
 
+    def compile_kernel(self, kernel: Kernel, bounds: bool = False) -> Any:
+        """A kernel of threads (foreign PTX), compiled for this machine: what `launch` takes."""
+        from .launch import Code
+
+        if not self.is_host:
+            raise DeviceError(f"code for {self.name} does not run here", hint="use target='cpu:host'")
+        return Code(kernel, self.facts)
+
+    def launch(self, code: Any, kernel: Kernel, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
+               regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+        """Runs a grid of it; returns when it is done."""
+        from .launch import launch
+
+        launch(code, kernel, values, grid, block, shared, cooperative, cluster)
+
+    def three(self, value: Any, what: str) -> tuple[int, int, int]:
+        """A grid, block or cluster as three ints."""
+        from .launch import three
+
+        return three(value, what)
+
     def load(self, data: bytes) -> Any:
         from .runtime import Executable
 

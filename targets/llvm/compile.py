@@ -54,6 +54,8 @@ def _optimised(text: str, machine: Any, level: int) -> Any:
         raise BugError(f"the LLVM IR that was written is not valid: {str(e).strip()}") from None
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=level))
     passes = llvm.create_new_function_pass_manager()
+    if "alloca" in text:
+        passes.add_sroa_pass()
     passes.add_instruction_combine_pass()
     passes.add_new_gvn_pass()
     passes.add_simplify_cfg_pass()

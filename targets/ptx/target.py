@@ -33,6 +33,18 @@ class PtxTarget(Target):
             return disassemble(cubin)
         raise BugError(f"{self.name} has no stage {stage}")
 
+    def read(self, text: str | bytes, name: str) -> Any:
+        """The syntax tree of a module."""
+        from .parse import read
+
+        return read(text, name)
+
+    def lift(self, module: Any, entry: str) -> Any:
+        """The kernel of an entry of a module that `read` made."""
+        from .lift import lift
+
+        return lift(module, entry)
+
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """Registers, spills, shared memory and occupancy, from ptxas."""
         from .occupancy import occupancy

@@ -1,0 +1,422 @@
+"""PTX in: `load_ptx`, modules, launches.
+
+    mod = load_ptx(Path("kernels.ptx"));  mod["saxpy"][grid, block](a, x, y, n)
+
+Any PTX of any origin is read; a kernel is lifted and compiled when it is first launched, or by `.compile()`.
+"""
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import targets
+from .ir.errors import DeviceError, DTypeError, UnsupportedError, UserError
+
+
+def load_ptx(source: str | bytes | os.PathLike[str], device: str = "cpu", bounds: bool = False) -> Module:
+    """Reads PTX.
+
+    source  text, or a path (a `Path`, or a str without a newline)
+    device  'cpu' (compiled) or 'interp' (the oracle)
+    bounds  test every access against the arrays of the launch and the module's variables: slower, and never a crash
+
+    Raises `ReadError` with file, line and column where the text outside of function bodies cannot be read; what is wrong inside one kernel is
+    raised when that kernel is compiled.
+    """
+    text, name = text_of(source)
+    from .hardware import device as find
+
+    d = find(device) if isinstance(device, str) else device
+    if d.name not in ("cpu", "interp"):
+        raise DeviceError(f"PTX cannot run on {d.name} yet", hint="device='cpu' or device='interp'")
+    return Module(targets.target("ptx").read(text, name), d.name, bounds)
+
+
+def text_of(source: str | bytes | os.PathLike[str]) -> tuple[str | bytes, str]:
+    """(PTX text, its name for messages)."""
+    if isinstance(source, bytes):
+        return source, "<ptx>"
+    if isinstance(source, str) and ("\n" in source or not source.strip()):
+        return source, "<ptx>"
+    path = Path(source)
+    try:
+        return path.read_bytes(), str(path)
+    except OSError as e:
+        raise UserError(f"{path} cannot be read: {e.strerror}", hint="PTX text has at least one newline; other strings are paths") from None
+
+
+class Parameter:
+    """One parameter of an entry: `name`, PTX `type`, `size` in bytes, `by_address` where it is an array or structure."""
+
+    __slots__ = ("name", "type", "size", "pointer")
+
+    def __init__(self, name: str, type: str, size: int, pointer: bool) -> None:
+        self.name, self.type, self.size, self.pointer = name, type, size, pointer
+
+    def __repr__(self) -> str:
+        natural = {"b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "f16": 2, "b32": 4, "u32": 4, "s32": 4, "f32": 4}.get(self.type, 8)
+        return f"{self.name}: .{self.type}" + (f"[{self.size}]" if self.size != natural else "")
+
+
+class Signature:
+    """What an entry takes; prints as a declaration."""
+
+    __slots__ = ("name", "params")
+
+    def __init__(self, name: str, params: tuple[Parameter, ...]) -> None:
+        self.name, self.params = name, params
+
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(map(repr, self.params))})"
+
+
+class Module:
+    """A PTX module: `kernels`, `symbols`, `mod["name"]`.  `str(mod)` is the text."""
+
+    def __init__(self, tree: Any, device: str, bounds: bool) -> None:
+        self.tree, self.device, self.bounds = tree, device, bounds
+        self._kernels: dict[str, Kernel] = {}
+        self._memory: Memory | None = None
+
+    @property
+    def kernels(self) -> Mapping[str, Signature]:
+        """Entry name → signature, of all entries."""
+        return {n: Signature(n, tuple(Parameter(p.name, p.type, *_size(p)) for p in f.params)) for n, f in self.tree.entries.items()}
+
+    @property
+    def memory(self) -> Memory:
+        if self._memory is None:
+            self._memory = Memory(self.tree)
+        return self._memory
+
+    @property
+    def symbols(self) -> Mapping[str, Any]:
+        """Module variables by name, as arrays over their memory: `mod.symbols["table"][:] = …`."""
+        return Symbols(self.memory)
+
+    def __getitem__(self, name: str) -> Kernel:
+        """The kernel of that name; nothing is compiled yet."""
+        found = self._kernels.get(name)
+        if found is None:
+            if name not in self.tree.entries:
+                raise UserError(f"there is no entry {name!r} in {self.tree.name}", hint=_entries(self.tree))
+            found = self._kernels[name] = Kernel(self, name)
+        return found
+
+    def __str__(self) -> str:
+        return str(self.tree)
+
+    def __repr__(self) -> str:
+        return f"<PTX module {self.tree.name}: {', '.join(self.tree.entries) or 'no entries'}>"
+
+
+def _entries(tree: Any) -> str:
+    return "entries: " + (", ".join(tree.entries) or "none")
+
+
+def _size(p: Any) -> tuple[int, bool]:
+    from .ir.errors import BugError
+
+    width = int("".join(c for c in p.type if c.isdigit()) or 64) // 8
+    if p.type in ("texref", "samplerref", "surfref"):
+        width = 8
+    n = width * p.vector
+    for s in p.shape:
+        if s is None:
+            raise BugError("a parameter without a size")
+        n *= s
+    return n, p.type in ("u64", "b64", "s64", "u32", "b32", "s32") and not p.shape
+
+
+class Memory:
+    """The module's .global and .const variables in host memory, initialised."""
+
+    def __init__(self, tree: Any) -> None:
+        self.tree = tree
+        self.arrays: dict[str, Any] = {}
+        self.keep: list[Any] = []
+        numbers = {f.name: n + 1 for n, f in enumerate(f for f in tree.functions.values() if not f.is_entry)}
+        self.numbers = numbers
+        for name, d in tree.variables.items():
+            if d.space in ("global", "const"):
+                self.arrays[name] = self._place(d)
+        for name, d in tree.variables.items():
+            if d.init is not None and name in self.arrays:
+                self._fill(d, self.arrays[name])
+
+    def _place(self, d: Any) -> Any:
+        size, _ = _size_of_variable(d)
+        align = max(d.align, 16)
+        raw = np.zeros(size + align + 16, np.uint8)
+        start = raw.__array_interface__["data"][0]
+        offset = -start % align
+        self.keep.append(raw)
+        return raw[offset : offset + size]
+
+    def address(self, name: str) -> int:
+        if name not in self.arrays:
+            raise UserError(f"the variable {name} is declared in {self.tree.name}, but has no memory there")
+        return int(self.arrays[name].__array_interface__["data"][0])
+
+    def _fill(self, d: Any, memory: Any) -> None:
+        width = _size_of_variable(d)[1]
+        at = 0
+        shape = [s for s in d.shape]
+
+        def put(e: Any, level: int, offset: int) -> int:
+            if isinstance(e, tuple) and not (e and isinstance(e[0], str)) and not _is_offset(e):
+                step = width * d.vector
+                for s in shape[level + 1 :]:
+                    step *= s or 1
+                for k, item in enumerate(e):
+                    put(item, level + 1, offset + k * (step if level < len(shape) else width))
+                return 0
+            value = self._value(e, d.type)
+            memory[offset : offset + width] = np.frombuffer((value & (2 ** (8 * width) - 1)).to_bytes(width, "little"), np.uint8)
+            return 0
+
+        _ = at
+        put(d.init, 0, 0)
+
+    def _value(self, e: Any, t: str) -> int:
+        kind = type(e).__name__
+        if kind == "Imm":
+            if e.kind == "int":
+                if t in ("f32", "f64"):
+                    return int.from_bytes(np.array(e.value, np.float32 if t == "f32" else np.float64).tobytes(), "little")
+                return int(e.value)
+            if e.kind == "f64" and t == "f32":
+                return int.from_bytes(np.array(e.value, np.uint64).view(np.float64).astype(np.float32).tobytes(), "little")
+            return int(e.value)
+        if kind == "Sym":
+            name = self.tree.aliases.get(e.name, e.name)
+            return self.numbers[name] if name in self.numbers else self.address(name)
+        if isinstance(e, tuple) and e and e[0] == "mask":
+            shift = (e[1] & -e[1]).bit_length() - 1
+            return (self._value(e[2], "u64") & e[1]) >> shift
+        if isinstance(e, tuple) and len(e) == 2:
+            return self._value(e[0], "u64") + int(e[1] if isinstance(e[1], int) else e[1].value)
+        raise UnsupportedError(f"an initialiser of this form ({kind}) is not supported")
+
+
+def _is_offset(e: tuple[Any, ...]) -> bool:
+    return len(e) == 2 and type(e[0]).__name__ == "Sym" and (isinstance(e[1], int))
+
+
+def _size_of_variable(d: Any) -> tuple[int, int]:
+    """(bytes, bytes of one element)."""
+    width = 8 if d.type.endswith("ref") else max(int("".join(c for c in d.type if c.isdigit()) or 8) // 8, 1)
+    if d.type in ("f16x2", "bf16x2"):
+        width = 4
+    n = width * d.vector
+    shape = list(d.shape)
+    if shape and shape[0] is None:
+        shape[0] = len(d.init) if isinstance(d.init, tuple) else 0
+    for s in shape:
+        n *= s
+    return n, width
+
+
+DTYPES = {"u8": np.uint8, "b8": np.uint8, "s8": np.int8, "u16": np.uint16, "b16": np.uint16, "s16": np.int16, "f16": np.float16, "u32": np.uint32,
+          "b32": np.uint32, "s32": np.int32, "f32": np.float32, "u64": np.uint64, "b64": np.uint64, "s64": np.int64, "f64": np.float64}  # fmt: skip
+
+
+class Symbols(Mapping[str, Any]):
+    """Variables of a module; each is an array that shares the variable's memory."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._memory.arrays:
+            raise UserError(f"there is no variable {name!r}", hint="variables: " + (", ".join(self._memory.arrays) or "none"))
+        d = self._memory.tree.variables[name]
+        data = self._memory.arrays[name].view(DTYPES.get(d.type, np.uint8))
+        shape = tuple(s if s is not None else -1 for s in d.shape) + ((d.vector,) if d.vector > 1 else ())
+        return data.reshape(shape or (-1,))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._memory.arrays)
+
+    def __len__(self) -> int:
+        return len(self._memory.arrays)
+
+    def __repr__(self) -> str:
+        return f"<symbols: {', '.join(self) or 'none'}>"
+
+
+class Kernel:
+    """One entry.  `kernel[grid, block](*args)` launches it; `.launch` takes the rest."""
+
+    def __init__(self, module: Module, name: str) -> None:
+        self.module, self.name = module, name
+        self._entry: Any = None
+        self._code: Any = None
+        self._written: frozenset[int] = frozenset()
+
+    @property
+    def signature(self) -> Signature:
+        return self.module.kernels[self.name]
+
+    @property
+    def entry(self) -> Any:
+        """The lifted kernel (`.kernel` is its IR)."""
+        if self._entry is None:
+            from .ir.analysis import written_params
+
+            self._entry = targets.target("ptx").lift(self.module.tree, self.name)
+            self._written = written_params(self._entry.kernel)
+        return self._entry
+
+    def compile(self) -> Kernel:
+        """Compiles now rather than at the first launch; what is wrong with this kernel is raised here."""
+        if self._code is None and self.module.device == "cpu":
+            self._code = targets.target("cpu:host").compile_kernel(self.entry.kernel, self.module.bounds)
+        elif self.module.device != "cpu":
+            _ = self.entry
+        return self
+
+    def __getitem__(self, config: Any) -> Any:
+        """`[grid, block]` or `[grid, block, shared_bytes]`."""
+        if not isinstance(config, tuple) or not 2 <= len(config) <= 3:
+            raise UserError(f"{self.name}[grid, block] or {self.name}[grid, block, shared_bytes], not {config!r}")
+        grid, block, shared = (*config, 0)[:3]
+        return lambda *args: self.launch(*args, grid=grid, block=block, shared=shared)
+
+    def launch(self, *args: Any, grid: Any, block: Any, shared: int = 0, cooperative: bool = False, cluster: Any = None, stream: Any = None) -> None:
+        """Runs the kernel and returns when it is done.
+
+        args         one per parameter: arrays (any dtype, layout; read and written in place) or addresses for pointers, numbers for scalars,
+                     bytes or NumPy records for structures
+        grid, block  int or a tuple of up to three: blocks, and threads per block       shared   bytes of dynamic shared memory
+        cooperative  all blocks are resident together (grid-wide barriers)               cluster  blocks per cluster
+        """
+        if stream is not None:
+            raise UserError("streams belong to GPU devices; on the CPU a launch is done when it returns")
+        targets_cpu = targets.target("cpu:host")
+        grid, block = targets_cpu.three(grid, "grid"), targets_cpu.three(block, "block")
+        shared = int(shared)
+        entry = self.entry
+        facts = entry.facts
+        self._check_block(facts, block)
+        values, keep = self._values(args)
+        words = tuple(facts.get("reqnctapercluster", ()))
+        size = targets_cpu.three(cluster if cluster is not None else words or 1, "cluster")
+        if self.module.device == "interp":
+            from .ir.interp.launch import run
+
+            run(entry, args, grid, block, shared, size, cooperative, self.module.memory)
+            return
+        self.compile()
+        values += [self.module.memory.address(s) for s in entry.symbols]
+        targets_cpu.launch(self._code, entry.kernel, values, grid, block, shared, cooperative, size, self._regions(args, keep))
+
+    def _regions(self, args: tuple[Any, ...], keep: list[Any]) -> list[tuple[int, int]]:
+        """(address, bytes) of all that the kernel may touch, for `bounds=True`."""
+        if not self.module.bounds:
+            return []
+        arrays = [a for a in args if isinstance(a, np.ndarray)] + keep + list(self.module.memory.arrays.values())
+        return [(_low(a), _extent(a)) for a in arrays if a.size]
+
+    def _check_block(self, facts: dict[str, Any], block: tuple[int, int, int]) -> None:
+        limit = tuple(facts.get("maxntid", ()))
+        need = tuple(facts.get("reqntid", ()))
+        total = block[0] * block[1] * block[2]
+        if need and (*need, 1, 1)[:3] != block:
+            raise UserError(f"{self.name} must be launched with blocks of {(*need, 1, 1)[:3]} threads, not {block}")
+        if limit and total > int(np.prod(limit)):
+            raise UserError(f"{self.name} takes blocks of at most {int(np.prod(limit))} threads, not {total}")
+
+    def _values(self, args: tuple[Any, ...]) -> tuple[list[int], list[Any]]:
+        """The parameters as 64-bit words, and what must stay alive."""
+        params = self.entry.params
+        if len(args) != len(params):
+            raise UserError(f"{self.name} takes {len(params)} arguments, got {len(args)}", hint=repr(self.signature))
+        values, keep = [], []
+        for n, ((name, t, size, by_address), a) in enumerate(zip(params, args)):
+            word = self._one(n, name, t, size, a, keep)
+            if by_address:
+                raw = np.zeros(max(size, 8) + 16, np.uint8)
+                offset = -raw.__array_interface__["data"][0] % 16
+                data = word if isinstance(word, bytes) else (word & (2 ** (8 * size) - 1)).to_bytes(size, "little")
+                raw[offset : offset + size] = np.frombuffer(data, np.uint8)
+                keep.append(raw)
+                values.append(int(raw.__array_interface__["data"][0]) + offset)
+            else:
+                assert isinstance(word, int)
+                values.append(word)
+        return values, keep
+
+    def _one(self, n: int, name: str, t: str, size: int, a: Any, keep: list[Any]) -> int | bytes:
+        where = f"argument {n} of {self.name} ({name}: .{t})"
+        if isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V"):
+            if size not in (4, 8):
+                raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
+            if not a.flags.writeable and n in self._written:
+                raise UserError(f"{where} is written by the kernel, but the array is read-only")
+            address = int(a.__array_interface__["data"][0])
+            if size == 4 and address >= 1 << 32:
+                raise UserError(f"the address {address:#x} does not fit {where}, which has 32 bits", hint="this kernel was compiled for 32-bit addresses")
+            return address
+        if isinstance(a, (bytes, bytearray, memoryview)) or isinstance(a, (np.void, np.ndarray)):
+            data = a.tobytes() if isinstance(a, (np.void, np.ndarray)) else bytes(a)
+            if len(data) != size:
+                raise UserError(f"{where} has {size} bytes, got {len(data)}")
+            return data if size > 8 else int.from_bytes(data, "little")
+        if isinstance(a, (bool, np.bool_, int, np.integer, float, np.floating)) or hasattr(a, "dtype") and np.ndim(a) == 0:
+            return _scalar(where, t, size, a)
+        raise DTypeError(f"{where} cannot take a {type(a).__name__}", hint="arrays, numbers, bytes and NumPy records are passed")
+
+    def __repr__(self) -> str:
+        return f"<PTX kernel {self.signature!r}>"
+
+
+def _scalar(where: str, t: str, size: int, a: Any) -> int:
+    """A number as the parameter's bits, if nothing is lost."""
+    if size > 8:
+        raise UserError(f"{where} has {size} bytes; pass bytes or a NumPy record")
+    if t in ("f32", "f64", "f16", "bf16"):
+        dtype = DTYPES.get(t)
+        if dtype is None:
+            import ml_dtypes
+
+            dtype = ml_dtypes.bfloat16
+        with np.errstate(over="ignore"):
+            v = np.asarray(a).astype(dtype)
+        exact = float(v) == float(a) or float(a) != float(a)
+        if not exact and not isinstance(a, (float, np.floating)):
+            raise UserError(f"{where}: {a!r} is not exact as .{t}")
+        if not exact and isinstance(a, np.floating) and np.dtype(type(a)).itemsize > size:
+            pass  # a Python float or a wider one is rounded, as NumPy does for scalars
+        return int.from_bytes(v.tobytes(), "little")
+    if isinstance(a, (float, np.floating)) or getattr(getattr(a, "dtype", None), "kind", "") in "fV":
+        raw = np.asarray(a)
+        if raw.dtype.itemsize == size and not isinstance(a, float) and t[0] == "b":
+            return int.from_bytes(raw.tobytes(), "little")  # its bits
+        if t == "b32" and isinstance(a, float):
+            return int.from_bytes(np.float32(a).tobytes(), "little")
+        if float(a) != int(a):
+            raise DTypeError(f"{where}: {a!r} is not an integer")
+    v2 = int(a)
+    bits = 8 * size
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if t[0] == "s" else (-(1 << (bits - 1)), (1 << bits) - 1)
+    if not low <= v2 <= high:
+        raise UserError(f"{where}: {v2} does not fit")
+    return v2 & ((1 << bits) - 1)
+
+
+def _low(a: Any) -> int:
+    address = int(a.__array_interface__["data"][0])
+    return address + sum((n - 1) * s for n, s in zip(a.shape, a.strides) if s < 0)
+
+
+def _extent(a: Any) -> int:
+    return int(sum((n - 1) * abs(s) for n, s in zip(a.shape, a.strides)) + a.itemsize)
+
+
+_ = ctypes

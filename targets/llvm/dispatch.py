@@ -1,0 +1,1411 @@
+"""Kernels to LLVM IR, lane by lane: the mode that takes every construct.
+
+A kernel becomes a *lane function*, scalar code that runs one lane from a point to the next point where it must wait for others, and a
+scheduler.  A lane that waits has stored its operands and whatever is alive in its *frame*; it goes on by being called again with the number
+of the point.  So loops and branches between two such points run at full scalar speed, and any divergence is right by construction.
+
+    NAME.lane   i32 (args, launch, block, arena, frame, point) → next point, 0 at the end, −1 after a trap
+    NAME.warp   a collective: the member lanes have arrived; reads and writes their frames
+    NAME.step   runs the lanes of a block until nothing moves: 0 done, 1 spinning, 2 stuck, 3 trapped, 4 interrupted
+    NAME        void (args, begin, end, launch): groups of blocks; a group (one block, a cluster, a cooperative grid) is resident together
+
+Fairness: all lanes of a block take turns; a lane in a loop over atomics, volatile or acquiring loads gives way after `FUEL` polls.  A
+collective with a member mask waits for all members that have not exited; one without (`activemask`) takes the lanes that stand at the lowest
+such point once no lane of the warp can move.  A barrier counts arrivals per lane.
+
+The layouts of `launch`, block and frame are in `Launch`, `BLOCK` and `FRAME`; `targets/cpu/launch.py` fills them.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...ir.errors import UnsupportedError
+from ...ir.instr import Edge, Instr, Value
+from ...ir.kernel import Kernel
+from ...ir.types import BF16, F16, F32, F64, I1, I8, I16, I32, I64, Scalar
+from .asm import Fn
+from .emit import NAMES, SUFFIX, TASK, Val, _Emit
+
+# launch: i64 words
+LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
+          "free": 11, "group": 12, "gx": 13, "gy": 14, "gz": 15, "cx": 16, "cy": 17, "cz": 18, "stop": 19, "where": 20, "printf": 21, "dynamic": 22,
+          "gridid": 23}  # fmt: skip
+# block header: bytes
+BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "barriers": 64, "arena": 1024}
+BARRIERS, BARRIER = 16, 16  # arrived, expected, accumulated
+# frame header: bytes; then operands and results of the pending op, saved values, local memory
+FRAME = {"state": 0, "pc": 4, "x": 8, "y": 12, "z": 16, "linear": 20, "heap": 24, "phase": 28, "depth": 32, "ops": 64}
+RUN, EXIT, WARP, CONVERGED, BARRIER_, YIELD, CLUSTER = range(7)
+HEAP = 16 << 10  # bytes for alloca, in kernels that use it
+FUEL = 64
+DEPTH = 2000  # calls
+
+WARP_OPS = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma ldmatrix stmatrix movmatrix".split())
+CONVERGED_OPS = frozenset("activemask shfl vote_any vote_all".split())
+SUSPENDS = WARP_OPS | CONVERGED_OPS | {"named_barrier", "bar", "pause", "cluster_barrier"}
+ROUND = {"rz": 0, "rn": 1, "rp": 2, "rm": 3}
+CONSTRAINED = {"fadd": "fadd", "fsub": "fsub", "fmul": "fmul", "fdiv": "fdiv", "ffma": "fma", "fsqrt": "sqrt"}
+MBARRIER = """define internal void @mbar.put(ptr %p, i64 %w) #0 {
+entry:
+  %pending = and i64 %w, 1048575
+  %left = shl i64 %w, 1
+  %tx = ashr i64 %left, 41
+  %a = icmp eq i64 %pending, 0
+  %b = icmp eq i64 %tx, 0
+  %both = and i1 %a, %b
+  %e = lshr i64 %w, 20
+  %expected = and i64 %e, 1048575
+  %kept = and i64 %w, -9223370937343148032
+  %es = shl i64 %expected, 20
+  %w1 = or i64 %es, %expected
+  %sign = and i64 %w, -9223372036854775808
+  %flip = xor i64 %sign, -9223372036854775808
+  %next = or i64 %w1, %flip
+  %out = select i1 %both, i64 %next, i64 %w
+  store i64 %out, ptr %p, align 8
+  ret void
+}
+define internal i64 @mbar.tx(i64 %w, i64 %n) #0 {
+entry:
+  %left = shl i64 %w, 1
+  %tx = ashr i64 %left, 41
+  %sum = add i64 %tx, %n
+  %cut = and i64 %sum, 8388607
+  %up = shl i64 %cut, 40
+  %rest = and i64 %w, -9223370937343148033
+  %keep = and i64 %rest, -9223370937343148033
+  %low = and i64 %w, 1099511627775
+  %sign = and i64 %w, -9223372036854775808
+  %a = or i64 %low, %sign
+  %out = or i64 %a, %up
+  ret i64 %out
+}"""
+
+
+class _Point:
+    """Where a lane waits: its number, the instruction, what is alive afterwards."""
+
+    __slots__ = ("number", "instr", "kind", "live")
+
+    def __init__(self, number: int, instr: Instr, kind: int) -> None:
+        self.number, self.instr, self.kind = number, instr, kind
+        self.live: list[Value] = []
+
+
+class _Segment:
+    """Instructions without a wait: a piece of a block."""
+
+    __slots__ = ("label", "block", "params", "instrs", "point", "next", "poll")
+
+    def __init__(self, label: str, block: int) -> None:
+        self.label, self.block = label, block
+        self.params: tuple[Value, ...] = ()
+        self.instrs: list[Instr] = []
+        self.point: _Point | None = None
+        self.next = ""
+        self.poll = False  # the point is taken only when the fuel is gone
+
+
+class _NoShapes:
+    def __init__(self) -> None:
+        self.const: dict[int, Any] = {}
+        self.step: dict[int, int] = {}
+
+
+class Lane(_Emit):
+    """The lane function of a kernel, or a function of it (`main` is then the kernel's)."""
+
+    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None) -> None:
+        self.k, self.w = kernel, 1
+        self.shapes = _NoShapes()  # type: ignore[assignment]
+        self.declared, self.helpers, self.features = declared, helpers, frozenset()
+        self.vals: dict[int, Val] = {}
+        self.lines: list[str] = []
+        self.n = 0
+        self.main = main or self
+        self.name = (main.name + "." if main else "") + kernel.name
+        self.points: list[_Point] = []
+        self.segments: list[_Segment] = []
+        self.crossing: dict[int, Value] = {}
+        self.saved: dict[int, int] = {}
+        self.uses_heap = any(i.op.name == "alloca" for f in (kernel, *kernel.functions) for i in f.instrs())
+        self._cut()
+        self._liveness()
+        self._layout()
+
+    # ---- segments, liveness, frame
+
+    def _cut(self) -> None:
+        loops = _in_loops(self.k)
+        for n, b in enumerate(self.k.blocks):
+            s = _Segment(f"b{n}", n)
+            s.params = b.params
+            self.segments.append(s)
+            for i in b.instrs:
+                name = i.op.name
+                kind = -1
+                if name in WARP_OPS:
+                    kind = WARP
+                elif name in CONVERGED_OPS:
+                    kind = CONVERGED
+                elif name == "named_barrier" and i.attr("kind") != "arrive" or name == "bar":
+                    kind = BARRIER_
+                elif name == "cluster_barrier" and i.attr("kind") == "wait":
+                    kind = CLUSTER
+                elif name == "pause":
+                    kind = YIELD
+                poll = n in loops and _polls(i) and self.main is self
+                if kind < 0 and not poll:
+                    s.instrs.append(i)
+                    continue
+                if self.main is not self:
+                    if name == "pause":
+                        continue
+                    raise UnsupportedError(f"{name} inside of {self.k.name}, which calls itself or is called by address", place=i.loc)
+                if kind < 0:
+                    s.instrs.append(i)
+                p = _Point(len(self.points) + 1, i, YIELD if kind < 0 else kind)
+                self.points.append(p)
+                s.point, s.poll = p, kind < 0
+                s.next = f"b{n}p{p.number}"
+                s = _Segment(s.next, n)
+                self.segments.append(s)
+
+    def _liveness(self) -> None:
+        """Values used in another segment than their own get a variable; those alive across a point are saved there."""
+        home: dict[int, str] = {}
+        for s in self.segments:
+            for v in s.params:
+                home[v.id] = s.label
+                self.crossing[v.id] = v
+            for i in s.instrs:
+                for r in i.results:
+                    home[r.id] = s.label
+            if s.point is not None and not s.poll:
+                for r in s.point.instr.results:
+                    home[r.id] = ""
+                    self.crossing[r.id] = r
+        uses: dict[str, set[int]] = {}
+        defs: dict[str, set[int]] = {}
+        after: dict[str, list[str]] = {}
+        values: dict[int, Value] = {}
+        for s in self.segments:
+            gen: set[int] = set()
+            have = {v.id for v in s.params}
+
+            def use(v: Value, label: str = s.label, gen: set[int] = gen, have: set[int] = have) -> None:
+                if v.id in home:
+                    values[v.id] = v
+                    if home[v.id] != label:
+                        self.crossing[v.id] = v
+                    if v.id not in have:
+                        gen.add(v.id)
+
+            for i in s.instrs:
+                for v in i.operands():
+                    use(v)
+                have.update(r.id for r in i.results)
+            if s.point is not None:
+                if not s.poll:
+                    for v in s.point.instr.operands():
+                        use(v)
+                    have.update(r.id for r in s.point.instr.results)
+                after[s.label] = [s.next]
+            else:
+                after[s.label] = [f"b{e.target}" for e in s.instrs[-1].edges]
+            uses[s.label], defs[s.label] = gen, have
+        live_in: dict[str, set[int]] = {s.label: set() for s in self.segments}
+        changed = True
+        while changed:
+            changed = False
+            for s in reversed(self.segments):
+                out: set[int] = set()
+                for t in after[s.label]:
+                    out |= live_in[t]
+                new = uses[s.label] | (out - defs[s.label])
+                if len(new) != len(live_in[s.label]):
+                    live_in[s.label], changed = new, True
+        constants = {i.result.id for i in self.k.instrs() if i.op.name == "constant"}
+        for s in self.segments:
+            if s.point is not None:
+                results = set() if s.poll else {r.id for r in s.point.instr.results}
+                s.point.live = [values[v] for v in sorted(live_in[s.next] - results - constants)]
+                for v in s.point.live:
+                    self.crossing[v.id] = v
+        for c in constants:
+            self.crossing.pop(c, None)
+
+    def _layout(self) -> None:
+        args = max((len(p.instr.args) + 1 for p in self.points), default=0)
+        results = max((len(p.instr.results) for p in self.points), default=0)
+        self.results_at = FRAME["ops"] + 16 * args
+        at = self.results_at + 16 * max(results, 2)
+        for p in self.points:
+            for v in p.live:
+                if v.id not in self.saved:
+                    self.saved[v.id] = at
+                    at += 16 if v.type.elem.bits > 64 else 8
+        self.local_at = -(-at // 64) * 64
+        self.heap_at = self.local_at + -(-self.k.local // 16) * 16
+        self.frame = -(-(self.heap_at + (HEAP if self.uses_heap else 0)) // 64) * 64
+
+    # ---- the function
+
+    def run(self) -> str:
+        k = self.k
+        inner = self.main is not self
+        if inner:
+            own = "".join(f", i64 %q{n}" for n, p in enumerate(k.params) if p.role != "symbol")
+            head = [f"define internal i32 @{self.name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame{own}) #0 {{", "entry:"]
+            head.append(f"  %local = alloca [{max(k.local, 1)} x i8], align 16")
+        else:
+            head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0 {{", "entry:"]
+            head.append(f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}")
+        slots = {p.value.name: n for n, p in enumerate(self.main.k.params) if p.role == "symbol"}
+        for n, p in enumerate(k.params):
+            if inner and p.role != "symbol":
+                self.vals[p.value.id] = Val(f"%q{n}", I64, 0)
+                continue
+            slot = slots[p.value.name] if p.role == "symbol" else n
+            elem = p.value.type.elem
+            head.append(f"  %ps{n} = getelementptr i8, ptr %args, i64 {8 * slot}")
+            t = NAMES[elem.name]
+            if elem is I1:
+                head += [f"  %pb{n} = load i8, ptr %ps{n}", f"  %p{n} = icmp ne i8 %pb{n}, 0"]
+            else:
+                head.append(f"  %p{n} = load {t}, ptr %ps{n}, align {max(1, elem.bytes)}")
+            self.vals[p.value.id] = Val(f"%p{n}", elem, 0)
+        for v in self.crossing.values():
+            head.append(f"  %c{v.id} = alloca {NAMES[v.type.elem.name]}")
+        self.allocas: list[str] = []
+        if any(s.poll for s in self.segments):
+            head += ["  %fuel = alloca i32", f"  store i32 {FUEL}, ptr %fuel"]
+        body: list[str] = []
+        for s in self.segments:
+            self.lines, self.local_vals = [], {}
+            self.label = s.label
+            body.append(f"{s.label}:")
+            for i in s.instrs:
+                if i.op.terminator:
+                    self.end(i)
+                else:
+                    self.instr(i)
+            if s.point is not None:
+                self.wait(s)
+            body += self.lines
+        if self.points:
+            cases = " ".join(f"i32 {p.number}, label %r{p.number}" for p in self.points)
+            start = [f"  switch i32 %pc, label %b0 [ {cases} ]"]
+        else:
+            start = ["  br label %b0"]
+        for s in self.segments:
+            if s.point is not None:
+                self.lines, self.local_vals = [], {}
+                self.resume(s)
+                body += [f"r{s.point.number}:", *self.lines]
+        return "\n".join(head + self.allocas + start + body + ["}"])
+
+    # ---- values
+
+    def step(self, v: Value) -> int | None:
+        return 0
+
+    def val(self, v: Value) -> Val:
+        found = self.local_vals.get(v.id) or self.vals.get(v.id)
+        if found is None:
+            elem = v.type.elem
+            found = self.local_vals[v.id] = Val(self.put(f"load {NAMES[elem.name]}, ptr %c{v.id}"), elem, 0)
+        return found
+
+    def define(self, v: Value, text: str) -> None:
+        elem = v.type.elem
+        self.local_vals[v.id] = Val(text, elem, 0)
+        if v.id in self.crossing:
+            self.lines.append(f"  store {NAMES[elem.name]} {text}, ptr %c{v.id}")
+
+    def _constant(self, i: Instr) -> None:
+        elem = i.attr("type").elem
+        self.vals[i.result.id] = Val(self.literal(elem, i.attr("value")), elem, 0, i.attr("value"))
+        if not elem.is_float:
+            self.shapes.const[i.result.id] = i.attr("value")
+
+    def do(self, op: str, a: str, b: str) -> str:
+        return self.put(f"{op} {a}, {b}")
+
+    # ---- control flow
+
+    def goto(self, e: Edge) -> str:
+        params = self.k.blocks[e.target].params
+        texts = [self.val(a).text for a in e.args]
+        for p, text in zip(params, texts):
+            self.lines.append(f"  store {NAMES[p.type.elem.name]} {text}, ptr %c{p.id}")
+        return f"b{e.target}"
+
+    def end(self, t: Instr) -> None:
+        name = t.op.name
+        if name == "return":
+            self.lines.append("  ret i32 0")
+        elif name == "trap":
+            self.lines.append("  ret i32 -1")
+        elif name == "jump":
+            self.lines.append(f"  br label %{self.goto(t.edges[0])}")
+        elif name in ("branch", "switch"):
+            x = self.val(t.args[0])
+            labels = []
+            for e in t.edges:
+                self.n += 1
+                labels.append((f"e{self.n}", e))
+            if name == "branch":
+                self.lines.append(f"  br i1 {x.text}, label %{labels[0][0]}, label %{labels[1][0]}")
+            else:
+                cases = " ".join(f"i32 {n}, label %{lab}" for n, (lab, _) in enumerate(labels))
+                self.lines.append(f"  switch i32 {x.text}, label %{labels[-1][0]} [ {cases} ]")
+            kept = dict(self.local_vals)
+            for lab, e in labels:
+                self.lines.append(f"{lab}:")
+                self.local_vals = dict(kept)
+                self.lines.append(f"  br label %{self.goto(e)}")
+        else:
+            raise UnsupportedError(f"{name} in {self.k.name}", place=t.loc)
+
+    def frame_store(self, offset: int, elem: Scalar, text: str) -> None:
+        p = self.put(f"getelementptr i8, ptr %frame, i64 {offset}")
+        if elem is I1:
+            text, t = self.put(f"zext i1 {text} to i32"), "i32"
+        else:
+            t = NAMES[elem.name]
+        self.lines.append(f"  store {t} {text}, ptr {p}, align {min(elem.bytes, 8)}")
+
+    def frame_load(self, offset: int, elem: Scalar) -> str:
+        p = self.put(f"getelementptr i8, ptr %frame, i64 {offset}")
+        if elem is I1:
+            return self.put(f"icmp ne i32 {self.put(f'load i32, ptr {p}')}, 0")
+        return self.put(f"load {NAMES[elem.name]}, ptr {p}, align {min(elem.bytes, 8)}")
+
+    def wait(self, s: _Segment) -> None:
+        """Stores operands and live values, and returns the point's number."""
+        p = s.point
+        assert p is not None
+        if s.poll:
+            left = self.put(f"sub i32 {self.put('load i32, ptr %fuel')}, 1")
+            self.lines.append(f"  store i32 {left}, ptr %fuel")
+            gone = self.put(f"icmp sle i32 {left}, 0")
+            self.n += 1
+            self.lines.append(f"  br i1 {gone}, label %give{self.n}, label %{s.next}")
+            self.lines.append(f"give{self.n}:")
+        else:
+            i = p.instr
+            if p.kind == BARRIER_:
+                self.arrive(i)
+            elif p.kind == YIELD and i.guard is not None:
+                self.n += 1
+                self.lines.append(f"  br i1 {self.val(i.guard).text}, label %give{self.n}, label %{s.next}")
+                self.lines.append(f"give{self.n}:")
+            elif p.kind in (WARP, CONVERGED):
+                for n, a in enumerate(i.args):
+                    self.frame_store(FRAME["ops"] + 16 * n, a.type.elem, self.val(a).text)
+        for v in p.live:
+            self.frame_store(self.saved[v.id], v.type.elem, self.val(v).text)
+        self.lines.append(f"  ret i32 {p.number}")
+
+    def resume(self, s: _Segment) -> None:
+        p = s.point
+        assert p is not None
+        for v in p.live:
+            text = self.frame_load(self.saved[v.id], v.type.elem)
+            self.lines.append(f"  store {NAMES[v.type.elem.name]} {text}, ptr %c{v.id}")
+        i = p.instr
+        if not s.poll and p.kind == BARRIER_ and i.results:
+            total, all_ = (self.frame_load(self.results_at + 16 * n, I32) for n in (0, 1))
+            kind = i.attr("kind")
+            text = total if kind == "popc" else self.put(f"icmp ne i32 {total}, 0" if kind == "or" else f"icmp eq i32 {total}, {all_}")
+            self.define(i.result, text)
+        elif not s.poll:
+            for n, r in enumerate(i.results):
+                self.define(r, self.frame_load(self.results_at + 16 * n, r.type.elem))
+        self.lines.append(f"  br label %{s.next}")
+
+    # ---- barriers
+
+    def arrive(self, i: Instr) -> None:
+        """Counts this lane in; the scheduler opens the barrier."""
+        if i.op.name == "bar":
+            number, counted, what = "0", "0", ""
+        else:
+            number = self.val(i.args[0]).text
+            counted = self.val(i.args[1]).text if i.attr("counted") else "0"
+            what = self.val(i.args[-1]).text if i.attr("kind") in ("popc", "and", "or") else ""
+        inside = self.put(f"and i32 {number}, 15")
+        place = self.put(f"zext i32 {self.put(f'mul i32 {inside}, {BARRIER}')} to i64")
+        p = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['barriers']}")
+        p = self.put(f"getelementptr i8, ptr {p}, i64 {place}")
+        one = self.put(f"add i32 {self.put(f'load i32, ptr {p}')}, 1")
+        self.lines.append(f"  store i32 {one}, ptr {p}")
+        q = self.put(f"getelementptr i8, ptr {p}, i64 4")
+        self.lines.append(f"  store i32 {counted}, ptr {q}")
+        if what:
+            q = self.put(f"getelementptr i8, ptr {p}, i64 8")
+            bit = self.put(f"zext i1 {what} to i32")
+            total = self.put(f"add i32 {self.put(f'load i32, ptr {q}')}, {bit}")
+            self.lines.append(f"  store i32 {total}, ptr {q}")
+        if i.attr("kind", "sync") != "arrive":
+            self.frame_store(FRAME["ops"], I32, inside)
+
+    def _named_barrier(self, i: Instr) -> None:
+        self.arrive(i)
+
+    def _cluster_barrier(self, i: Instr) -> None:
+        """Arrival at the cluster's barrier; remembers the phase that the wait is for."""
+        p = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['arrived']}")
+        one = self.put(f"add i32 {self.put(f'load i32, ptr {p}')}, 1")
+        self.lines.append(f"  store i32 {one}, ptr {p}")
+        q = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['phase']}")
+        self.frame_store(FRAME["phase"], I32, self.put(f"load i32, ptr {q}"))
+
+    # ---- arithmetic with modifiers
+
+    def lane(self, i: Instr, vec: bool) -> str:
+        rnd, ftz, sat = i.attr("rnd"), i.attr("ftz"), i.attr("sat")
+        name = i.op.name
+        if rnd in (None, "rn") and not ftz and not sat or name in ("ftos", "ftou") and rnd in (None, "rn", "rz"):
+            if name == "fcvt" and i.args[0].type.elem is F64 and i.result.type.elem.bits == 16:
+                return super().lane(i, vec)
+            return super().lane(i, vec)
+        elem, out = i.args[0].type.elem, i.result.type.elem
+        args = [self.val(a).text for a in i.args]
+        if ftz and elem.is_float:
+            args = [self.flush(a, elem) for a in args]
+        if name in ("ftos", "ftou"):
+            t = NAMES[elem.name]
+            fn = {"rm": "floor", "rp": "ceil"}[rnd] if rnd in ("rm", "rp") else "trunc" if rnd != "rn" else "roundeven"
+            a = self.put(self.call(f"llvm.{fn}.{SUFFIX[elem.name]}", t, [(t, args[0])]))
+            kind = "fptosi" if name == "ftos" else "fptoui"
+            u = NAMES[out.name]
+            return self.put(self.call(f"llvm.{kind}.sat.{SUFFIX[out.name]}.{SUFFIX[elem.name]}", u, [(t, a)]))
+        if rnd in ("rz", "rm", "rp"):
+            r = self.directed(name, rnd, elem, out, args, i)
+        else:
+            hidden = []
+            for a, text in zip(i.args, args):
+                v = Value(-1 - len(hidden), a.type)
+                self.local_vals[v.id] = Val(text, a.type.elem, 0)
+                hidden.append(v)
+            plain = tuple((k, v) for k, v in i.attrs if k not in ("ftz", "sat", "rnd"))
+            r = super().lane(Instr(i.op, tuple(hidden), plain, i.results, loc=i.loc), False)
+        if ftz and out.is_float:
+            r = self.flush(r, out)
+        if sat:
+            t, s = NAMES[out.name], SUFFIX[out.name]
+            r = self.put(self.call(f"llvm.maximumnum.{s}", t, [(t, r), (t, self.literal(out, 0.0))]))
+            r = self.put(self.call(f"llvm.minimumnum.{s}", t, [(t, r), (t, self.literal(out, 1.0))]))
+        return r
+
+    def flush(self, a: str, elem: Scalar) -> str:
+        t, w = NAMES[elem.name], f"i{elem.bits}"
+        bits = self.put(f"bitcast {t} {a} to {w}") if t != w else a
+        mask = ((1 << elem.ebits) - 1) << elem.mant
+        tiny = self.put(f"icmp eq {w} {self.put(f'and {w} {bits}, {mask}')}, 0")
+        zero = self.put(f"and {w} {bits}, {-(1 << (elem.bits - 1))}")
+        r = self.put(f"select i1 {tiny}, {w} {zero}, {w} {bits}")
+        return self.put(f"bitcast {w} {r} to {t}") if t != w else r
+
+    def directed(self, name: str, rnd: str, elem: Scalar, out: Scalar, args: list[str], i: Instr) -> str:
+        """Directed rounding: a helper that sets the rounding mode around one constrained operation."""
+        if name == "fcvt" and elem is F64 and out.bits == 16:  # two steps in the same direction are one
+            args, elem = [self.directed("fcvt", rnd, F64, F32, args, i)], F32
+        if out is BF16 or elem.bits == 16 and name == "fcvt":
+            return self.directed_narrow(rnd, elem, out, args[0], i)
+        t, u = NAMES[elem.name], NAMES[out.name]
+        kind = {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name) or CONSTRAINED.get(name)
+        if kind is None:
+            raise UnsupportedError(f"{name} with rounding {rnd}", place=i.loc)
+        if kind == "fpext":
+            return self.put(f"fpext {t} {args[0]} to {u}")
+        types = SUFFIX[out.name] if kind in CONSTRAINED.values() else f"{SUFFIX[out.name]}.{SUFFIX[elem.name]}"
+        helper = f"round.{rnd}.{kind}.{types}"
+        if helper not in self.helpers:
+            intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
+            names = ", ".join(f"{t} %a{n}" for n in range(len(args)))
+            self.declared.add("declare void @llvm.set.rounding(i32)")
+            self.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * len(args))}, metadata, metadata)")
+            self.helpers[helper] = f"""define internal {u} @{helper}({names}) #1 {{
+entry:
+  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2
+  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2
+  call void @llvm.set.rounding(i32 1) #2
+  ret {u} %r
+}}"""
+        return self.put(f"call {u} @{helper}({', '.join(f'{t} {a}' for a in args)})")
+
+    def directed_narrow(self, rnd: str, elem: Scalar, out: Scalar, a: str, i: Instr) -> str:
+        """f32 → bf16 in a direction, on the bits."""
+        if elem is not F32:
+            raise UnsupportedError(f"fcvt {elem} → {out} with rounding {rnd}", place=i.loc)
+        bits = self.put(f"bitcast float {a} to i32")
+        high = self.put(f"lshr i32 {bits}, 16")
+        rest = self.put(f"icmp ne i32 {self.put(f'and i32 {bits}, 65535')}, 0")
+        if rnd != "rz":
+            sign = self.put(f"icmp slt i32 {bits}, 0")
+            away = sign if rnd == "rm" else self.put(f"xor i1 {sign}, true")
+            up = self.put(f"zext i1 {self.put(f'and i1 {rest}, {away}')} to i32")
+            raised = self.put(f"add i32 {high}, {up}")
+        else:
+            raised = high
+        nan = self.put(f"fcmp uno float {a}, {a}")
+        inf = self.put(f"icmp eq i32 {self.put(f'and i32 {bits}, 2147483647')}, 2139095040")
+        r = self.put(f"select i1 {inf}, i32 {high}, i32 {raised}")
+        r = self.put(f"select i1 {nan}, i32 32767, i32 {r}")
+        return self.put(f"trunc i32 {r} to i16")
+
+    # ---- special registers
+
+    def word(self, name: str) -> str:
+        p = self.put(f"getelementptr i8, ptr %launch, i64 {8 * LAUNCH[name]}")
+        return self.put(f"load i64, ptr {p}")
+
+    def word32(self, name: str) -> str:
+        return self.put(f"trunc i64 {self.word(name)} to i32")
+
+    def from_frame(self, name: str) -> str:
+        return self.frame_load(FRAME[name], I32)
+
+    def from_block(self, name: str) -> str:
+        return self.put(f"load i32, ptr {self.put(f'getelementptr i8, ptr %blk, i64 {BLOCK[name]}')}")
+
+    def _sreg(self, i: Instr) -> None:
+        self.define(i.result, self.sreg(i.attr("name")))
+
+    def sreg(self, name: str) -> str:
+        head, _, axis = name.partition(".")
+        if head == "tid":
+            return self.from_frame(axis)
+        if head == "ctaid":
+            return self.from_block(axis)
+        if head == "ntid":
+            return self.word32("t" + axis)
+        if head == "nctaid":
+            return self.word32("n" + axis)
+        if head == "cluster_nctaid":
+            return self.word32("c" + axis)
+        if head == "cluster_ctaid":
+            return self.put(f"urem i32 {self.from_block(axis)}, {self.word32('c' + axis)}")
+        if head == "clusterid":
+            return self.put(f"udiv i32 {self.from_block(axis)}, {self.word32('c' + axis)}")
+        if head == "nclusterid":
+            return self.put(f"udiv i32 {self.word32('n' + axis)}, {self.word32('c' + axis)}")
+        if name == "cluster_nctarank":
+            return self.do("mul i32", self.do("mul i32", self.word32("cx"), self.word32("cy")), self.word32("cz"))
+        if name == "cluster_ctarank":
+            x, y, z = (self.sreg(f"cluster_ctaid.{a}") for a in "xyz")
+            inner = self.do("add i32", y, self.do("mul i32", z, self.word32("cy")))
+            return self.do("add i32", x, self.do("mul i32", inner, self.word32("cx")))
+        if name == "is_explicit_cluster":
+            n = self.sreg("cluster_nctarank")
+            return self.put(f"zext i1 {self.put(f'icmp ugt i32 {n}, 1')} to i32")
+        if name == "laneid":
+            return self.put(f"and i32 {self.from_frame('linear')}, 31")
+        if name == "warpid":
+            return self.put(f"lshr i32 {self.from_frame('linear')}, 5")
+        if name == "nwarpid":
+            return self.do("lshr i32", self.do("add i32", self.word32("threads"), "31"), "5")
+        if name in ("smid",):
+            return "0"
+        if name == "nsmid":
+            return "1"
+        if name == "gridid":
+            return self.word("gridid")
+        if name == "dynamic_smem_size":
+            return self.word32("dynamic")
+        if name in ("total_smem_size", "aggr_smem_size"):
+            return self.word32("arena")
+        if name.startswith("lanemask"):
+            lane = self.sreg("laneid")
+            bit = self.put(f"shl i32 1, {lane}")
+            below = self.put(f"sub i32 {bit}, 1")
+            kind = name[-2:]
+            if kind == "eq":
+                return bit
+            if kind == "lt":
+                return below
+            if kind == "le":
+                return self.put(f"or i32 {bit}, {below}")
+            return self.put(f"xor i32 {below if kind == 'ge' else self.put(f'or i32 {bit}, {below}')}, -1")
+        raise UnsupportedError(f"the special register {name} on the CPU")
+
+    def _read_clock(self, i: Instr) -> None:
+        self.define(i.result, self.put(self.call("llvm.readcyclecounter", "i64", [])))
+
+    # ---- memory
+
+    def address(self, i: Instr, base: Value, index: Value | None = None) -> str:
+        """The pointer of an access."""
+        return self.place(i.attr("space", "global"), self.val(base), self.val(index) if index is not None else None, i.attr("scale", 1), i.attr("disp", 0))
+
+    def place(self, space: str, b: Val, x: Val | None = None, scale: int = 1, disp: int = 0) -> str:
+        text = b.text
+        narrow = b.elem is I32
+        if x is not None:
+            part = x.text if x.elem is b.elem or narrow and x.elem is I32 else self.put(f"sext i32 {x.text} to i64")
+            if narrow and x.elem is not I32:
+                part = self.put(f"trunc i64 {part} to i32")
+            w = "i32" if narrow else "i64"
+            if scale != 1:
+                part = self.put(f"mul {w} {part}, {scale}")
+            text = self.put(f"add {w} {text}, {part}")
+        if narrow:
+            if disp:
+                text = self.put(f"add i32 {text}, {disp}")
+            return self.window(space, text)
+        if space in ("shared", "cluster", "local"):
+            text = self.put(f"trunc i64 {text} to i32")
+            if disp:
+                text = self.put(f"add i32 {text}, {disp}")
+            return self.window(space, text)
+        p = self.put(f"inttoptr i64 {text} to ptr")
+        return self.put(f"getelementptr i8, ptr {p}, i64 {disp}") if disp else p
+
+    def window(self, space: str, text: str) -> str:
+        """A 32-bit address in a window."""
+        if space == "local":
+            return self.put(f"getelementptr i8, ptr %local, i64 {self.put(f'sext i32 {text} to i64')}")
+        if space == "cluster":
+            rank = self.put(f"lshr i32 {text}, 24")
+            own = self.put(f"icmp eq i32 {rank}, 0")
+            mine = self.from_block("rank")
+            step = self.put(f"sub i32 {self.put(f'sub i32 {rank}, 1')}, {mine}")
+            step = self.put(f"select i1 {own}, i32 0, i32 {step}")
+            by = self.put(f"mul i64 {self.put(f'sext i32 {step} to i64')}, {self.word('block_stride')}")
+            base = self.put(f"getelementptr i8, ptr %arena, i64 {by}")
+            low = self.put(f"and i32 {text}, 16777215")
+            return self.put(f"getelementptr i8, ptr {base}, i64 {self.put(f'zext i32 {low} to i64')}")
+        wide = self.put(f"zext i32 {text} to i64")
+        if space == "shared":
+            return self.put(f"getelementptr i8, ptr %arena, i64 {wide}")
+        return self.put(f"inttoptr i64 {wide} to ptr")
+
+    def guarded(self, i: Instr) -> None:
+        """Opens the block of a guarded instruction; `close` ends it."""
+        assert i.guard is not None
+        self.n += 1
+        self._open = self.n
+        self.lines.append(f"  br i1 {self.val(i.guard).text}, label %g{self.n}, label %n{self.n}")
+        self.lines.append(f"g{self.n}:")
+
+    def with_guard(self, i: Instr, body: Any) -> None:
+        """Runs `body`, which gives the result texts, only where the guard holds."""
+        if i.guard is None:
+            for r, text in zip(i.results, body()):
+                self.define(r, text)
+            return
+        cells = []
+        for r, old in zip(i.results, i.passthrough):
+            t = NAMES[r.type.elem.name]
+            self.n += 1
+            cell = f"%g{self.n}c"
+            self.allocas.append(f"  {cell} = alloca {t}")
+            self.lines.append(f"  store {t} {self.val(old).text}, ptr {cell}")
+            cells.append((r, t, cell))
+        self.n += 1
+        n = self.n
+        self.lines.append(f"  br i1 {self.val(i.guard).text}, label %g{n}, label %n{n}")
+        self.lines.append(f"g{n}:")
+        kept = dict(self.local_vals)
+        for (_, t, cell), text in zip(cells, body()):
+            self.lines.append(f"  store {t} {text}, ptr {cell}")
+        self.lines.append(f"  br label %n{n}")
+        self.lines.append(f"n{n}:")
+        self.local_vals = kept
+        for r, t, cell in cells:
+            self.define(r, self.put(f"load {t}, ptr {cell}"))
+
+    def flags(self, i: Instr, elem: Scalar) -> tuple[str, str, int]:
+        """(keyword, ordering, alignment) of a load or store."""
+        size = elem.bytes
+        order = i.attr("order")
+        if order in (None, "weak"):
+            return ("volatile " if i.attr("volatile") else ""), "", size
+        return "atomic ", {"relaxed": " monotonic", "acquire": " acquire", "release": " release", "sc": " seq_cst"}.get(order, " seq_cst"), size
+
+    def _ld(self, i: Instr) -> None:
+        base, index, _ = self.split(i, 0)
+        elem = i.attr("to")
+        t = "i8" if elem is I1 else NAMES[elem.name]
+
+        def body() -> list[str]:
+            p = self.address(i, base, index)
+            keyword, order, align = self.flags(i, elem)
+            out = []
+            for k in range(len(i.results)):
+                q = p if k == 0 else self.put(f"getelementptr i8, ptr {p}, i64 {k * elem.bytes}")
+                at, kw = (t, keyword) if not (keyword == "atomic " and elem.is_float) else (f"i{elem.bits}", keyword)
+                x = self.put(f"load {kw}{at}, ptr {q}{order}, align {align}")
+                if at != t:
+                    x = self.put(f"bitcast {at} {x} to {t}")
+                out.append(self.put(f"icmp ne i8 {x}, 0") if elem is I1 else x)
+            return out
+
+        self.with_guard(i, body)
+
+    def _st(self, i: Instr) -> None:
+        count = i.attr("count", 1)
+        base, index, data = self.split(i, count)
+        elem = i.attr("to")
+        t = "i8" if elem is I1 else NAMES[elem.name]
+
+        def body() -> list[str]:
+            texts = [self.val(v).text for v in data]
+            p = self.address(i, base, index)
+            keyword, order, align = self.flags(i, elem)
+            for k, text in enumerate(texts):
+                q = p if k == 0 else self.put(f"getelementptr i8, ptr {p}, i64 {k * elem.bytes}")
+                at = t
+                if elem is I1:
+                    text = self.put(f"zext i1 {text} to i8")
+                elif keyword == "atomic " and elem.is_float:
+                    at = f"i{elem.bits}"
+                    text = self.put(f"bitcast {t} {text} to {at}")
+                self.lines.append(f"  store {keyword}{at} {text}, ptr {q}{order}, align {align}")
+            return []
+
+        self.with_guard(i, body)
+
+    ATOMIC = {"iadd": "add", "and": "and", "or": "or", "xor": "xor", "imin_s": "min", "imax_s": "max", "imin_u": "umin", "imax_u": "umax",
+              "exch": "xchg", "inc": "uinc_wrap", "dec": "udec_wrap"}  # fmt: skip
+
+    def _atom(self, i: Instr) -> None:
+        fn = i.attr("fn")
+        values = 2 if fn == "cas" else 1
+        base, index, data = self.split(i, values)
+        elem = i.attr("to")
+
+        def body() -> list[str]:
+            texts = [self.val(v).text for v in data]
+            p = self.address(i, base, index)
+            old = self.atomic(i, p, fn, elem, texts)
+            return [old] if i.results else []
+
+        self.with_guard(i, body)
+
+    _red = _atom
+
+    def atomic(self, i: Instr, p: str, fn: str, elem: Scalar, texts: list[str]) -> str:
+        t, w = NAMES[elem.name], f"i{elem.bits}"
+        order = {"relaxed": "monotonic", "acquire": "acquire", "release": "release", "acq_rel": "acq_rel"}.get(i.attr("order", "relaxed"), "seq_cst")
+        if fn == "cas" or fn == "exch" and elem.is_float:
+            ints = [self.put(f"bitcast {t} {x} to {w}") if t != w else x for x in texts]
+            if fn == "exch":
+                old = self.put(f"atomicrmw xchg ptr {p}, {w} {ints[0]} {order}, align {elem.bytes}")
+            else:
+                failure = {"release": "monotonic", "acq_rel": "acquire"}.get(order, order)
+                pair = self.put(f"cmpxchg ptr {p}, {w} {ints[0]}, {w} {ints[1]} {order} {failure}, align {elem.bytes}")
+                old = self.put(f"extractvalue {{ {w}, i1 }} {pair}, 0")
+            return self.put(f"bitcast {w} {old} to {t}") if t != w else old
+        if fn in self.ATOMIC:
+            return self.put(f"atomicrmw {self.ATOMIC[fn]} ptr {p}, {t} {texts[0]} {order}, align {elem.bytes}")
+        if fn == "fadd" and elem in (F32, F64):
+            return self.put(f"atomicrmw fadd ptr {p}, {t} {texts[0]} {order}, align {elem.bytes}")
+        return self.cas_loop(p, fn, elem, texts[0], order)
+
+    def cas_loop(self, p: str, fn: str, elem: Scalar, text: str, order: str) -> str:
+        """Narrow floats: computed in f32 between two compare-and-swaps."""
+        w = f"i{elem.bits}"
+        helper = f"atomic.{fn}.{elem.name}"
+        if helper not in self.helpers:
+            inner = Lane.__new__(Lane)
+            inner.declared, inner.helpers, inner.lines, inner.n, inner.w = self.declared, self.helpers, [], 0, 1
+            inner.local_vals, inner.vals, inner.crossing = {}, {}, {}
+            t = NAMES[elem.name]
+            probe = Instr.__new__(Instr)
+            probe.attrs, probe.loc = (), None
+            x = inner.put(f"bitcast {w} %old to {t}") if t != w else "%old"
+            a, c = (inner.fcvt(probe, elem, F32, False, v) for v in (x, "%value"))
+            op = {"fadd": "fadd", "fminnum": "minimumnum", "fmaxnum": "maximumnum"}[fn]
+            if op == "fadd":
+                r = inner.put(f"fadd float {a}, {c}")
+            else:
+                r = inner.put(inner.call(f"llvm.{op}.f32", "float", [("float", a), ("float", c)]))
+            y = inner.from_f32(r, elem, False)
+            z = inner.put(f"bitcast {t} {y} to {w}") if t != w else y
+            self.helpers[helper] = "\n".join([
+                f"define internal {t} @{helper}(ptr %p, {t} %value) #0 {{", "entry:", f"  %first = load atomic {w}, ptr %p monotonic, align {elem.bytes}",
+                "  br label %again", "again:", f"  %old = phi {w} [ %first, %entry ], [ %seen, %again ]", *inner.lines,
+                f"  %pair = cmpxchg ptr %p, {w} %old, {w} {z} seq_cst monotonic, align {elem.bytes}",
+                f"  %seen = extractvalue {{ {w}, i1 }} %pair, 0", f"  %ok = extractvalue {{ {w}, i1 }} %pair, 1",
+                "  br i1 %ok, label %out, label %again", "out:",
+                *([f"  %r = bitcast {w} %old to {t}", f"  ret {t} %r"] if t != w else [f"  ret {t} %old"]), "}",
+            ])  # fmt: skip
+        return self.put(f"call {NAMES[elem.name]} @{helper}(ptr {p}, {NAMES[elem.name]} {text})")
+
+    def _fence(self, i: Instr) -> None:
+        self.lines.append("  fence " + ("seq_cst" if i.attr("order") == "sc" else "acq_rel"))
+
+    def _report(self, i: Instr) -> None:
+        p = self.put(f"getelementptr i8, ptr %args, i64 {8 * len(self.main.k.params)}")
+        p = self.put(f"load ptr, ptr {p}")
+        self.when(self.val(i.args[0]).text, f"store atomic i32 {i.attr('code', 1)}, ptr {p} monotonic, align 4")
+
+    # ---- address spaces
+
+    def _to_generic(self, i: Instr) -> None:
+        x = self.val(i.args[0])
+        self.define(i.result, self.put(f"ptrtoint ptr {self.place(i.attr('space'), x)} to i64"))
+
+    def _from_generic(self, i: Instr) -> None:
+        space, x = i.attr("space"), self.val(i.args[0]).text
+        if space in ("global", "const", "param", "generic"):
+            self.define(i.result, x)
+            return
+        if space == "cluster":
+            self.define(i.result, self.cluster_address(x))
+            return
+        base = self.put(f"ptrtoint ptr {'%arena' if space == 'shared' else '%local'} to i64")
+        self.define(i.result, self.put(f"sub i64 {x}, {base}"))
+
+    def cluster_address(self, x: str) -> str:
+        """Rank + 1 in bits 24 and up, offset below."""
+        base = self.put("ptrtoint ptr %arena to i64")
+        stride = self.word("block_stride")
+        mine = self.put(f"sext i32 {self.from_block('rank')} to i64")
+        first = self.put(f"sub i64 {base}, {self.put(f'mul i64 {mine}, {stride}')}")
+        d = self.put(f"sub i64 {x}, {first}")
+        rank = self.put(f"udiv i64 {d}, {stride}")
+        offset = self.put(f"urem i64 {d}, {stride}")
+        up = self.put(f"shl i64 {self.put(f'add i64 {rank}, 1')}, 24")
+        return self.put(f"or i64 {up}, {offset}")
+
+    def _is_space(self, i: Instr) -> None:
+        space, x = i.attr("space"), self.val(i.args[0]).text
+        if space == "shared":
+            r = self.within(x, "%arena", self.word("arena"))
+        elif space == "cluster":
+            base = self.put("ptrtoint ptr %arena to i64")
+            mine = self.do("mul i64", self.put(f"sext i32 {self.from_block('rank')} to i64"), self.word("block_stride"))
+            d = self.put(f"sub i64 {x}, {self.put(f'sub i64 {base}, {mine}')}")
+            size = self.put(f"mul i64 {self.word('group')}, {self.word('block_stride')}")
+            r = self.put(f"icmp ult i64 {d}, {size}")
+        elif space == "local":
+            r = self.within(x, "%local", str(max(self.k.local, 1) + (HEAP if self.uses_heap else 0)))
+        elif space == "global":
+            p = self.within(x, "%arena", self.word("arena"))
+            q = self.within(x, "%local", str(max(self.k.local, 1) + (HEAP if self.uses_heap else 0)))
+            r = self.put(f"xor i1 {self.put(f'or i1 {p}, {q}')}, true")
+        else:
+            raise UnsupportedError(f"isspacep.{space} on the CPU", place=i.loc)
+        self.define(i.result, r)
+
+    def within(self, x: str, base: str, size: str) -> str:
+        d = self.put(f"sub i64 {x}, {self.put(f'ptrtoint ptr {base} to i64')}")
+        return self.put(f"icmp ult i64 {d}, {size}")
+
+    def _alloca(self, i: Instr) -> None:
+        if self.main is not self:
+            raise UnsupportedError(f"alloca inside of {self.k.name}, which calls itself or is called by address", place=i.loc)
+        have = self.from_frame("heap")
+        size = self.put(f"trunc i64 {self.val(i.args[0]).text} to i32")
+        align = max(i.attr("align", 8), 8)
+        up = self.put(f"and i32 {self.put(f'add i32 {have}, {align - 1}')}, {-align}")
+        p = self.put(f"getelementptr i8, ptr %frame, i64 {self.heap_at}")
+        p = self.put(f"getelementptr i8, ptr {p}, i64 {self.put(f'zext i32 {up} to i64')}")
+        self.frame_store(FRAME["heap"], I32, self.put(f"add i32 {up}, {size}"))
+        self.define(i.result, self.put(f"ptrtoint ptr {p} to i64"))
+
+    # ---- calls
+
+    def _call(self, i: Instr) -> None:
+        self.invoke(f"@{self.main.name}.{i.attr('name')}", [self.val(a).text for a in i.args])
+
+    def _call_indirect(self, i: Instr) -> None:
+        number, args = self.val(i.args[0]).text, [self.val(a).text for a in i.args[1:]]
+        self.n += 1
+        n = self.n
+        fits = [f for f in self.main.k.functions if sum(p.role != "symbol" for p in f.params) == len(args)]
+        cases = " ".join(f"i64 {dict(f.meta)['number']}, label %call{n}_{k}" for k, f in enumerate(fits))
+        self.lines.append(f"  switch i64 {number}, label %wild{n} [ {cases} ]")
+        for k, f in enumerate(fits):
+            self.lines.append(f"call{n}_{k}:")
+            self.invoke(f"@{self.main.name}.{f.name}", args)
+            self.lines.append(f"  br label %back{n}")
+        self.lines += [f"wild{n}:", "  ret i32 -1", f"back{n}:"]
+
+    def invoke(self, name: str, args: list[str]) -> None:
+        d = self.from_frame("depth")
+        deep = self.put(f"icmp ugt i32 {d}, {DEPTH}")
+        self.n += 1
+        n = self.n
+        self.lines += [f"  br i1 {deep}, label %deep{n}, label %fine{n}", f"deep{n}:"]
+        p = self.put(f"getelementptr i8, ptr %args, i64 {8 * len(self.main.k.params)}")
+        self.lines += [f"  store atomic i32 3, ptr {self.put(f'load ptr, ptr {p}')} monotonic, align 4", "  ret i32 -1", f"fine{n}:"]
+        self.frame_store(FRAME["depth"], I32, self.put(f"add i32 {d}, 1"))
+        tail = "".join(f", i64 {a}" for a in args)
+        r = self.put(f"call i32 {name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame{tail})")
+        self.frame_store(FRAME["depth"], I32, d)
+        bad = self.put(f"icmp ne i32 {r}, 0")
+        self.lines += [f"  br i1 {bad}, label %bad{n}, label %good{n}", f"bad{n}:", f"  ret i32 {r}", f"good{n}:"]
+
+    def _printf(self, i: Instr) -> None:
+        """One record of the buffer: format, then 512 bytes of arguments as they lie."""
+        buffer = self.put(f"inttoptr i64 {self.word('printf')} to ptr")
+        k = self.put(f"atomicrmw add ptr {buffer}, i64 1 monotonic")
+        fits = self.put(f"icmp ult i64 {k}, {PRINTF_RECORDS}")
+        self.n += 1
+        n = self.n
+        self.lines += [f"  br i1 {fits}, label %print{n}, label %full{n}", f"print{n}:"]
+        at = self.put(f"mul i64 {k}, {PRINTF_RECORD}")
+        p = self.put(f"getelementptr i8, ptr {self.put(f'getelementptr i8, ptr {buffer}, i64 64')}, i64 {at}")
+        self.lines.append(f"  store i64 {self.val(i.args[0]).text}, ptr {p}")
+        data = self.put(f"inttoptr i64 {self.val(i.args[1]).text} to ptr")
+        some = self.put(f"icmp ne ptr {data}, null")
+        self.lines += [f"  br i1 {some}, label %data{n}, label %full{n}", f"data{n}:"]
+        for k2 in range(0, PRINTF_RECORD - 8, 64):
+            x = self.put(f"load <8 x i64>, ptr {self.put(f'getelementptr i8, ptr {data}, i64 {k2}')}, align 8")
+            self.lines.append(f"  store <8 x i64> {x}, ptr {self.put(f'getelementptr i8, ptr {p}, i64 {8 + k2}')}, align 8")
+        self.lines += [f"  br label %full{n}", f"full{n}:"]
+        self.define(i.result, "0")
+
+    # ---- copies and mbarriers
+
+    def _async_wait(self, i: Instr) -> None:
+        """Copies are complete when they are issued."""
+
+    def _copy(self, i: Instr) -> None:
+        def body() -> list[str]:
+            dst = self.place(i.attr("to"), self.val(i.args[0]))
+            src = self.place(i.attr("from"), self.val(i.args[1]))
+            read = self.put(f"zext i32 {self.val(i.args[2]).text} to i64")
+            fn = i.attr("fn")
+            if fn:
+                self.combine(i, dst, src, read, fn, i.attr("elem"))
+                return []
+            total = str(i.attr("bytes")) if i.attr("bytes") else self.val(i.args[3]).text if len(i.args) > 3 else read
+            self.helpers.setdefault("copy", COPY)
+            self.lines.append(f"  call void @copy.bytes(ptr {dst}, ptr {src}, i64 {read}, i64 {total})")
+            return []
+
+        self.with_guard(i, body)
+
+    def combine(self, i: Instr, dst: str, src: str, size: str, fn: str, elem: Scalar) -> None:
+        """cp.reduce: element by element, atomically."""
+        self.n += 1
+        n = self.n
+        self.allocas.append(f"  %at{n} = alloca i64")
+        self.lines += [f"  store i64 0, ptr %at{n}", f"  br label %cr{n}", f"cr{n}:"]
+        at = self.put(f"load i64, ptr %at{n}")
+        more = self.put(f"icmp ult i64 {at}, {size}")
+        self.lines += [f"  br i1 {more}, label %cb{n}, label %ce{n}", f"cb{n}:"]
+        t = NAMES[elem.name]
+        v = self.put(f"load {t}, ptr {self.put(f'getelementptr i8, ptr {src}, i64 {at}')}, align {elem.bytes}")
+        self.atomic(i, self.put(f"getelementptr i8, ptr {dst}, i64 {at}"), fn, elem, [v])
+        self.lines += [f"  store i64 {self.put(f'add i64 {at}, {elem.bytes}')}, ptr %at{n}", f"  br label %cr{n}", f"ce{n}:"]
+
+    def _mbarrier(self, i: Instr) -> None:
+        """The object: pending count (bits 0–19), expected count (20–39), transaction bytes (40–62, signed), phase (63)."""
+        fn = i.attr("fn")
+        self.helpers.setdefault("mbar", MBARRIER)
+
+        def body() -> list[str]:
+            p = self.place(i.attr("space", "shared"), self.val(i.args[0]), None, 1, i.attr("disp", 0))
+            n = self.val(i.args[1]).text if len(i.args) > 1 else ""
+            if n and i.args[1].type is I32:
+                n = self.put(f"zext i32 {n} to i64")
+            if fn == "init":
+                self.lines.append(f"  store i64 {self.do('or i64', n, self.do('shl i64', n, '20'))}, ptr {p}, align 8")
+                return []
+            if fn == "inval":
+                self.lines.append(f"  store i64 0, ptr {p}, align 8")
+                return []
+            w = self.put(f"load i64, ptr {p}, align 8")
+            if fn in ("arrive", "arrive_drop"):
+                by = n if fn == "arrive" else self.put(f"add i64 {n}, {self.put(f'shl i64 {n}, 20')}")
+                self.lines.append(f"  call void @mbar.put(ptr {p}, i64 {self.put(f'sub i64 {w}, {by}')})")
+                return [w]
+            if fn in ("expect_tx", "complete_tx"):
+                by = n if fn == "expect_tx" else self.put(f"sub i64 0, {n}")
+                new = self.put(f"call i64 @mbar.tx(i64 {w}, i64 {by})")
+                if fn == "expect_tx":
+                    self.lines.append(f"  store i64 {new}, ptr {p}, align 8")
+                else:
+                    self.lines.append(f"  call void @mbar.put(ptr {p}, i64 {new})")
+                return []
+            if fn == "test":
+                return [self.put(f"icmp slt i64 {self.put(f'xor i64 {w}, {n}')}, 0")]
+            phase = self.put(f"lshr i64 {w}, 63")
+            return [self.put(f"icmp ne i64 {phase}, {self.put(f'and i64 {n}, 1')}")]
+
+        self.with_guard(i, body)
+
+
+PRINTF_RECORD, PRINTF_RECORDS = 520, 8192
+COPY = """define internal void @copy.bytes(ptr %dst, ptr %src, i64 %read, i64 %total) #0 {
+entry:
+  br label %head
+head:
+  %k = phi i64 [ 0, %entry ], [ %k1, %next ]
+  %more = icmp ult i64 %k, %total
+  br i1 %more, label %body, label %out
+body:
+  %q = getelementptr i8, ptr %dst, i64 %k
+  %inside = icmp ult i64 %k, %read
+  br i1 %inside, label %get, label %zero
+get:
+  %p = getelementptr i8, ptr %src, i64 %k
+  %x = load i8, ptr %p
+  store i8 %x, ptr %q
+  br label %next
+zero:
+  store i8 0, ptr %q
+  br label %next
+next:
+  %k1 = add i64 %k, 1
+  br label %head
+out:
+  ret void
+}"""
+
+
+def _polls(i: Instr) -> bool:
+    """Whether a loop around this instruction may wait for another lane."""
+    name = i.op.name
+    if name == "ld":
+        return bool(i.attr("volatile")) or i.attr("order") in ("relaxed", "acquire", "sc")
+    return name in ("atom", "red") or name == "mbarrier" and str(i.attr("fn")).startswith("test")
+
+
+def _in_loops(k: Kernel) -> set[int]:
+    """Blocks on a cycle (strongly connected components with an inner edge; Tarjan 1972, without recursion)."""
+    out: set[int] = set()
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    on: set[int] = set()
+    stack: list[int] = []
+    for root in range(len(k.blocks)):
+        if root in index:
+            continue
+        work = [(root, 0)]
+        while work:
+            n, e = work.pop()
+            if e == 0:
+                index[n] = low[n] = len(index)
+                stack.append(n)
+                on.add(n)
+            edges = k.blocks[n].terminator.edges
+            if e > 0:
+                low[n] = min(low[n], low[edges[e - 1].target]) if edges[e - 1].target in on else low[n]
+            if e < len(edges):
+                work.append((n, e + 1))
+                t = edges[e].target
+                if t not in index:
+                    work.append((t, 0))
+                elif t in on:
+                    low[n] = min(low[n], index[t])
+                continue
+            if low[n] == index[n]:
+                part = []
+                while True:
+                    m = stack.pop()
+                    on.discard(m)
+                    part.append(m)
+                    if m == n:
+                        break
+                if len(part) > 1 or any(x.target == n for x in edges):
+                    out.update(part)
+    return out
+
+
+# ---- collectives and the scheduler ----------------------------------------------------------------------------------
+
+
+def _warp_function(lane: Lane) -> str:
+    """NAME.warp(block, frame of lane 0, point, members)."""
+    from .collectives import collective
+
+    f = Fn(f"define internal void @{lane.name}.warp(ptr %blk, ptr %arena, ptr %launch, ptr %frames, i32 %pc, i32 %members) #0", lane.declared)
+    points = [p for p in lane.points if p.kind in (WARP, CONVERGED)]
+    for p in points:
+        with f.when(f.cmp("eq", "i32", "%pc", p.number)):
+            collective(f, lane, p.instr)
+    f.line("ret void")
+    return f.text()
+
+
+def _step_function(lane: Lane) -> str:
+    f = Fn(f"define internal i32 @{lane.name}.step(ptr %args, ptr %launch, ptr %blk) #0", lane.declared)
+    size = lane.frame
+
+    def word(name: str) -> str:
+        return f.load("i64", "%launch", 8 * LAUNCH[name])
+
+    threads = f.put(f"trunc i64 {word('threads')} to i32")
+    arena = f.at("%blk", BLOCK["arena"])
+    room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
+    frames = f.at(arena, room)
+    stop = f.put(f"inttoptr i64 {word('stop')} to ptr")
+    moved, kinds = f.var("i32"), "@" + lane.name + ".kinds"
+
+    def frame_of(t: str) -> str:
+        return f.at(frames, f.op("mul", "i64", f.widen(t), size))
+
+    again = f.var("i1", "true")
+    with f.loop(again.get):
+        moved.set("0")
+        with f.count(threads) as t:
+            fr = frame_of(t)
+            with f.when(f.cmp("eq", "i32", f.load("i32", fr), RUN)):
+                pc = f.load("i32", fr, FRAME["pc"])
+                r = f.call("i32", f"{lane.name}.lane", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", "%blk"), ("ptr", arena), ("ptr", fr), ("i32", pc)])
+                with f.when(f.cmp("slt", "i32", r, 0)):
+                    f.store("i32", t, "%blk", BLOCK["status"])
+                    f.ret("i32 3")
+                kind = f.load("i32", f.at(kinds, f.op("mul", "i64", f.widen(r), 4)))
+                f.store("i32", kind, fr)
+                f.store("i32", r, fr, FRAME["pc"])
+                with f.when(f.cmp("eq", "i32", kind, EXIT)):
+                    f.store("i32", f.op("sub", "i32", f.load("i32", "%blk", BLOCK["live"]), 1), "%blk", BLOCK["live"])
+                with f.when(f.cmp("ne", "i32", kind, YIELD)):
+                    moved.set("1")
+        if any(p.kind in (WARP, CONVERGED) for p in lane.points):
+            _collect(f, lane, frames, arena, threads, moved)
+        if any(p.kind == BARRIER_ for p in lane.points) or any(i.op.name == "named_barrier" for i in lane.k.instrs()):
+            _open_barriers(f, lane, frame_of, threads, moved)
+        if any(p.kind == CLUSTER for p in lane.points):
+            now = f.load("i32", "%blk", BLOCK["phase"])
+            with f.count(threads) as t:
+                fr = frame_of(t)
+                here = f.cmp("eq", "i32", f.load("i32", fr), CLUSTER)
+                with f.when(f.op("and", "i1", here, f.cmp("ne", "i32", f.load("i32", fr, FRAME["phase"]), now))):
+                    f.store("i32", str(RUN), fr)
+                    moved.set("1")
+        with f.when(f.cmp("eq", "i32", f.load("i32", "%blk", BLOCK["live"]), 0)):
+            f.ret("i32 0")
+        with f.when(f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)):
+            f.ret("i32 4")
+        spinning = f.var("i32", "0")
+        if any(p.kind == YIELD for p in lane.points):
+            with f.count(threads) as t:
+                fr = frame_of(t)
+                with f.when(f.cmp("eq", "i32", f.load("i32", fr), YIELD)):
+                    f.store("i32", str(RUN), fr)
+                    spinning.set("1")
+        with f.when(f.cmp("eq", "i32", moved.get(), 0)):
+            f.ret("i32 " + f.put(f"sub i32 2, {spinning.get()}"))
+    f.line("ret i32 0")
+    return f.text()
+
+
+def _collect(f: Fn, lane: Lane, frames: str, arena: str, threads: str, moved: Any) -> None:
+    """Runs every collective whose members are all there."""
+    warps = f.op("lshr", "i32", f.op("add", "i32", threads, 31), 5)
+    size = lane.frame
+    with f.count(warps) as w:
+        first = f.op("shl", "i32", w, 5)
+        base = f.at(frames, f.op("mul", "i64", f.widen(first), size))
+        left = f.op("sub", "i32", threads, first)
+        lanes = f.select(f.cmp("ult", "i32", left, 32), "i32", left, "32")
+        alive, running = f.var("i32", "0"), f.var("i32", "0")
+        with f.count(lanes) as j:
+            st = f.load("i32", f.at(base, f.op("mul", "i64", f.widen(j), size)))
+            bit = f.op("shl", "i32", "1", j)
+            with f.when(f.cmp("ne", "i32", st, EXIT)):
+                alive.set(f.op("or", "i32", alive.get(), bit))
+        with f.count(lanes) as j:
+            fr = f.at(base, f.op("mul", "i64", f.widen(j), size))
+            with f.when(f.cmp("eq", "i32", f.load("i32", fr), WARP)):
+                pc = f.load("i32", fr, FRAME["pc"])
+                members = f.op("and", "i32", f.load("i32", fr, FRAME["ops"]), alive.get())
+                here = f.var("i32", "0")
+                with f.count(lanes) as m:
+                    other = f.at(base, f.op("mul", "i64", f.widen(m), size))
+                    same = f.op("and", "i1", f.cmp("eq", "i32", f.load("i32", other), WARP), f.cmp("eq", "i32", f.load("i32", other, FRAME["pc"]), pc))
+                    bit = f.op("shl", "i32", f.put(f"zext i1 {same} to i32"), m)
+                    here.set(f.op("or", "i32", here.get(), bit))
+                missing = f.op("and", "i32", members, f.op("xor", "i32", here.get(), -1))
+                with f.when(f.cmp("eq", "i32", missing, 0)):
+                    _go(f, lane, base, arena, lanes, pc, members, moved)
+        if not any(p.kind == CONVERGED for p in lane.points):
+            return
+        with f.count(lanes) as j:
+            with f.when(f.cmp("eq", "i32", f.load("i32", f.at(base, f.op("mul", "i64", f.widen(j), size))), RUN)):
+                running.set("1")
+        with f.when(f.cmp("eq", "i32", running.get(), 0)):
+            lowest = f.var("i32", "2147483647")
+            with f.count(lanes) as j:
+                fr = f.at(base, f.op("mul", "i64", f.widen(j), size))
+                with f.when(f.cmp("eq", "i32", f.load("i32", fr), CONVERGED)):
+                    pc = f.load("i32", fr, FRAME["pc"])
+                    lowest.set(f.select(f.cmp("slt", "i32", pc, lowest.get()), "i32", pc, lowest.get()))
+            with f.when(f.cmp("ne", "i32", lowest.get(), 2147483647)):
+                members2 = f.var("i32", "0")
+                with f.count(lanes) as j:
+                    fr = f.at(base, f.op("mul", "i64", f.widen(j), size))
+                    here2 = f.op("and", "i1", f.cmp("eq", "i32", f.load("i32", fr), CONVERGED), f.cmp("eq", "i32", f.load("i32", fr, FRAME["pc"]), lowest.get()))
+                    members2.set(f.op("or", "i32", members2.get(), f.op("shl", "i32", f.put(f"zext i1 {here2} to i32"), j)))
+                _go(f, lane, base, arena, lanes, lowest.get(), members2.get(), moved)
+
+
+def _go(f: Fn, lane: Lane, base: str, arena: str, lanes: str, pc: str, members: str, moved: Any) -> None:
+    f.call("void", f"{lane.name}.warp", [("ptr", "%blk"), ("ptr", arena), ("ptr", "%launch"), ("ptr", base), ("i32", pc), ("i32", members)])
+    with f.count(lanes) as m:
+        bit = f.op("and", "i32", f.op("lshr", "i32", members, m), 1)
+        with f.when(f.cmp("ne", "i32", bit, 0)):
+            f.store("i32", str(RUN), f.at(base, f.op("mul", "i64", f.widen(m), lane.frame)))
+    moved.set("1")
+
+
+def _open_barriers(f: Fn, lane: Lane, frame_of: Any, threads: str, moved: Any) -> None:
+    with f.count(str(BARRIERS)) as b:
+        p = f.at(f.at("%blk", BLOCK["barriers"]), f.op("mul", "i64", f.widen(b), BARRIER))
+        arrived = f.load("i32", p)
+        with f.when(f.cmp("ugt", "i32", arrived, 0)):
+            counted = f.load("i32", p, 4)
+            want = f.select(f.cmp("eq", "i32", counted, 0), "i32", f.load("i32", "%blk", BLOCK["live"]), counted)
+            with f.when(f.cmp("uge", "i32", arrived, want)):
+                total = f.load("i32", p, 8)
+                f.store("i32", "0", p)
+                f.store("i32", "0", p, 8)
+                moved.set("1")
+                with f.count(threads) as t:
+                    fr = frame_of(t)
+                    here = f.op("and", "i1", f.cmp("eq", "i32", f.load("i32", fr), BARRIER_), f.cmp("eq", "i32", f.load("i32", fr, FRAME["ops"]), b))
+                    with f.when(here):
+                        f.store("i32", str(RUN), fr)
+                        f.store("i32", total, fr, lane.results_at)
+                        f.store("i32", arrived, fr, lane.results_at + 16)
+
+
+def _group_function(lane: Lane) -> str:
+    """Runs the blocks of a group together: status 0, or what stopped them."""
+    f = Fn(f"define internal i32 @{lane.name}.group(ptr %args, ptr %launch, ptr %base, i64 %g) #0", lane.declared)
+
+    def word(name: str) -> str:
+        return f.load("i64", "%launch", 8 * LAUNCH[name])
+
+    count, stride, threads = word("group"), word("block_stride"), word("threads")
+    dims = {a: word("n" + a) for a in "xyz"}
+    per = {a: word("g" + a) for a in "xyz"}
+    groups = {a: f.op("udiv", "i64", f.op("sub", "i64", f.op("add", "i64", dims[a], per[a]), 1), per[a]) for a in "xyz"}
+    room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
+    with f.count(count, "i64") as k:
+        blk = f.at("%base", f.op("mul", "i64", k, stride))
+        gx = f.op("urem", "i64", "%g", groups["x"])
+        gyz = f.op("udiv", "i64", "%g", groups["x"])
+        gy, gz = f.op("urem", "i64", gyz, groups["y"]), f.op("udiv", "i64", gyz, groups["y"])
+        kx = f.op("urem", "i64", k, per["x"])
+        kyz = f.op("udiv", "i64", k, per["x"])
+        ky, kz = f.op("urem", "i64", kyz, per["y"]), f.op("udiv", "i64", kyz, per["y"])
+        for a, g, inner in (("x", gx, kx), ("y", gy, ky), ("z", gz, kz)):
+            at = f.op("add", "i64", f.op("mul", "i64", g, per[a]), inner)
+            f.store("i32", f.put(f"trunc i64 {at} to i32"), blk, BLOCK[a])
+        f.store("i32", f.put(f"trunc i64 {threads} to i32"), blk, BLOCK["live"])
+        f.store("i32", f.put(f"trunc i64 {k} to i32"), blk, BLOCK["rank"])
+        f.store("i32", "0", blk, BLOCK["arrived"])
+        f.store("i32", "0", blk, BLOCK["phase"])
+        f.store("i32", "0", blk, BLOCK["status"])
+        with f.count(str(BARRIERS * BARRIER), "i64") as n:
+            f.store("i8", "0", f.at(f.at(blk, BLOCK["barriers"]), n))
+        frames = f.at(f.at(blk, BLOCK["arena"]), room)
+        tx, ty = word("tx"), word("ty")
+        with f.count(threads, "i64") as t:
+            fr = f.at(frames, f.op("mul", "i64", t, lane.frame))
+            for name in ("state", "pc", "heap", "phase", "depth"):
+                f.store("i32", "0", fr, FRAME[name])
+            f.store("i32", f.put(f"trunc i64 {t} to i32"), fr, FRAME["linear"])
+            x, yz = f.op("urem", "i64", t, tx), f.op("udiv", "i64", t, tx)
+            for name, v in (("x", x), ("y", f.op("urem", "i64", yz, ty)), ("z", f.op("udiv", "i64", yz, ty))):
+                f.store("i32", f.put(f"trunc i64 {v} to i32"), fr, FRAME[name])
+    left = f.var("i64", "1")
+    with f.loop(lambda: f.cmp("ne", "i64", left.get(), 0)):
+        left.set("0")
+        stuck, alive_arrived, alive = f.var("i32", "1"), f.var("i32", "0"), f.var("i32", "0")
+        for v, init in ((stuck, "1"), (alive_arrived, "0"), (alive, "0")):
+            v.set(init)
+        with f.count(count, "i64") as k:
+            blk = f.at("%base", f.op("mul", "i64", k, stride))
+            with f.when(f.cmp("ne", "i32", f.load("i32", blk, BLOCK["live"]), 0)):
+                r = f.call("i32", f"{lane.name}.step", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", blk)])
+                with f.when(f.cmp("sgt", "i32", r, 2)):
+                    f.ret(f"i32 {r}")
+                with f.when(f.cmp("ne", "i32", r, 0)):
+                    left.set(f.op("add", "i64", left.get(), 1))
+                with f.when(f.cmp("ne", "i32", r, 2)):
+                    stuck.set("0")
+            alive.set(f.op("add", "i32", alive.get(), f.load("i32", blk, BLOCK["live"])))
+            alive_arrived.set(f.op("add", "i32", alive_arrived.get(), f.load("i32", blk, BLOCK["arrived"])))
+        some = f.cmp("ne", "i32", alive_arrived.get(), 0)
+        with f.when(f.op("and", "i1", some, f.cmp("uge", "i32", alive_arrived.get(), alive.get()))):
+            stuck.set("0")
+            with f.count(count, "i64") as k:
+                blk = f.at("%base", f.op("mul", "i64", k, stride))
+                f.store("i32", "0", blk, BLOCK["arrived"])
+                f.store("i32", f.op("add", "i32", f.load("i32", blk, BLOCK["phase"]), 1), blk, BLOCK["phase"])
+        waiting = f.cmp("ne", "i64", left.get(), 0)
+        with f.when(f.op("and", "i1", waiting, f.cmp("ne", "i32", stuck.get(), 0))):
+            f.ret("i32 2")
+    f.line("ret i32 0")
+    return f.text()
+
+
+def _entry_function(lane: Lane) -> str:
+    """NAME: takes a free piece of scratch memory and runs its groups."""
+    f = Fn(f"define void @{lane.name}(ptr %args, i64 %begin, i64 %end, ptr %launch) #0", lane.declared)
+
+    def word(name: str) -> str:
+        return f.load("i64", "%launch", 8 * LAUNCH[name])
+
+    free = f.put(f"inttoptr i64 {word('free')} to ptr")
+    where = f.put(f"inttoptr i64 {word('where')} to ptr")
+    stop = f.put(f"inttoptr i64 {word('stop')} to ptr")
+    mine = f.var("i64", "-1")
+    with f.loop(lambda: f.cmp("slt", "i64", mine.get(), 0)):
+        have = f.put(f"load atomic i64, ptr {free} monotonic, align 8")
+        with f.when(f.cmp("ne", "i64", have, 0)):
+            n = f.call("i64", "llvm.cttz.i64", [("i64", have), ("i1", "false")], declare=True)
+            bit = f.op("shl", "i64", "1", n)
+            rest = f.op("and", "i64", have, f.op("xor", "i64", bit, -1))
+            pair = f.put(f"cmpxchg ptr {free}, i64 {have}, i64 {rest} acquire monotonic, align 8")
+            with f.when(f.put(f"extractvalue {{ i64, i1 }} {pair}, 1")):
+                mine.set(n)
+    base = f.put(f"inttoptr i64 {f.op('add', 'i64', word('scratch'), f.op('mul', 'i64', mine.get(), word('group_stride')))} to ptr")
+    g = f.var("i64", "%begin")
+    with f.loop(lambda: f.cmp("slt", "i64", g.get(), "%end")):
+        halted = f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)
+        with f.when(halted):
+            g.set("%end")
+        with f.when(f.cmp("slt", "i64", g.get(), "%end")):
+            r = f.call("i32", f"{lane.name}.group", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", base), ("i64", g.get())])
+            with f.when(f.cmp("ne", "i32", r, 0)):
+                pair = f.put(f"cmpxchg ptr {where}, i32 0, i32 {r} seq_cst monotonic, align 4")
+                with f.when(f.put(f"extractvalue {{ i32, i1 }} {pair}, 1")):
+                    f.store("i64", g.get(), where, 8)
+                    f.store("i64", f.put(f"ptrtoint ptr {base} to i64"), where, 16)
+                    mine.set("-1")  # the memory stays as it is, for the report
+                f.line(f"store volatile i32 1, ptr {stop}, align 4")
+            g.set(f.op("add", "i64", g.get(), 1))
+    with f.when(f.cmp("sge", "i64", mine.get(), 0)):
+        f.put(f"atomicrmw or ptr {free}, i64 {f.op('shl', 'i64', '1', mine.get())} release")
+    f.line("ret void")
+    return f.text()
+
+
+class Dispatch:
+    """The module of one kernel, and what its launcher must know: bytes of a frame, and the instruction at each point."""
+
+    def __init__(self, kernel: Kernel, triple: str = "") -> None:
+        declared: set[str] = set()
+        helpers: dict[str, str] = {}
+        lane = Lane(kernel, declared, helpers)
+        inner = [Lane(f, declared, helpers, lane) for f in kernel.functions]
+        texts = [lane.run(), *(x.run() for x in inner)]
+        if any(p.kind in (WARP, CONVERGED) for p in lane.points):
+            texts.append(_warp_function(lane))
+        texts += [_step_function(lane), _group_function(lane), _entry_function(lane), *helpers.values(), TASK]
+        kinds = ", ".join(f"i32 {k}" for k in [EXIT, *(p.kind for p in lane.points)])
+        table = f"@{lane.name}.kinds = internal constant [{1 + len(lane.points)} x i32] [ {kinds} ]"
+        head = [f'target triple = "{triple}"'] if triple else []
+        tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" }',
+                'attributes #1 = { nounwind strictfp noinline "no-builtins" }', "attributes #2 = { strictfp }"]  # fmt: skip
+        self.name, self.frame = lane.name, lane.frame
+        self.points = [(p.kind, p.instr.op.name, p.instr.loc) for p in lane.points]
+        self.text = "\n\n".join(["\n".join(head), table, *texts, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"
+
+
+_ = (F16, I8, I16, Sequence)

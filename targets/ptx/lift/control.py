@@ -1,0 +1,216 @@
+"""Control flow, calls, miscellaneous (PTX ISA 9.7.12, 9.7.19)."""
+from __future__ import annotations
+
+from typing import Any
+
+from ....ir.errors import ReadError
+from ....ir.instr import Value
+from ....ir.types import I1, I32, I64
+from ..syntax import Function, Reg, Sym, Variable
+from .core import X, _Frame, _Slot, call_parts, lifts, reg_type
+
+
+@lifts("bra")
+def bra(x: X) -> None:
+    b = x.b
+    x.flag("uni")
+    o = x.operand(0)
+    if not isinstance(o, Sym):
+        raise x.bad("a label is expected")
+    b.end("jump", (), (b.label(o.name),))
+
+
+@lifts("brx")
+def brx(x: X) -> None:
+    """brx.idx index, table: an index beyond the table is undefined; here it takes the last entry."""
+    b = x.b
+    x.flag("idx")
+    x.flag("uni")
+    labels = b.frame.tables.get(x.operand(1).name)
+    if labels is None:
+        raise ReadError(f"there is no .branchtargets {x.operand(1).name}", place=b.loc)
+    b.end("switch", (x.src(0, "u32"),), [b.label(n) for n in labels])
+
+
+@lifts("ret", "exit")
+def ret(x: X) -> None:
+    b = x.b
+    x.flag("uni")
+    if x.name == "ret" and b.frame.after >= 0:
+        b.end("jump", (), (b.frame.after,))
+    elif x.name == "exit" and b.frame.parent is None and b.name.startswith("fn_"):
+        raise x.bad("exit inside of a function that is called by address or calls itself")
+    else:
+        b.end("return")
+
+
+@lifts("trap")
+def trap(x: X) -> None:
+    x.b.end("trap")
+
+
+@lifts("brkpt")
+def brkpt(x: X) -> None:
+    """Without a debugger nothing happens."""
+
+
+@lifts("pmevent", "setmaxnreg", "griddepcontrol")
+def nothing(x: X) -> None:
+    """Counters, register budgets and dependent grids: nothing that a kernel can see here."""
+    x.words.clear()
+
+
+@lifts("nanosleep")
+def nanosleep(x: X) -> None:
+    x.type()
+    x.b.make("pause")
+
+
+# ---- calls ----------------------------------------------------------------------------------------------------------
+
+
+@lifts("call")
+def call(x: X) -> None:
+    b = x.b
+    x.flag("uni")
+    callee, results, args = call_parts(x.i)
+    if isinstance(callee, Sym) and callee.decl is None:
+        name = b.program.resolve(callee.name)
+        f = b.module.functions.get(name)
+        if f is None:
+            raise ReadError(f"the function {name} is not declared", place=b.loc)
+        if not f.defined:
+            _external(x, f, results, args)
+        elif b.program.recursive(name):
+            b.program.number_of(name)
+            b.make("call", *_addresses(x, (*results, *args)), name=_outlined_name(name))
+        else:
+            _inline(x, f, results, args)
+        return
+    target = b.resize(b.source(callee, "u64"), I64)
+    for name in _candidates(x):
+        b.program.number_of(name)
+    b.make("call_indirect", target, *_addresses(x, (*results, *args)))
+
+
+def _outlined_name(name: str) -> str:
+    from .core import _safe
+
+    return "fn_" + _safe(name)
+
+
+def _candidates(x: X) -> list[str]:
+    """Functions that an indirect call may reach: those whose address the module takes (initialisers; `mov` adds its own)."""
+    module = x.b.module
+    out: list[str] = []
+    for v in module.variables.values():
+        stack = [v.init]
+        while stack:
+            e = stack.pop()
+            if isinstance(e, tuple):
+                stack.extend(e)
+            elif isinstance(e, Sym) and x.b.program.resolve(e.name) in module.functions:
+                out.append(x.b.program.resolve(e.name))
+    proto = x.b.frame.protos.get(getattr(x.i.operands[-1], "name", ""))
+    if proto is None:
+        return out
+    return [n for n in out if len(module.functions[n].params) == len(proto.params)]
+
+
+def _addresses(x: X, variables: tuple[Any, ...]) -> list[Value]:
+    b = x.b
+    out = []
+    for o in variables:
+        if not isinstance(o, Sym) or o.decl is None:
+            raise x.bad("registers cannot be passed to a function that calls itself or is called by address")
+        slot = b.slot(o.decl)
+        if slot.pieces is not None:
+            raise x.bad(f"the parameter {o.name} is held in registers")
+        out.append(slot.address if slot.space == "generic" else b.make("to_generic", slot.address, space=slot.space))
+    return out
+
+
+def _inline(x: X, f: Function, results: tuple[Any, ...], args: tuple[Any, ...]) -> None:
+    b = x.b
+    if len(results) != len(f.results) or len(args) != len(f.params):
+        raise x.bad(f"{f.name} takes {len(f.params)} parameters and gives {len(f.results)} results")
+    after = b.block(f"after_{f.name}"[:40])
+    frame = _Frame(f, after, {}, b.frame)
+    outer_loc, outer_scope = b.loc, b.scope
+    registers: list[tuple[Any, Variable]] = []
+    values = []
+    for d, o in zip((*f.results, *f.params), (*results, *args)):
+        if d.space == "param" and isinstance(o, Sym) and o.decl is not None and o.decl.space == "param":
+            frame.params[id(d)] = b.slot(o.decl)
+        elif d.space == "param":  # a register or a constant for a parameter variable: one piece
+            slot = frame.params[id(d)] = _Slot(("inline", id(frame), id(d)), {0: b.size_of(d)})
+            if d in f.params:
+                v = b.source(o, d.type)
+                b.write((slot.key, 0), v if v.type is I1 else b.bits(v))
+            else:
+                registers.append((o, d))
+        else:
+            if d in f.params:
+                values.append((d, b.source(o, d.type)))
+            else:
+                registers.append((o, d))
+    outer = b.frame
+    b.frame = frame
+    for d, v in values:
+        b.write(b.reg_key(Reg(d.name, d, "")), b.cast(v, reg_type(d.type)) if v.type.elem.bits == reg_type(d.type).bits else v)
+    b.frame = outer
+    b.scope = [0]
+    b.run(frame)
+    b.scope = outer_scope
+    b.start(after)
+    b.loc = outer_loc
+    for o, d in registers:
+        if d.space == "param":
+            word = reg_type(f"b{8 * b.size_of(d)}")
+            b.store_result(o, b.read((frame.params[id(d)].key, 0), word))
+        else:
+            b.frame = frame
+            v = b.read(b.reg_key(Reg(d.name, d, "")), reg_type(d.type))
+            b.frame = outer
+            b.store_result(o, v)
+
+
+def _external(x: X, f: Function, results: tuple[Any, ...], args: tuple[Any, ...]) -> None:
+    """The device runtime's functions that every module may declare."""
+    b = x.b
+    if f.name == "vprintf":
+        fmt, data = (_argument(x, o) for o in args)
+        v = b.make("printf", fmt, data)
+        _give(x, results, v)
+    elif f.name in ("__assertfail", "__assert_fail"):
+        b.make("report", b.const(I1, True), code=2)
+        b.end("trap")
+    elif f.name in ("malloc", "free"):
+        raise b.fail(f"the device heap ({f.name}) is not there yet")
+    else:
+        raise b.fail(f"{f.name} is only declared in this module", "link the module that defines it, or define it")
+
+
+def _argument(x: X, o: Any) -> Value:
+    b = x.b
+    if isinstance(o, Sym) and o.decl is not None and o.decl.space == "param":
+        slot = b.slot(o.decl)
+        if slot.pieces is not None:
+            return b.read((slot.key, 0), I64)
+        assert slot.address is not None
+        return b.make("ld", slot.address, to=I64, space=slot.space)  # type: ignore[no-any-return]
+    return b.source(o, "b64")
+
+
+def _give(x: X, results: tuple[Any, ...], v: Value) -> None:
+    b = x.b
+    for o in results:
+        if isinstance(o, Sym) and o.decl is not None:
+            slot = b.slot(o.decl)
+            if slot.pieces is not None:
+                b.write((slot.key, 0), v)
+            else:
+                assert slot.address is not None
+                b.make("st", slot.address, v, to=I32, space=slot.space)
+        else:
+            b.store_result(o, v)

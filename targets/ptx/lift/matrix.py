@@ -1,0 +1,1 @@
+"""Matrix instructions (PTX ISA 9.7.14)."""

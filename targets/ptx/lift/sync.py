@@ -1,0 +1,164 @@
+"""Barriers, fences, votes, shuffles, mbarriers (PTX ISA 9.7.9.5–6, 9.7.13)."""
+from __future__ import annotations
+
+from typing import Any
+
+from ....ir.instr import Value
+from ....ir.types import F32, I1, I32, I64
+from ..syntax import Pair, Sink
+from .convert import space_of
+from .core import X, lifts
+from .memory import SCOPES, mbarrier
+
+FULL = -1
+
+
+@lifts("bar", "barrier")
+def barrier(x: X) -> None:
+    b = x.b
+    if x.flag("warp"):
+        x.flag("sync")
+        b.make("warp_sync", x.src(0, "b32"))
+        return
+    if x.flag("cluster"):
+        kind = x.pick("arrive", "wait")
+        x.pick("release", "acquire", "relaxed")
+        b.make("cluster_barrier", kind=kind, aligned=x.flag("aligned") or None)
+        return
+    x.flag("cta")
+    aligned = x.flag("aligned") or x.name == "bar"
+    kind = x.pick("sync", "arrive", "red")
+    attrs: dict[str, Any] = {"aligned": aligned or None}
+    if kind != "red":
+        counted = x.count > 1
+        args = [x.src(0, "u32")] + ([x.src(1, "u32")] if counted else [])
+        b.make("named_barrier", *args, kind=kind, counted=counted or None, **attrs)
+        return
+    what = x.pick("popc", "and", "or")
+    x.types()
+    counted = x.count > 3
+    args = [x.src(1, "u32")] + ([x.src(2, "u32")] if counted else []) + [x.src(x.count - 1, "pred")]
+    x.dst(0, b.make("named_barrier", *args, kind=what, counted=counted or None, **attrs))
+
+
+@lifts("membar", "fence")
+def fence(x: X) -> None:
+    b = x.b
+    order = x.pick("sc", "acq_rel", "acquire", "release") or ("sc" if x.name == "membar" else "acq_rel")
+    scope = x.pick(*SCOPES, "gl")
+    x.words = [w for w in x.words if not w.startswith(("proxy", "alias", "async", "sync_restrict", "op_restrict", "mbarrier_init", "tensormap", "global",
+                                                       "shared", "generic"))]  # fmt: skip
+    b.make("fence", order="sc" if order == "sc" else "acq_rel", scope="gpu" if scope == "gl" else scope or None)
+
+
+def put_pair(x: X, o: Any, first: Value, second: Value) -> None:
+    if isinstance(o, Pair):
+        x.put(o.first, first)
+        x.put(o.second, second)
+    else:
+        x.put(o, first)
+
+
+@lifts("shfl")
+def shfl(x: X) -> None:
+    b = x.b
+    sync, mode = x.flag("sync"), x.pick("up", "down", "bfly", "idx")
+    t = x.type()
+    mask = x.src(4, "b32") if sync else b.make("activemask")
+    v, p = b.make("shfl_sync", mask, b.bits(x.src(1, t)), x.src(2, "b32"), x.src(3, "b32"), mode=mode)
+    put_pair(x, x.operand(0), v, p)
+
+
+@lifts("vote")
+def vote(x: X) -> None:
+    b = x.b
+    sync, mode = x.flag("sync"), x.pick("all", "any", "uni", "ballot")
+    x.types()
+    mask = x.src(2, "b32") if sync else b.make("activemask")
+    p = x.src(1, "pred")
+    x.dst(0, b.make("ballot_sync", mask, p) if mode == "ballot" else b.make("vote_sync", mask, p, mode=mode))
+
+
+@lifts("match")
+def match(x: X) -> None:
+    b = x.b
+    mode = x.pick("any", "all")
+    x.flag("sync")
+    t = x.type()
+    mask, v = x.src(2, "b32"), x.src(1, t)
+    if mode == "any":
+        x.dst(0, b.make("match_any_sync", mask, v))
+    else:
+        put_pair(x, x.operand(0), *b.make("match_all_sync", mask, v))
+
+
+@lifts("redux")
+def redux(x: X) -> None:
+    b = x.b
+    x.flag("sync")
+    name = x.pick("add", "min", "max", "and", "or", "xor")
+    magnitude, nan = x.flag("abs"), x.flag("NaN")
+    t = x.type()
+    v = x.src(1, t)
+    if t == "f32":
+        v = b.make("fabs", v) if magnitude else v
+        fn = f"f{name}" + ("" if nan else "num")
+    else:
+        fn = {"add": "iadd", "min": f"imin_{t[0]}", "max": f"imax_{t[0]}"}.get(name, name)
+    x.dst(0, b.make("redux_sync", x.src(2, "b32"), v, fn=fn))
+
+
+@lifts("activemask")
+def activemask(x: X) -> None:
+    x.type()
+    x.dst(0, x.b.make("activemask"))
+
+
+@lifts("elect")
+def elect(x: X) -> None:
+    x.flag("sync")
+    put_pair(x, x.operand(0), *x.b.make("elect_sync", x.src(1, "b32")))
+
+
+# ---- mbarrier -------------------------------------------------------------------------------------------------------
+
+
+@lifts("mbarrier")
+def mbarrier_(x: X) -> None:
+    b = x.b
+    x.pick("release", "acquire", "relaxed")
+    x.pick(*SCOPES)
+    what = x.pick("init", "inval", "arrive", "arrive_drop", "test_wait", "try_wait", "pending_count", "expect_tx", "complete_tx")
+    space = space_of(x)
+    if what == "pending_count":
+        x.type()
+        state = x.src(1, "b64")
+        x.dst(0, b.resize(b.both(b.make("shr_u", state, b.const(I64, 0)), b.const(I64, 0xFFFFF)), I32))
+        return
+    if what in ("init", "inval"):
+        x.type()
+        mbarrier(x, what, 0, space, *([x.src(1, "u32")] if what == "init" else []))
+    elif what in ("arrive", "arrive_drop"):
+        tx = x.flag("expect_tx")
+        x.flag("noComplete")
+        x.type()
+        if tx:
+            mbarrier(x, "expect_tx", 1, space, x.src(2, "u32"))
+        count = x.src(2, "u32") if x.count > 2 and not tx else b.const(I32, 1)
+        x.put(x.operand(0) if x.count > 1 else Sink(), mbarrier(x, what, 1, space, count))
+    elif what in ("expect_tx", "complete_tx"):
+        x.type()
+        mbarrier(x, what, 0, space, x.src(1, "u32"))
+    else:
+        parity = x.flag("parity")
+        x.type()
+        if parity:
+            r = mbarrier(x, "test_parity", 1, space, x.src(2, "u32"))
+        else:
+            r = mbarrier(x, "test", 1, space, x.src(2, "b64"))
+        if what == "try_wait":  # may wait: others go first where the phase is not complete
+            b.make("pause", guard=b.invert(r))
+        x.dst(0, r)
+
+
+_ = (F32, I1)

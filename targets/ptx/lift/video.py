@@ -1,0 +1,190 @@
+"""Scalar and SIMD video instructions (PTX ISA 9.7.17).
+
+Intermediate results have 33 to 34 bits; they are computed in 64 and cut at the end.
+"""
+from __future__ import annotations
+
+from ....ir.instr import Value
+from ....ir.types import I32, I64
+from ..syntax import Imm, Reg, Vec
+from .alu import SIGNED, UNSIGNED, field, lifts
+from .core import Body, X
+
+SELECT = {"b0": (0, 8), "b1": (8, 8), "b2": (16, 8), "b3": (24, 8), "h0": (0, 16), "h1": (16, 16)}
+
+
+class _Part:
+    """A register operand and its selector: `%r1.b2`, `%r1.h1`, `%r1.b7654`."""
+
+    def __init__(self, x: X, n: int) -> None:
+        o = x.operand(n)
+        self.o, self.select = o, ""
+        if isinstance(o, Reg) and o.part:
+            self.o, self.select = Reg(o.name, o.decl, ""), o.part
+
+
+def taken(x: X, n: int, t: str) -> Value:
+    """Operand n as 64 bits."""
+    b, p = x.b, _Part(x, n)
+    v = b.source(p.o, "b32")
+    signed = t[0] == "s"
+    if p.select:
+        at, width = SELECT[p.select]
+        v = field(b, v, at, width, signed)
+    return b.resize(v, I64, signed)
+
+
+def saturated(b: Body, v: Value, t: str, bits: int = 32) -> Value:
+    lo, hi = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if t[0] == "s" else (0, (1 << bits) - 1)
+    return b.make("imin_s", b.make("imax_s", v, b.const(I64, lo)), b.const(I64, hi))  # type: ignore[no-any-return]
+
+
+def _first(b: Body, name: str, a: Value, c: Value, compare_signed: bool) -> Value:
+    if name == "vabsdiff":
+        d = b.make("isub", a, c)
+        return b.make("iabs", d)  # type: ignore[no-any-return]
+    return b.make({"vadd": "iadd", "vsub": "isub", "vmin": "imin_s", "vmax": "imax_s"}[name], a, c)  # type: ignore[no-any-return]
+
+
+def _finish(x: X, r: Value, t: str, sat: bool) -> None:
+    """Saturation, then merging into or combining with operand 3."""
+    b = x.b
+    second = x.pick("add", "min", "max")
+    d = _Part(x, 0)
+    if sat:
+        r = saturated(b, r, t, SELECT[d.select][1] if d.select else 32)
+    low = b.resize(r, I32)
+    s = "s" if t[0] == "s" else "u"
+    if d.select:
+        at, width = SELECT[d.select]
+        where = ((1 << width) - 1) << at
+        moved = b.both(b.make("shl", low, b.const(I32, at)), b.const(I32, where))
+        x.put(d.o, b.either(moved, b.both(x.src(3, "b32"), b.const(I32, ~where))))
+    elif second:
+        x.put(d.o, b.make({"add": "iadd", "min": f"imin_{s}", "max": f"imax_{s}"}[second], low, x.src(3, "b32")))
+    else:
+        x.put(d.o, low)
+
+
+@lifts("vadd", "vsub", "vabsdiff", "vmin", "vmax")
+def video(x: X) -> None:
+    b, sat = x.b, x.flag("sat")
+    td, ta, tc = x.types()
+    a, c = taken(x, 1, ta), taken(x, 2, tc)
+    _finish(x, _first(b, x.name, a, c, True), td, sat)
+
+
+@lifts("vshl", "vshr")
+def video_shift(x: X) -> None:
+    b, sat, wrap = x.b, x.flag("sat"), x.pick("wrap", "clamp") == "wrap"
+    td, ta, _ = x.types()
+    a, c = taken(x, 1, ta), taken(x, 2, "u32")
+    c = b.both(c, b.const(I64, 31)) if wrap else b.make("imin_u", c, b.const(I64, 32))
+    r = b.make("shl", a, c) if x.name == "vshl" else b.make("shr_s" if ta[0] == "s" else "shr_u", a, c)
+    _finish(x, r, td, sat)
+
+
+@lifts("vmad")
+def vmad(x: X) -> None:
+    from ..syntax import Not  # noqa: F401
+
+    b, sat, po = x.b, x.flag("sat"), x.flag("po")
+    scale = x.pick("shr7", "shr15")
+    td, ta, tc = x.types()
+    p = b.make("imul", taken(x, 1, ta), taken(x, 2, tc))
+    add = b.resize(x.src(3, td), I64, td[0] == "s")
+    r = b.make("iadd", p, add)
+    if po:
+        r = b.make("iadd", r, b.const(I64, 1))
+    if scale:
+        r = b.make("shr_s", r, b.const(I64, int(scale[3:])))
+    signed = "s" if "s" in (ta[0], tc[0], td[0]) else "u"
+    if sat:
+        r = saturated(b, r, signed)
+    x.dst(0, b.resize(r, I32))
+
+
+@lifts("vset")
+def vset(x: X) -> None:
+    b = x.b
+    cmp = x.pick("eq", "ne", "lt", "le", "gt", "ge")
+    ta, tc = x.types()
+    p = b.make("icmp", taken(x, 1, ta), taken(x, 2, tc), pred=SIGNED[cmp])
+    _finish(x, b.make("zext", p, to=I64), "u32", False)
+
+
+# ---- SIMD -----------------------------------------------------------------------------------------------------------
+
+
+def _lanes(x: X, n: int, t: str, count: int) -> list[Value]:
+    """The packed elements of operand n (32-bit), selected by its `.hXY` or `.bWXYZ` if it has one, as 64 bits."""
+    b, p = x.b, _Part(x, n)
+    v = b.source(p.o, "b32")
+    width = 32 // count
+    order = list(range(count))
+    if p.select:
+        order = [int(c) for c in reversed(p.select[1:])]
+    first = order
+    return [b.resize(field(b, v, (k % count) * width, width, t[0] == "s"), I64, t[0] == "s") for k in first]
+
+
+def _pairs(x: X, ta: str, tc: str, count: int) -> tuple[list[Value], list[Value]]:
+    """Elements of a and b; selectors of `vadd2` count through both operands: 0 1 of a, 2 3 of b."""
+    b = x.b
+    width = 32 // count
+    words = []
+    for n in (1, 2):
+        words.append((_Part(x, n), x))
+    va, vc = (b.source(p.o, "b32") for p, _ in words)
+    out = []
+    for (p, _), own, t in zip(words, (0, 1), (ta, tc)):
+        order = [int(c) for c in reversed(p.select[1:])] if p.select else [own * count + k for k in range(count)]
+        out.append([b.resize(field(b, va if k < count else vc, (k % count) * width, width, t[0] == "s"), I64, t[0] == "s") for k in order])
+    return out[0], out[1]
+
+
+def _simd(x: X, name: str, count: int) -> None:
+    b, sat, add = x.b, x.flag("sat"), x.flag("add")
+    cmp = x.pick("eq", "ne", "lt", "le", "gt", "ge") if name == "vset" else ""
+    ts = x.types()
+    td, ta, tc = ts if len(ts) == 3 else ("u32", *ts)
+    width = 32 // count
+    a, c = _pairs(x, ta, tc, count)
+    d = _Part(x, 0)
+    chosen = [k for k in range(count) if str(k) in d.select[1:]] if d.select else list(range(count))
+    old = x.src(3, "b32")
+    results = []
+    for p, q in zip(a, c):
+        if name == "vset":
+            r = b.make("zext", b.make("icmp", p, q, pred=SIGNED[cmp]), to=I64)
+        elif name == "vavrg":
+            s = b.make("iadd", p, q)
+            up = b.make("zext", b.make("icmp", s, b.const(I64, 0), pred="sge"), to=I64)
+            r = b.make("shr_s", b.make("iadd", s, up), b.const(I64, 1))
+        else:
+            r = _first(b, name, p, q, True)
+        results.append(saturated(b, r, td, width) if sat else r)
+    if add:
+        total = old
+        for k in chosen:
+            low = b.resize(results[k], I32)
+            total = b.make("iadd", total, low)
+        x.put(d.o, total)
+        return
+    word, keep = b.const(I32, 0), 0xFFFFFFFF
+    for k in chosen:
+        where = ((1 << width) - 1) << (k * width)
+        keep &= ~where
+        word = b.either(word, b.both(b.make("shl", b.resize(results[k], I32), b.const(I32, k * width)), b.const(I32, where)))
+    x.put(d.o, b.either(word, b.both(old, b.const(I32, keep))) if keep else word)
+
+
+def _register(name: str, count: int) -> None:
+    lifts(f"{name}{count}")(lambda x: _simd(x, name, count))
+
+
+for _name in ("vadd", "vsub", "vavrg", "vabsdiff", "vmin", "vmax", "vset"):
+    for _count in (2, 4):
+        _register(_name, _count)
+
+_ = (Imm, Vec, UNSIGNED, _lanes)
