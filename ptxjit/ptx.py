@@ -142,21 +142,28 @@ class Memory:
         self.keep: list[Any] = []
         numbers = {f.name: n + 1 for n, f in enumerate(f for f in tree.functions.values() if not f.is_entry)}
         self.numbers = numbers
-        for name, d in tree.variables.items():
-            if d.space in ("global", "const"):
-                self.arrays[name] = self._place(d)
+        self.const = self._bank([d for d in tree.variables.values() if d.space == "const"])
+        self._bank([d for d in tree.variables.values() if d.space == "global"])
         for name, d in tree.variables.items():
             if d.init is not None and name in self.arrays:
                 self._fill(d, self.arrays[name])
 
-    def _place(self, d: Any) -> Any:
-        size, _ = _size_of_variable(d)
-        align = max(d.align, 16)
-        raw = np.zeros(size + align + 16, np.uint8)
-        start = raw.__array_interface__["data"][0]
-        offset = -start % align
+    def _bank(self, variables: list[Any]) -> tuple[int, int]:
+        """Places variables one after the other; (address, bytes) of the whole."""
+        at, places = 0, []
+        for d in variables:
+            size, _ = _size_of_variable(d)
+            align = max(d.align, 16)
+            at = -(-at // align) * align
+            places.append((d.name, at, size))
+            at += size
+        raw = np.zeros(at + 512, np.uint8)
         self.keep.append(raw)
-        return raw[offset : offset + size]
+        start = raw.__array_interface__["data"][0]
+        first = -start % 256
+        for name, offset, size in places:
+            self.arrays[name] = raw[first + offset : first + offset + size]
+        return start + first, at
 
     def address(self, name: str) -> int:
         if name not in self.arrays:
@@ -314,7 +321,7 @@ class Kernel:
             return
         self.compile()
         values += [self.module.memory.address(s) for s in entry.symbols]
-        targets_cpu.launch(self._code, entry.kernel, values, grid, block, shared, cooperative, size, self._regions(args, keep))
+        targets_cpu.launch(self._code, entry.kernel, values, grid, block, shared, cooperative, size, self.module.memory.const)
 
     def _regions(self, args: tuple[Any, ...], keep: list[Any]) -> list[tuple[int, int]]:
         """(address, bytes) of all that the kernel may touch, for `bounds=True`."""

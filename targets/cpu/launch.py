@@ -68,8 +68,8 @@ _grids = iter(range(1, 1 << 62))
 
 
 def launch(code: Code, kernel: Kernel, values: Sequence[int], grid: tuple[int, int, int], block: tuple[int, int, int], shared: int,
-           cooperative: bool, cluster: tuple[int, int, int]) -> None:  # fmt: skip
-    """Runs a grid and returns when it is done.  `values` are the parameters as 64-bit words."""
+           cooperative: bool, cluster: tuple[int, int, int], const: tuple[int, int] = (0, 0)) -> None:  # fmt: skip
+    """Runs a grid and returns when it is done.  `values` are the parameters as 64-bit words, `const` address and size of the constant bank."""
     threads, blocks = block[0] * block[1] * block[2], grid[0] * grid[1] * grid[2]
     if threads > MAX_THREADS or threads == 0:
         raise ResourceError(f"a block has 1 to {MAX_THREADS} threads, not {threads}", hint="use more, smaller blocks")
@@ -96,8 +96,8 @@ def launch(code: Code, kernel: Kernel, values: Sequence[int], grid: tuple[int, i
     free = np.array([(1 << pieces) - 1], np.uint64).view(np.int64)
     stop, where = np.zeros(4, np.int32), np.zeros(4, np.int64)
     printed = _Printf(kernel)
-    record[:24] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
-                   printed.address, shared, next(_grids)]  # fmt: skip
+    record[:26] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
+                   printed.address, shared, next(_grids), *const]  # fmt: skip
     error = np.zeros(4, np.int32)
     words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
     groups = blocks // count

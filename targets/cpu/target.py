@@ -72,11 +72,11 @@ class CpuTarget(Target):
         return Code(kernel, self.facts)
 
     def launch(self, code: Any, kernel: Kernel, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
-               regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+               const: tuple[int, int] = (0, 0)) -> None:  # fmt: skip
         """Runs a grid of it; returns when it is done."""
         from .launch import launch
 
-        launch(code, kernel, values, grid, block, shared, cooperative, cluster)
+        launch(code, kernel, values, grid, block, shared, cooperative, cluster, const)
 
     def three(self, value: Any, what: str) -> tuple[int, int, int]:
         """A grid, block or cluster as three ints."""

@@ -30,7 +30,7 @@ from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 # launch: i64 words
 LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
           "free": 11, "group": 12, "gx": 13, "gy": 14, "gz": 15, "cx": 16, "cy": 17, "cz": 18, "stop": 19, "where": 20, "printf": 21, "dynamic": 22,
-          "gridid": 23}  # fmt: skip
+          "gridid": 23, "const": 24, "const_size": 25}  # fmt: skip
 # block header: bytes
 BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "barriers": 64, "arena": 1024}
 BARRIERS, BARRIER = 16, 16  # arrived, expected, accumulated
@@ -890,6 +890,10 @@ entry:
             p = self.within(x, "%arena", self.word("arena"))
             q = self.within(x, "%local", str(max(self.k.local, 1) + (HEAP if self.uses_heap else 0)))
             r = self.put(f"xor i1 {self.put(f'or i1 {p}, {q}')}, true")
+            d = self.do("sub i64", x, self.word("const"))
+            r = self.do("and i1", r, self.do("icmp uge i64", d, self.word("const_size")))
+        elif space == "const":
+            r = self.do("icmp ult i64", self.do("sub i64", x, self.word("const")), self.word("const_size"))
         else:
             raise UnsupportedError(f"isspacep.{space} on the CPU", place=i.loc)
         self.define(i.result, r)

@@ -272,12 +272,12 @@ def mask_of(b: Body, ty: Scalar, n: Value) -> Value:
 
 @lifts("bfe")
 def bfe(x: X) -> None:
-    """PTX ISA 9.7.1.18; the sign is bit min(pos + len − 1, msb), 0 for a length of 0."""
+    """PTX ISA 9.7.1.19; the sign is bit min(pos + len − 1, msb), 0 for a length of 0."""
     b, t = x.b, x.type()
     a, pos, length = x.src(1, t), low_byte(b, x.src(2, "b32")), low_byte(b, x.src(3, "b32"))
     ty = a.type.elem
     ones = mask_of(b, ty, length)
-    r = b.both(b.make("shr_u", a, b.resize(pos, ty)), ones)
+    r = b.both(b.make("shr_s" if t[0] == "s" else "shr_u", a, b.resize(pos, ty)), ones)
     if t[0] == "s":
         last = b.make("imin_u", b.make("isub", b.make("iadd", pos, length), b.const(I32, 1)), b.const(I32, ty.bits - 1))
         sign = b.both(b.make("shr_u", a, b.resize(last, ty)), b.const(ty, 1))

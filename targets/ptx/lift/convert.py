@@ -12,7 +12,7 @@ from ....ir.types import BF16, F16, F32, I1, I8, I16, I32, I64, I128, Scalar
 from ..syntax import Imm, Reg, Sym, Vec
 from .alu import field, halves, joined
 from .core import _INT, BYTES, Body, X, ir_type, lifts
-from .floats import RND, clamped, flushed, relu
+from .floats import RND, canonical, clamped, flushed, relu
 
 ROUND = {"rni": "rn", "rzi": "rz", "rmi": "rm", "rpi": "rp"}
 INTEGRAL = {"rni": "frint", "rzi": "ftrunc", "rmi": "ffloor", "rpi": "fceil"}
@@ -249,8 +249,8 @@ def narrow(b: Body, v: Value, t: str, rnd: str, rel: bool, finite: bool) -> Valu
         w = b.bits(r)
         mag, sign = b.both(w, b.const(I16, 0x7FFF)), b.both(w, b.const(I16, -0x8000))
         inf = b.make("icmp", mag, b.const(I16, top + 1), pred="eq")
-        r = b.make("select", inf, b.either(sign, b.const(I16, top)), w)
-    return b.bits(r)
+        r = b.cast(b.make("select", inf, b.either(sign, b.const(I16, top)), w), ty)
+    return b.bits(canonical(b, r))
 
 
 def tf32(b: Body, v: Value, rnd: str, rel: bool, finite: bool) -> Value:
@@ -310,7 +310,7 @@ def cvt(x: X) -> None:
         else:
             v = flushed(b, v) if ftz and have is F32 else v
             r = b.make("fcvt", v, to=want, rnd=rnd if rnd in ("rz", "rm", "rp") else None)
-            r = flushed(b, r) if ftz and want is F32 else r
+            r = flushed(b, r) if ftz and want is F32 else canonical(b, r)
         x.dst(0, clamped(b, r) if sat else r)
     elif have.is_float:
         r = b.make("ftos" if to[0] == "s" else "ftou", flushed(b, v) if ftz else v, to=want, rnd=ROUND.get(integral, "rz"))
@@ -389,7 +389,7 @@ def _small(x: X, to: str, t: str, rnd: str, rel: bool) -> None:
         for k in range(2):
             v = decode(b, b.both(b.make("shr_u", code, b.const(I32, width * k)), b.const(I32, (1 << width) - 1)), f)
             v = relu(b, v) if rel else v
-            parts.append(b.bits(b.make("fcvt", v, to=F16 if to == "f16x2" else BF16)))
+            parts.append(b.bits(canonical(b, b.make("fcvt", v, to=F16 if to == "f16x2" else BF16))))
         x.dst(0, joined(b, *parts))
         return
     if t == "f32":

@@ -18,8 +18,28 @@ from ....ir.op import Attrs, LaneOps, Op, freeze_attrs, op
 from ....ir.ops.memory import SREGS
 from ....ir.types import BF16, F16, F32, F64, I1, I8, I16, I32, I64, I128, Scalar, Type
 from ..syntax import (
-    Address, Directive, Element, Function, Group, Imm, Instruction, Item, Label, Module, Neg, Not, Pair, Position, Prototype, Reg, Scope, Sink, Sym, Targets,
-    Variable, Vec,
+    Address,
+    Directive,
+    Element,
+    Function,
+    Group,
+    Imm,
+    Instruction,
+    Item,
+    Label,
+    Module,
+    Neg,
+    Not,
+    Pair,
+    Position,
+    Prototype,
+    Reg,
+    Scope,
+    Sink,
+    Sym,
+    Targets,
+    Variable,
+    Vec,
 )  # fmt: skip
 
 BYTES = {"b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "f16": 2, "bf16": 2, "b32": 4, "u32": 4, "s32": 4, "f32": 4, "f16x2": 4,
@@ -416,7 +436,8 @@ class Body(LaneOps):
                 if word.endswith("_hi"):
                     v = self.make("shr_u", v, self.const(I64, 32))
                 return v if word in ("clock64", "globaltimer") else self.resize(v, I32)  # type: ignore[no-any-return]
-            return self.make("sreg", name=word)  # type: ignore[no-any-return]
+            v = self.make("sreg", name=word)
+            return self.make("icmp", v, self.const(I32, 0), pred="ne") if word == "is_explicit_cluster" else v  # type: ignore[no-any-return]
         if word.startswith(("envreg", "pm", "reserved_smem")):
             return self.const(I64 if word.endswith("_64") else I32, 0)
         if word == "current_graph_exec":

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ....ir.instr import Value
-from ....ir.types import F16, F32, F64, I1, I16, I32, I64, Scalar
-from .alu import PACKED, is_float, on
-from .core import BYTES, Body, X, ir_type, lifts
+from ....ir.types import F32, F64, I16, I64, Scalar
+from .alu import PACKED, on
+from .core import Body, X, ir_type, lifts
 
-BITS = {16: I16, 32: I32, 64: I64}
 RND = ("rn", "rz", "rm", "rp")
 
 
@@ -40,6 +39,14 @@ def relu(b: Body, v: Value) -> Value:
     return b.make("fmax", v, b.const(v.type, 0.0))  # type: ignore[no-any-return]
 
 
+def canonical(b: Body, v: Value) -> Value:
+    """NaN becomes the canonical one of 16-bit formats, 0x7FFF."""
+    if v.type.elem.bits != 16:
+        return v
+    nan = b.make("fcmp", v, v, pred="uno")
+    return b.cast(b.make("select", nan, b.const(I16, 0x7FFF), b.bits(v)), v.type.elem)
+
+
 def op_attrs(ty: Scalar, rnd: str, ftz: bool, sat: bool) -> dict[str, Any]:
     attrs: dict[str, Any] = {"rnd": rnd or None}
     if ty.bits != 16:
@@ -55,7 +62,7 @@ def arithmetic(b: Body, name: str, ty: Scalar, args: tuple[Value, ...], rnd: str
         r = b.make(name, *args)
         if ftz:
             r = flushed(b, r)
-        return clamped(b, r) if sat else r  # type: ignore[no-any-return]
+        return clamped(b, r) if sat else canonical(b, r)
     return b.make(name, *args, **op_attrs(ty, rnd, ftz, sat))  # type: ignore[no-any-return]
 
 
@@ -87,11 +94,11 @@ def float_fma(x: X) -> None:
     def one(p: Value, q: Value, r: Value) -> Value:
         v = arithmetic(b, "ffma", ty, (p, q, r), rnd, ftz, sat)
         if rel:
-            v = relu(b, v)
+            v = canonical(b, relu(b, v))
         if oob:  # an operand that is the out-of-bounds NaN gives 0
             bad = None
             for w in (p, q):
-                hit = b.make("icmp", b.bits(w), b.const(I16, 0x7FFF), pred="eq") if ty is F16 else b.make("icmp", b.bits(w), b.const(I16, 0x7FFF), pred="eq")
+                hit = b.make("icmp", b.bits(w), b.const(I16, 0x7FFF), pred="eq")
                 bad = hit if bad is None else b.either(bad, hit)
             assert bad is not None
             v = b.make("select", bad, b.const(ty, 0.0), v)
@@ -132,7 +139,7 @@ def float_min_max(x: X) -> None:
             r = b.make(name, r, a)
         if sign is not None:
             r = b.make("copysign", r, b.cast(sign, ty))
-        return relu(b, r) if rel else r
+        return canonical(b, relu(b, r) if rel else r)
 
     x.dst(0, on(x, t, [x.src(n, t) for n in range(1, x.count)], one))
 
@@ -146,7 +153,7 @@ def unary(x: X, fn: Callable[[Body, Value], Value]) -> None:
 
     def one(v: Value) -> Value:
         r = fn(b, flushed(b, v) if ftz else v)
-        return flushed(b, r) if ftz else r
+        return canonical(b, flushed(b, r) if ftz else r)
 
     x.dst(0, on(x, t, [x.src(1, t)], one))
 
@@ -225,5 +232,3 @@ def copysign(x: X) -> None:
     t = x.type()
     x.dst(0, x.b.make("copysign", x.src(2, t), x.src(1, t)))
 
-
-_ = (BYTES, I1, is_float)

@@ -5,10 +5,10 @@ Intermediate results have 33 to 34 bits; they are computed in 64 and cut at the 
 from __future__ import annotations
 
 from ....ir.instr import Value
-from ....ir.types import I32, I64
-from ..syntax import Imm, Reg, Vec
-from .alu import SIGNED, UNSIGNED, field, lifts
-from .core import Body, X
+from ....ir.types import I32, I64, I128
+from ..syntax import Neg, Reg
+from .alu import SIGNED, field
+from .core import Body, X, lifts
 
 SELECT = {"b0": (0, 8), "b1": (8, 8), "b2": (16, 8), "b3": (24, 8), "h0": (0, 16), "h1": (16, 16)}
 
@@ -18,6 +18,8 @@ class _Part:
 
     def __init__(self, x: X, n: int) -> None:
         o = x.operand(n)
+        if isinstance(o, Neg):
+            o = o.item
         self.o, self.select = o, ""
         if isinstance(o, Reg) and o.part:
             self.o, self.select = Reg(o.name, o.decl, ""), o.part
@@ -39,10 +41,9 @@ def saturated(b: Body, v: Value, t: str, bits: int = 32) -> Value:
     return b.make("imin_s", b.make("imax_s", v, b.const(I64, lo)), b.const(I64, hi))  # type: ignore[no-any-return]
 
 
-def _first(b: Body, name: str, a: Value, c: Value, compare_signed: bool) -> Value:
+def _first(b: Body, name: str, a: Value, c: Value) -> Value:
     if name == "vabsdiff":
-        d = b.make("isub", a, c)
-        return b.make("iabs", d)  # type: ignore[no-any-return]
+        return b.make("iabs", b.make("isub", a, c))  # type: ignore[no-any-return]
     return b.make({"vadd": "iadd", "vsub": "isub", "vmin": "imin_s", "vmax": "imax_s"}[name], a, c)  # type: ignore[no-any-return]
 
 
@@ -53,17 +54,16 @@ def _finish(x: X, r: Value, t: str, sat: bool) -> None:
     d = _Part(x, 0)
     if sat:
         r = saturated(b, r, t, SELECT[d.select][1] if d.select else 32)
-    low = b.resize(r, I32)
-    s = "s" if t[0] == "s" else "u"
     if d.select:
         at, width = SELECT[d.select]
         where = ((1 << width) - 1) << at
-        moved = b.both(b.make("shl", low, b.const(I32, at)), b.const(I32, where))
+        moved = b.both(b.make("shl", b.resize(r, I32), b.const(I32, at)), b.const(I32, where))
         x.put(d.o, b.either(moved, b.both(x.src(3, "b32"), b.const(I32, ~where))))
-    elif second:
-        x.put(d.o, b.make({"add": "iadd", "min": f"imin_{s}", "max": f"imax_{s}"}[second], low, x.src(3, "b32")))
-    else:
-        x.put(d.o, low)
+        return
+    if second:
+        c = b.resize(x.src(3, "b32"), I64, t[0] == "s")
+        r = b.make({"add": "iadd", "min": "imin_s", "max": "imax_s"}[second], r, c)
+    x.put(d.o, b.resize(r, I32))
 
 
 @lifts("vadd", "vsub", "vabsdiff", "vmin", "vmax")
@@ -71,7 +71,7 @@ def video(x: X) -> None:
     b, sat = x.b, x.flag("sat")
     td, ta, tc = x.types()
     a, c = taken(x, 1, ta), taken(x, 2, tc)
-    _finish(x, _first(b, x.name, a, c, True), td, sat)
+    _finish(x, _first(b, x.name, a, c), td, sat)
 
 
 @lifts("vshl", "vshr")
@@ -86,21 +86,29 @@ def video_shift(x: X) -> None:
 
 @lifts("vmad")
 def vmad(x: X) -> None:
-    from ..syntax import Not  # noqa: F401
-
+    """(a·b) + c in 128 bits; a negation is a complement and a one that is added at the end."""
     b, sat, po = x.b, x.flag("sat"), x.flag("po")
     scale = x.pick("shr7", "shr15")
     td, ta, tc = x.types()
-    p = b.make("imul", taken(x, 1, ta), taken(x, 2, tc))
-    add = b.resize(x.src(3, td), I64, td[0] == "s")
-    r = b.make("iadd", p, add)
+    minus = isinstance(x.operand(1), Neg) != isinstance(x.operand(2), Neg)
+    less = isinstance(x.operand(3), Neg)
+    signed = "s" in (ta[0], tc[0]) or minus or less
+    p = b.make("imul", b.resize(taken(x, 1, ta), I128, True), b.resize(taken(x, 2, tc), I128, True))
+    o = x.operand(3)
+    c = b.resize(b.source(o.item if isinstance(o, Neg) else o, "b32"), I128, signed)
+    if minus:
+        p = b.make("ineg", p)
+    if less:
+        c = b.make("ineg", c)
+    r = b.make("iadd", p, c)
     if po:
-        r = b.make("iadd", r, b.const(I64, 1))
+        r = b.make("iadd", r, b.const(I128, 1))
     if scale:
-        r = b.make("shr_s", r, b.const(I64, int(scale[3:])))
-    signed = "s" if "s" in (ta[0], tc[0], td[0]) else "u"
+        r = b.make("shr_s", r, b.const(I128, int(scale[3:])))
     if sat:
-        r = saturated(b, r, signed)
+        lo, hi = (-(1 << 31), (1 << 31) - 1) if signed else (0, (1 << 32) - 1)
+        r = b.make("imin_s", b.make("imax_s", r, b.const(I128, lo)), b.const(I128, hi))
+    _ = td
     x.dst(0, b.resize(r, I32))
 
 
@@ -116,28 +124,14 @@ def vset(x: X) -> None:
 # ---- SIMD -----------------------------------------------------------------------------------------------------------
 
 
-def _lanes(x: X, n: int, t: str, count: int) -> list[Value]:
-    """The packed elements of operand n (32-bit), selected by its `.hXY` or `.bWXYZ` if it has one, as 64 bits."""
-    b, p = x.b, _Part(x, n)
-    v = b.source(p.o, "b32")
-    width = 32 // count
-    order = list(range(count))
-    if p.select:
-        order = [int(c) for c in reversed(p.select[1:])]
-    first = order
-    return [b.resize(field(b, v, (k % count) * width, width, t[0] == "s"), I64, t[0] == "s") for k in first]
-
-
 def _pairs(x: X, ta: str, tc: str, count: int) -> tuple[list[Value], list[Value]]:
     """Elements of a and b; selectors of `vadd2` count through both operands: 0 1 of a, 2 3 of b."""
     b = x.b
     width = 32 // count
-    words = []
-    for n in (1, 2):
-        words.append((_Part(x, n), x))
-    va, vc = (b.source(p.o, "b32") for p, _ in words)
+    words = [_Part(x, n) for n in (1, 2)]
+    va, vc = (b.source(p.o, "b32") for p in words)
     out = []
-    for (p, _), own, t in zip(words, (0, 1), (ta, tc)):
+    for p, own, t in zip(words, (0, 1), (ta, tc)):
         order = [int(c) for c in reversed(p.select[1:])] if p.select else [own * count + k for k in range(count)]
         out.append([b.resize(field(b, va if k < count else vc, (k % count) * width, width, t[0] == "s"), I64, t[0] == "s") for k in order])
     return out[0], out[1]
@@ -162,7 +156,7 @@ def _simd(x: X, name: str, count: int) -> None:
             up = b.make("zext", b.make("icmp", s, b.const(I64, 0), pred="sge"), to=I64)
             r = b.make("shr_s", b.make("iadd", s, up), b.const(I64, 1))
         else:
-            r = _first(b, name, p, q, True)
+            r = _first(b, name, p, q)
         results.append(saturated(b, r, td, width) if sat else r)
     if add:
         total = old
@@ -186,5 +180,3 @@ def _register(name: str, count: int) -> None:
 for _name in ("vadd", "vsub", "vavrg", "vabsdiff", "vmin", "vmax", "vset"):
     for _count in (2, 4):
         _register(_name, _count)
-
-_ = (Imm, Vec, UNSIGNED, _lanes)
