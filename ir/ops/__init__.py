@@ -9,4 +9,4 @@
     warp     kernel level: shuffle, vote, match                           warp
     matrix   matrix fragments                                             warp
 """
-from . import arith, array, convert, math, memory, tile, warp  # noqa: F401
+from . import arith, array, convert, math, matrix, memory, tile, warp  # noqa: F401

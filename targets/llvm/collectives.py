@@ -184,3 +184,193 @@ def _elect_sync(f: Fn, w: _Lanes, i: Instr) -> None:
     with w.each() as j:
         w.give(j, 0, first)
         w.give(j, 1, f.put(f"zext i1 {f.cmp('eq', 'i32', j, first)} to i32"))
+
+
+# ---- matrix products ------------------------------------------------------------------------------------------------
+
+
+def _mma(f: Fn, w: _Lanes, i: Instr) -> None:
+    """Gathers the fragments into matrices on the stack, multiplies row by row with n as the vector axis, scatters the result."""
+    from ...ir import fragments
+    from ...ir.ops.matrix import count, layouts
+
+    attrs = dict(i.attrs)
+    lay = layouts(attrs)
+    m, n, k = fragments.shape_of(attrs["shape"])
+    quads = attrs["shape"] == "m8n8k4" and attrs["a"] == "f16"
+    integer = attrs["c"] == "s32"
+    t = "i32" if integer else "double" if attrs["a"] == "f64" else "float"
+    size = 8 if t == "double" else 4
+    sparse = attrs.get("sparse")
+    mats, at = {}, 1
+    for x in "abc":
+        rows, cols = lay[x]
+        height, width = int(rows.max()) + 1, int(cols.max()) + 1
+        place = f.var(f"[{height * width} x {t}]").place
+        kind = attrs[x]
+        per = max(1, rows.shape[1] // count(kind, rows.shape[1]))
+        table = _index_table(f, w, rows * width + cols)
+        with w.each() as j:
+            for r in range(count(kind, rows.shape[1])):
+                word = w.arg(j, at + r)
+                for p in range(min(per, rows.shape[1] - r * per)):
+                    v = _element(f, w, word, kind, p, t)
+                    where = f.op("add", "i32", f.op("mul", "i32", j, rows.shape[1]), r * per + p)
+                    f.store(t, v, place, f.op("mul", "i64", _at_table(f, table, where), size))
+        mats[x] = (place, width)
+        at += count(kind, rows.shape[1])
+    if sparse is not None:
+        mats["a"] = _dense(f, w, mats["a"], attrs["a"], k, at, sparse, t)
+    for q in range(4 if quads else 1):
+        _multiply(f, w, attrs, mats, m, n, k, t, size, q)
+    rows, cols = lay["d"]
+    place, width = mats["c"]
+    table = _index_table(f, w, rows * width + cols)
+    kind = attrs["d"]
+    per = max(1, rows.shape[1] // count(kind, rows.shape[1]))
+    with w.each() as j:
+        for r in range(count(kind, rows.shape[1])):
+            parts = []
+            for p in range(per):
+                where = f.op("add", "i32", f.op("mul", "i32", j, rows.shape[1]), r * per + p)
+                parts.append(f.load(t, place, f.op("mul", "i64", _at_table(f, table, where), size)))
+            if per == 1:
+                w.give(j, r, parts[0], t)
+            else:
+                low, high = (_half_bits(f, w, v, kind) for v in parts)
+                w.give(j, r, f.op("or", "i32", low, f.op("shl", "i32", high, 16)), "i32")
+
+
+def _index_table(f: Fn, w: _Lanes, places: Any) -> str:
+    """A constant table of element numbers, one per lane and slot."""
+    flat = ", ".join(f"i16 {int(v)}" for v in places.ravel())
+    text = f"[{places.size} x i16] [ {flat} ]"
+    helpers = w.lane.helpers
+    for name, have in helpers.items():
+        if name.startswith("table.") and have.endswith(text):
+            return "@" + name
+    name = f"table.{len(helpers)}"
+    helpers[name] = f"@{name} = internal constant {text}"
+    return "@" + name
+
+
+def _at_table(f: Fn, table: str, index: str) -> str:
+    v = f.load("i16", table, f.op("shl", "i64", f.widen(index), 1))
+    return f.put(f"zext i16 {v} to i64")
+
+
+def _element(f: Fn, w: _Lanes, word: str, kind: str, p: int, t: str) -> str:
+    """Element p of a register as float, double or i32."""
+    from ...ir.fragments import BITS
+
+    if kind in ("f32", "f64", "s32"):
+        return word
+    if kind == "tf32":
+        return f.put(f"bitcast i32 {f.op('and', 'i32', word, -8192)} to float")
+    bits = BITS[kind]
+    part = f.op("lshr", "i32", word, bits * p) if p else word
+    if kind == "b1":
+        return f.op("and", "i32", part, 1)
+    if kind in ("f16", "bf16"):
+        if kind == "bf16":
+            return f.put(f"bitcast i32 {f.op('shl', 'i32', part, 16)} to float")
+        half = f.put(f"bitcast i16 {f.put(f'trunc i32 {part} to i16')} to half")
+        return f.put(f"fpext half {half} to float")
+    if kind[0] in "su":
+        up = f.op("shl", "i32", word, 32 - bits * (p + 1))
+        return f.op("ashr" if kind[0] == "s" else "lshr", "i32", up, 32 - bits)
+    return f.load("float", _float_table(w, kind), f.op("shl", "i64", f.widen(f.op("and", "i32", part, 255)), 2))
+
+
+def _float_table(w: _Lanes, kind: str) -> str:
+    """The 256 values of an 8-bit container."""
+    import numpy as np
+
+    from ...ir.ops.matrix import decode
+    from ...ir.types import F32
+    from .emit import float_text
+
+    name = f"values.{kind}"
+    if name not in w.lane.helpers:
+        values = decode(np.arange(256, dtype=np.uint32), kind)
+        w.lane.helpers[name] = f"@{name} = internal constant [256 x float] [ {', '.join('float ' + float_text(F32, float(v)) for v in values)} ]"
+    return "@" + name
+
+
+def _dense(f: Fn, w: _Lanes, a: tuple[str, int], kind: str, k: int, meta: int, selector: int, t: str) -> tuple[str, int]:
+    """A sparse A spread out by its metadata (`ir/ops/matrix.py`, `positions`)."""
+    place, width = a
+    dense = f.var(f"[{16 * k} x {t}]").place
+    f.line(f"store [{16 * k} x {t}] zeroinitializer, ptr {dense}")
+    per = 8 if kind == "tf32" else 16
+    for row in range(16):
+        g, half = row % 8, row // 8
+        for part in range(k // per):
+            lane = 4 * g + (selector if k == per else 2 * selector + part)
+            bits = f.op("lshr", "i32", w.arg(str(lane), meta), 16 * half)
+            for c in range(4):
+                nibble = f.op("and", "i32", f.op("lshr", "i32", bits, 4 * c), 15)
+                if kind == "tf32":
+                    spots = [(part * 4 + c, 2 * c, f.put(f"zext i1 {f.cmp('eq', 'i32', nibble, 14)} to i32"))]
+                else:
+                    spots = [(part * 8 + 2 * c, 4 * c, f.op("and", "i32", nibble, 3)), (part * 8 + 2 * c + 1, 4 * c, f.op("lshr", "i32", nibble, 2))]
+                for source, first, index in spots:
+                    v = f.load(t, place, 4 * (row * width + source))
+                    to = f.op("add", "i32", index, row * k + part * per + first)
+                    f.store(t, v, dense, f.op("shl", "i64", f.widen(to), 2))
+    return dense, k
+
+
+def _multiply(f: Fn, w: _Lanes, attrs: dict[str, Any], mats: dict[str, tuple[str, int]], m: int, n: int, k: int, t: str, size: int, q: int) -> None:
+    """C += A·B for rows 8q … of a quad pair, or the whole."""
+    (a, wa), (b, wb), (c, wc) = mats["a"], mats["b"], mats["c"]
+    vec = f"<{n} x {t}>"
+    base_row = 8 * q
+    with f.count(str(m)) as row0:
+        row = f.op("add", "i32", row0, base_row) if base_row else row0
+        crow = f.at(c, f.op("mul", "i64", f.widen(row), wc * size))
+        acc = f.var(vec)
+        acc.set(f.put(f"load {vec}, ptr {crow}, align {size}"))
+        wide = f.var(f"<{n} x i64>") if attrs.get("sat") else None
+        if wide is not None:
+            wide.set(f.put(f"sext {vec} {acc.get()} to <{n} x i64>"))
+        with f.count(str(k)) as kk:
+            x = f.load(t, a, f.op("mul", "i64", f.widen(f.op("add", "i32", f.op("mul", "i32", row, wa), kk)), size))
+            one = f.put(f"insertelement {vec} poison, {t} {x}, i64 0")
+            xs = f.put(f"shufflevector {vec} {one}, {vec} poison, <{n} x i32> zeroinitializer")
+            at = f.op("mul", "i64", f.widen(f.op("add", "i32", f.op("mul", "i32", kk, wb), 8 * q)), size)
+            ys = f.put(f"load {vec}, ptr {f.at(b, at)}, align {size}")
+            if attrs.get("bop"):
+                acc.set(f.op("add", vec, acc.get(), f.op("xor" if attrs["bop"] == "xor" else "and", vec, xs, ys)))
+            elif t == "i32" and wide is not None:
+                p = f.op("mul", f"<{n} x i64>", f.put(f"sext {vec} {xs} to <{n} x i64>"), f.put(f"sext {vec} {ys} to <{n} x i64>"))
+                wide.set(f.op("add", f"<{n} x i64>", wide.get(), p))
+            elif t == "i32":
+                acc.set(f.op("add", vec, acc.get(), f.op("mul", vec, xs, ys)))
+            else:
+                acc.set(f.call(vec, f"llvm.fma.v{n}f{8 * size}", [(vec, xs), (vec, ys), (vec, acc.get())], declare=True))
+        if wide is not None:
+            v = wide.get()
+            big = f"<{n} x i64>"
+            for name, bound in (("smax", -(1 << 31)), ("smin", (1 << 31) - 1)):
+                v = f.call(big, f"llvm.{name}.v{n}i64", [(big, v), (big, f"splat (i64 {bound})")], declare=True)
+            acc.set(f.put(f"trunc {big} {v} to {vec}"))
+        f.line(f"store {vec} {acc.get()}, ptr {crow}, align {size}")
+
+
+def _half_bits(f: Fn, w: _Lanes, v: str, kind: str) -> str:
+    """A float rounded to f16 or bf16, as the low bits of an i32."""
+    nan = f.put(f"fcmp uno float {v}, {v}")
+    if kind == "f16":
+        bits = _f16_bits(f, v)
+    else:
+        raw = f.put(f"bitcast float {v} to i32")
+        lsb = f.op("and", "i32", f.op("lshr", "i32", raw, 16), 1)
+        bits = f.op("lshr", "i32", f.op("add", "i32", raw, f.op("add", "i32", lsb, 32767)), 16)
+    return f.select(nan, "i32", "32767", bits)
+
+
+def _f16_bits(f: Fn, v: str) -> str:
+    half = f.put(f"fptrunc float {v} to half")
+    short = f.put(f"bitcast half {half} to i16")
+    return f.put(f"zext i16 {short} to i32")

@@ -724,7 +724,7 @@ entry:
         size = elem.bytes
         order = i.attr("order")
         if order in (None, "weak"):
-            return ("volatile " if i.attr("volatile") else ""), "", size
+            return ("volatile " if i.attr("volatile") else ""), "", min(size, 8)
         return "atomic ", {"relaxed": " monotonic", "acquire": " acquire", "release": " release", "sc": " seq_cst"}.get(order, " seq_cst"), size
 
     def _ld(self, i: Instr) -> None:
