@@ -1,7 +1,7 @@
 """Programs: buffers and steps, each launch by the tile or the kernel interpreter."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,11 @@ from .machine import run_kernel
 from .tile import run_tile
 
 
-def run_program(program: Program, inputs: Sequence[Any], kernels: dict[str, Kernel] | None = None) -> list[Any]:
-    """Fresh results.  With `kernels`, launches run those (by name) instead of their tile programs."""
+Launcher = Callable[[str, Sequence[int], list[Any]], None]
+
+
+def run_program(program: Program, inputs: Sequence[Any], kernels: dict[str, Kernel] | Launcher | None = None) -> list[Any]:
+    """Fresh results.  With `kernels`, launches run those (by name) instead of their tile programs; a function gets name, grid, arguments."""
     memory: dict[str, Any] = {}
     for b in program.buffers:
         memory[b.name] = np.zeros(b.type.shape, b.type.elem.signless.np)
@@ -28,10 +31,12 @@ def run_program(program: Program, inputs: Sequence[Any], kernels: dict[str, Kern
     return [memory[b.name].view(b.type.elem.np).copy() for b in program.outputs]
 
 
-def _step(s: Step, memory: dict[str, Any], kernels: dict[str, Kernel] | None) -> None:
+def _step(s: Step, memory: dict[str, Any], kernels: dict[str, Kernel] | Launcher | None) -> None:
     if isinstance(s, Launch):
         args = [memory[a.name].reshape(-1) if isinstance(a, Buffer) else a for a in s.args]
-        if kernels is not None:
+        if callable(kernels):
+            kernels(s.fn.name, s.grid, args)
+        elif kernels is not None:
             run_kernel(kernels[s.fn.name], s.grid, args)
         elif isinstance(s.fn, Kernel):
             run_kernel(s.fn, s.grid, args)
