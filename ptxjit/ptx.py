@@ -6,7 +6,6 @@ Any PTX of any origin is read; a kernel is lifted and compiled when it is first 
 """
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -80,6 +79,7 @@ class Module:
 
     def __init__(self, tree: Any, device: str, bounds: bool) -> None:
         self.tree, self.device, self.bounds = tree, device, bounds
+        self.text: str = tree.text
         self._kernels: dict[str, Kernel] = {}
         self._memory: Memory | None = None
 
@@ -264,7 +264,7 @@ class Kernel:
         self.module, self.name = module, name
         self._entry: Any = None
         self._code: Any = None
-        self._written: frozenset[int] = frozenset()
+        self._facts: dict[str, Any] | None = None
 
     @property
     def signature(self) -> Signature:
@@ -274,18 +274,31 @@ class Kernel:
     def entry(self) -> Any:
         """The lifted kernel (`.kernel` is its IR)."""
         if self._entry is None:
+            self._entry = targets.target("ptx").lift(self.module.tree, self.name)
+        return self._entry
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a launch must know: parameters, symbols, parameters that are written through, limits of the block."""
+        if self._facts is None:
             from .ir.analysis import written_params
 
-            self._entry = targets.target("ptx").lift(self.module.tree, self.name)
-            self._written = written_params(self._entry.kernel)
-        return self._entry
+            e = self.entry
+            self._facts = {"params": [list(p) for p in e.params], "symbols": list(e.symbols), "written": sorted(written_params(e.kernel)),
+                           "limits": {k: list(v) for k, v in e.facts.items() if k in ("maxntid", "reqntid", "reqnctapercluster")}}  # fmt: skip
+        return self._facts
 
     def compile(self) -> Kernel:
         """Compiles now rather than at the first launch; what is wrong with this kernel is raised here."""
-        if self._code is None and self.module.device == "cpu":
-            self._code = targets.target("cpu:host").compile_kernel(self.entry.kernel, self.module.bounds)
-        elif self.module.device != "cpu":
-            _ = self.entry
+        if self.module.device != "cpu":
+            _ = self.facts
+        elif self._code is None:
+            from . import cache
+
+            cpu, bounds = targets.target("cpu:host"), self.module.bounds
+            self._code = cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(cpu.facts), str(bounds)), cpu.load_kernel,
+                                      lambda: cpu.compile_kernel(self.entry.kernel, self.facts, bounds))  # fmt: skip
+            self._facts = self._code.facts
         return self
 
     def __getitem__(self, config: Any) -> Any:
@@ -305,23 +318,21 @@ class Kernel:
         """
         if stream is not None:
             raise UserError("streams belong to GPU devices; on the CPU a launch is done when it returns")
-        targets_cpu = targets.target("cpu:host")
-        grid, block = targets_cpu.three(grid, "grid"), targets_cpu.three(block, "block")
-        shared = int(shared)
-        entry = self.entry
-        facts = entry.facts
-        self._check_block(facts, block)
+        cpu = targets.target("cpu:host")
+        grid, block, shared = cpu.three(grid, "grid"), cpu.three(block, "block"), int(shared)
+        self.compile()
+        facts = self.facts
+        self._check_block(facts["limits"], block)
         values, keep = self._values(args)
-        words = tuple(facts.get("reqnctapercluster", ()))
-        size = targets_cpu.three(cluster if cluster is not None else words or 1, "cluster")
+        size = cpu.three(cluster if cluster is not None else facts["limits"].get("reqnctapercluster") or 1, "cluster")
+        memory = self.module.memory
         if self.module.device == "interp":
             from .ir.interp.launch import run
 
-            run(entry, args, grid, block, shared, size, cooperative, self.module.memory)
+            run(self.entry, args, grid, block, shared, size, cooperative, memory)
             return
-        self.compile()
-        values += [self.module.memory.address(s) for s in entry.symbols]
-        targets_cpu.launch(self._code, entry.kernel, values, grid, block, shared, cooperative, size, self.module.memory.const)
+        values += [memory.address(s) for s in facts["symbols"]]
+        cpu.launch(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
 
     def _regions(self, args: tuple[Any, ...], keep: list[Any]) -> list[tuple[int, int]]:
         """(address, bytes) of all that the kernel may touch, for `bounds=True`."""
@@ -341,7 +352,7 @@ class Kernel:
 
     def _values(self, args: tuple[Any, ...]) -> tuple[list[int], list[Any]]:
         """The parameters as 64-bit words, and what must stay alive."""
-        params = self.entry.params
+        params = self.facts["params"]
         if len(args) != len(params):
             raise UserError(f"{self.name} takes {len(params)} arguments, got {len(args)}", hint=repr(self.signature))
         values, keep = [], []
@@ -364,7 +375,7 @@ class Kernel:
         if isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V"):
             if size not in (4, 8):
                 raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
-            if not a.flags.writeable and n in self._written:
+            if not a.flags.writeable and n in self.facts["written"]:
                 raise UserError(f"{where} is written by the kernel, but the array is read-only")
             address = int(a.__array_interface__["data"][0])
             if size == 4 and address >= 1 << 32:
@@ -425,5 +436,3 @@ def _low(a: Any) -> int:
 def _extent(a: Any) -> int:
     return int(sum((n - 1) * abs(s) for n, s in zip(a.shape, a.strides)) + a.itemsize)
 
-
-_ = ctypes

@@ -6,6 +6,7 @@ of a launch that ended in a deadlock or a trap.
 from __future__ import annotations
 
 import ctypes
+import json
 import re
 import sys
 import threading
@@ -17,6 +18,8 @@ import numpy as np
 from ...ir.errors import DeviceError, ResourceError, UserError
 from ...ir.kernel import Kernel
 from ...ir.passes import kernel_pipeline
+from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, Dispatch
+from .link import Artifact
 from .load import LINUX_X86, load
 from .pool import POOL, RUN, TASK
 
@@ -28,25 +31,54 @@ BUFFERS, BLOCK_ALIGN = 64, 1024
 
 
 class Code:
-    """A kernel compiled in dispatch mode, loaded."""
+    """A kernel of threads, compiled and loaded.
 
-    def __init__(self, kernel: Kernel, facts: Any) -> None:
+    frame   bytes of a thread's frame      shared   bytes of static shared memory      prints   whether it calls vprintf
+    points  where a thread can wait: (state, op, place)       accesses   places of the tested accesses (`bounds`)
+    facts   of the entry, as its owner needs them (JSON)       mode       how it was compiled, and why
+    """
+
+    def __init__(self, head: dict[str, Any], artifact: Artifact, text: str = "") -> None:
+        self.head, self.artifact, self.text = head, artifact, text
+        self.name, self.frame, self.shared, self.prints = head["name"], head["frame"], head["shared"], head["prints"]
+        self.points, self.accesses, self.facts, self.mode = head["points"], head["accesses"], head["facts"], head["mode"]
+        self.loaded = load(artifact)
+        self.address, self.task = self.loaded.address(self.name), self.loaded.address(TASK)
+        self.fn = RUN(self.address)
+
+    @staticmethod
+    def compile(kernel: Kernel, device: Any, facts: dict[str, Any], bounds: bool) -> Code:
         from ..llvm.compile import compile_object, host
-        from ..llvm.dispatch import Dispatch
-        from .link import Artifact, link
+        from .link import link
 
-        pipeline = kernel_pipeline(facts)
-        functions = tuple(pipeline.run(f) for f in kernel.functions)
-        kernel = pipeline.run(kernel)
-        if functions:
-            kernel = Kernel(kernel.name, kernel.params, kernel.blocks, shared=kernel.shared, local=kernel.local, functions=functions, meta=kernel.meta)
-        module = Dispatch(kernel, host().triple)
-        self.text, self.name, self.frame, self.points = module.text, module.name, module.frame, module.points
+        kernel = legal(kernel, device)
+        module = Dispatch(kernel, host().triple, bounds)
         obj = compile_object(module.text)
         artifact = link(obj) if LINUX_X86 else Artifact("object", obj, {module.name: 0, TASK: 0})
-        self.loaded = load(artifact)
-        self.address, self.task = self.loaded.address(module.name), self.loaded.address(TASK)
-        self.fn = RUN(self.address)
+        prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
+        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode,
+                "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": module.accesses}  # fmt: skip
+        return Code(head, artifact, module.text)
+
+    def to_bytes(self) -> bytes:
+        head = json.dumps(self.head).encode()
+        return len(head).to_bytes(8, "little") + head + self.artifact.to_bytes()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Code:
+        """Raises ValueError if the bytes are not what `to_bytes` made."""
+        n = int.from_bytes(data[:8], "little")
+        return Code(json.loads(data[8 : 8 + n]), Artifact.from_bytes(data[8 + n :]))
+
+
+def legal(kernel: Kernel, device: Any) -> Kernel:
+    """The kernel, and the functions that it calls, over ops that the device has."""
+    pipeline = kernel_pipeline(device)
+    functions = tuple(pipeline.run(f) for f in kernel.functions)
+    kernel = pipeline.run(kernel)
+    if functions:
+        kernel = Kernel(kernel.name, kernel.params, kernel.blocks, shared=kernel.shared, local=kernel.local, functions=functions, meta=kernel.meta)
+    return kernel
 
 
 def aligned(size: int) -> tuple[Any, int]:
@@ -67,15 +99,16 @@ def three(value: Any, what: str) -> tuple[int, int, int]:
 _grids = iter(range(1, 1 << 62))
 
 
-def launch(code: Code, kernel: Kernel, values: Sequence[int], grid: tuple[int, int, int], block: tuple[int, int, int], shared: int,
-           cooperative: bool, cluster: tuple[int, int, int], const: tuple[int, int] = (0, 0)) -> None:  # fmt: skip
-    """Runs a grid and returns when it is done.  `values` are the parameters as 64-bit words, `const` address and size of the constant bank."""
+def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block: tuple[int, int, int], shared: int,
+           cooperative: bool, cluster: tuple[int, int, int], const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+    """Runs a grid and returns when it is done.  `values` are the parameters as 64-bit words, `const` address and size of the constant bank;
+    `regions` (address, bytes) of what the kernel may touch, where it was compiled with `bounds`."""
     threads, blocks = block[0] * block[1] * block[2], grid[0] * grid[1] * grid[2]
     if threads > MAX_THREADS or threads == 0:
         raise ResourceError(f"a block has 1 to {MAX_THREADS} threads, not {threads}", hint="use more, smaller blocks")
-    arena = kernel.shared + shared
+    arena = code.shared + shared
     if arena > MAX_SHARED:
-        raise ResourceError(f"{kernel.name} asks for {arena} bytes of shared memory; a block has {MAX_SHARED}")
+        raise ResourceError(f"{code.name} asks for {arena} bytes of shared memory; a block has {MAX_SHARED}")
     if any(g % c for g, c in zip(grid, cluster)):
         raise UserError(f"the grid {grid} is not a multiple of the cluster {cluster}")
     if blocks == 0:
@@ -95,9 +128,10 @@ def launch(code: Code, kernel: Kernel, values: Sequence[int], grid: tuple[int, i
     record = np.zeros(32, np.int64)
     free = np.array([(1 << pieces) - 1], np.uint64).view(np.int64)
     stop, where = np.zeros(4, np.int32), np.zeros(4, np.int64)
-    printed = _Printf(kernel)
-    record[:26] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
-                   printed.address, shared, next(_grids), *const]  # fmt: skip
+    printed = _Printf(code.prints)
+    table = np.array(sorted(regions), np.int64).reshape(-1, 2)
+    record[:28] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
+                   printed.address, shared, next(_grids), *const, _at(table), len(table)]  # fmt: skip
     error = np.zeros(4, np.int32)
     words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
     groups = blocks // count
@@ -105,9 +139,9 @@ def launch(code: Code, kernel: Kernel, values: Sequence[int], grid: tuple[int, i
     printed.show()
     status = int(where.view(np.int32)[0])
     if error[0] == 3:
-        raise ResourceError(f"{kernel.name}: calls are nested too deeply", hint="the limit is 2000")
+        raise ResourceError(f"{code.name}: calls are nested too deeply", hint="the limit is 2000")
     if status:
-        raise _failure(code, kernel, status, int(where[1]), int(where[2]), int(error[0]), grid, group, count, stride, arena, threads)
+        raise _failure(code, status, int(where[1]), int(where[2]), int(error[0]), grid, group, count, stride, arena, threads)
 
 
 def _at(a: Any) -> int:
@@ -143,7 +177,7 @@ def _interruptible(run: Any, stop: Any, size: int) -> None:
         raise failed[0]
 
 
-def _failure(code: Code, kernel: Kernel, status: int, group_number: int, base: int, error: int, grid: tuple[int, int, int],
+def _failure(code: Code, status: int, group_number: int, base: int, error: int, grid: tuple[int, int, int],
              group: tuple[int, int, int], count: int, stride: int, arena: int, threads: int) -> DeviceError:  # fmt: skip
     """What the frames say."""
     lines: list[str] = []
@@ -158,9 +192,13 @@ def _failure(code: Code, kernel: Kernel, status: int, group_number: int, base: i
             if head[3] == 0 and count > 1:
                 continue
             pc = (ctypes.c_int32 * 2).from_address(frames + t * code.frame)[1]
-            after = f" after {code.points[pc - 1][2]}" if pc > 0 else ""
+            after = f" after {code.points[pc - 1][2]}" if pc > 0 and code.points[pc - 1][2] else ""
+            if error >= 16:
+                address = (ctypes.c_int64 * 6).from_address(block)[5]
+                return DeviceError(f"{code.name}: access out of bounds at address {address & (2**64 - 1):#x} in {at}, thread {t}",
+                                   place=code.accesses[error - 16], hint="`ptxjit check` shows every fault of a kernel")  # fmt: skip
             what = "assertion failed" if error == 2 else "trap"
-            return DeviceError(f"{kernel.name}: {what} in {at}, thread {t}{after}")
+            return DeviceError(f"{code.name}: {what} in {at}, thread {t}{after}")
         where: dict[tuple[int, int, int], list[int]] = {}
         for t in range(threads):
             state, pc = (ctypes.c_int32 * 2).from_address(frames + t * code.frame)
@@ -172,7 +210,7 @@ def _failure(code: Code, kernel: Kernel, status: int, group_number: int, base: i
             some = "all lanes" if len(lanes) == 32 else "lanes " + _ranges(lanes)
             lines.append(f"{at}, warp {warp}, {some}: {STATES.get(state, 'runs')} ({name}{f' at {loc}' if loc else ''})")
     shown = lines[:16] + ([f"… and {len(lines) - 16} more"] if len(lines) > 16 else [])
-    return DeviceError(f"{kernel.name}: deadlock, no thread can go on\n  " + "\n  ".join(shown), place=place)
+    return DeviceError(f"{code.name}: deadlock, no thread can go on\n  " + "\n  ".join(shown), place=place)
 
 
 def _ranges(lanes: list[int]) -> str:
@@ -194,11 +232,8 @@ SPEC = re.compile(rb"%(?P<flags>[-+ #0]*)(?P<width>\*|\d+)?(?:\.(?P<precision>\*
 class _Printf:
     """The buffer of a launch's `vprintf` records, and their formatting as C has it."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS
-
+    def __init__(self, used: bool) -> None:
         self.size, self.count = PRINTF_RECORD, PRINTF_RECORDS
-        used = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
         self.buffer = np.zeros((64 + PRINTF_RECORD * PRINTF_RECORDS) if used else 0, np.uint8)
         self.address = _at(self.buffer) if used else 0
 

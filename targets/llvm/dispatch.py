@@ -30,9 +30,9 @@ from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 # launch: i64 words
 LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
           "free": 11, "group": 12, "gx": 13, "gy": 14, "gz": 15, "cx": 16, "cy": 17, "cz": 18, "stop": 19, "where": 20, "printf": 21, "dynamic": 22,
-          "gridid": 23, "const": 24, "const_size": 25}  # fmt: skip
+          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27}  # fmt: skip
 # block header: bytes
-BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "barriers": 64, "arena": 1024}
+BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "fault": 40, "barriers": 64, "arena": 1024}
 BARRIERS, BARRIER = 16, 16  # arrived, expected, accumulated
 # frame header: bytes; then operands and results of the pending op, saved values, local memory
 FRAME = {"state": 0, "pc": 4, "x": 8, "y": 12, "z": 16, "linear": 20, "heap": 24, "phase": 28, "depth": 32, "ops": 64}
@@ -116,8 +116,9 @@ class _NoShapes:
 class Lane(_Emit):
     """The lane function of a kernel, or a function of it (`main` is then the kernel's)."""
 
-    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None) -> None:
-        self.k, self.w = kernel, 1
+    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False) -> None:
+        self.k, self.w, self.bounds = kernel, 1, bounds
+        self.accesses: list[str] = main.accesses if main else []
         self.shapes = _NoShapes()  # type: ignore[assignment]
         self.declared, self.helpers, self.features = declared, helpers, frozenset()
         self.vals: dict[int, Val] = {}
@@ -727,6 +728,23 @@ entry:
             return ("volatile " if i.attr("volatile") else ""), "", min(size, 8)
         return "atomic ", {"relaxed": " monotonic", "acquire": " acquire", "release": " release", "sc": " seq_cst"}.get(order, " seq_cst"), size
 
+    def test(self, i: Instr, p: str, size: int) -> None:
+        """With `bounds`: an access outside of what the launch may touch ends it."""
+        if not self.bounds:
+            return
+        self.helpers.setdefault("bounds", BOUNDS)
+        number = len(self.accesses)
+        self.accesses.append(str(i.loc) if i.loc else "")
+        a = self.put(f"ptrtoint ptr {p} to i64")
+        ok = self.put(f"call i1 @bounds.ok(ptr %launch, ptr %blk, i64 {a}, i64 {size})")
+        self.n += 1
+        n = self.n
+        self.lines += [f"  br i1 {ok}, label %in{n}, label %out{n}", f"out{n}:"]
+        q = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['fault']}")
+        self.lines.append(f"  store i64 {a}, ptr {q}")
+        e = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.main.k.params)}')}")
+        self.lines += [f"  store atomic i32 {16 + number}, ptr {e} monotonic, align 4", "  ret i32 -1", f"in{n}:"]
+
     def _ld(self, i: Instr) -> None:
         base, index, _ = self.split(i, 0)
         elem = i.attr("to")
@@ -734,6 +752,7 @@ entry:
 
         def body() -> list[str]:
             p = self.address(i, base, index)
+            self.test(i, p, elem.bytes * len(i.results))
             keyword, order, align = self.flags(i, elem)
             out = []
             for k in range(len(i.results)):
@@ -756,6 +775,7 @@ entry:
         def body() -> list[str]:
             texts = [self.val(v).text for v in data]
             p = self.address(i, base, index)
+            self.test(i, p, elem.bytes * count)
             keyword, order, align = self.flags(i, elem)
             for k, text in enumerate(texts):
                 q = p if k == 0 else self.put(f"getelementptr i8, ptr {p}, i64 {k * elem.bytes}")
@@ -782,6 +802,7 @@ entry:
         def body() -> list[str]:
             texts = [self.val(v).text for v in data]
             p = self.address(i, base, index)
+            self.test(i, p, elem.bytes)
             old = self.atomic(i, p, fn, elem, texts)
             return [old] if i.results else []
 
@@ -1065,6 +1086,55 @@ next:
 out:
   ret void
 }"""
+
+
+# Whether [a, a + n) lies in one of the launch's regions or in the memory of the block's group.
+BOUNDS = """define internal i1 @bounds.ok(ptr %launch, ptr %blk, i64 %a, i64 %n) #0 {
+entry:
+  %ps = getelementptr i8, ptr %launch, i64 REGIONS
+  %table = load i64, ptr %ps
+  %pc = getelementptr i8, ptr %launch, i64 COUNT
+  %count = load i64, ptr %pc
+  %pg = getelementptr i8, ptr %launch, i64 GROUP
+  %size = load i64, ptr %pg
+  %pk = getelementptr i8, ptr %launch, i64 STRIDE
+  %stride = load i64, ptr %pk
+  %pr = getelementptr i8, ptr %blk, i64 16
+  %r32 = load i32, ptr %pr
+  %rank = zext i32 %r32 to i64
+  %own = ptrtoint ptr %blk to i64
+  %back = mul i64 %rank, %stride
+  %first = sub i64 %own, %back
+  %d0 = sub i64 %a, %first
+  %e0 = sub i64 %size, %n
+  %in0 = icmp ule i64 %d0, %e0
+  br i1 %in0, label %yes, label %head
+head:
+  %k = phi i64 [ 0, %entry ], [ %k1, %next ]
+  %more = icmp ult i64 %k, %count
+  br i1 %more, label %body, label %no
+body:
+  %at = shl i64 %k, 4
+  %x = add i64 %table, %at
+  %p = inttoptr i64 %x to ptr
+  %start = load i64, ptr %p
+  %q = getelementptr i8, ptr %p, i64 8
+  %length = load i64, ptr %q
+  %d = sub i64 %a, %start
+  %last = sub i64 %length, %n
+  %big = icmp sge i64 %last, 0
+  %inside = icmp ule i64 %d, %last
+  %both = and i1 %big, %inside
+  br i1 %both, label %yes, label %next
+next:
+  %k1 = add i64 %k, 1
+  br label %head
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}""".replace("REGIONS", str(8 * LAUNCH["regions"])).replace("COUNT", str(8 * LAUNCH["region_count"])).replace(
+    "GROUP", str(8 * LAUNCH["group_stride"])).replace("STRIDE", str(8 * LAUNCH["block_stride"]))
 
 
 def _polls(i: Instr) -> bool:
@@ -1393,11 +1463,11 @@ def _entry_function(lane: Lane) -> str:
 class Dispatch:
     """The module of one kernel, and what its launcher must know: bytes of a frame, and the instruction at each point."""
 
-    def __init__(self, kernel: Kernel, triple: str = "") -> None:
+    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False) -> None:
         declared: set[str] = set()
         helpers: dict[str, str] = {}
-        lane = Lane(kernel, declared, helpers)
-        inner = [Lane(f, declared, helpers, lane) for f in kernel.functions]
+        lane = Lane(kernel, declared, helpers, None, bounds)
+        inner = [Lane(f, declared, helpers, lane, bounds) for f in kernel.functions]
         texts = [lane.run(), *(x.run() for x in inner)]
         if any(p.kind in (WARP, CONVERGED) for p in lane.points):
             texts.append(_warp_function(lane))
@@ -1407,7 +1477,7 @@ class Dispatch:
         head = [f'target triple = "{triple}"'] if triple else []
         tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" }',
                 'attributes #1 = { nounwind strictfp noinline "no-builtins" }', "attributes #2 = { strictfp }"]  # fmt: skip
-        self.name, self.frame = lane.name, lane.frame
+        self.name, self.frame, self.accesses, self.mode = lane.name, lane.frame, lane.accesses, "dispatch"
         self.points = [(p.kind, p.instr.op.name, p.instr.loc) for p in lane.points]
         self.text = "\n\n".join(["\n".join(head), table, *texts, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"
 
