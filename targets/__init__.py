@@ -62,6 +62,14 @@ class Target:
         """An entry of what `read` gave, as a kernel."""
         raise UnsupportedError(f"{self.name} has no reader")
 
+    def retarget(self, module: Any, arch: str | None, entry: str | None) -> str:
+        """What `read` gave as text, for another architecture of the family."""
+        raise UnsupportedError(f"{self.name} has no reader")
+
+    def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
+        """A kernel of threads (foreign code) at a stage."""
+        raise UnsupportedError(f"{self.name} cannot take kernels of other origin")
+
     def load(self, data: bytes) -> Any:
         """The executable that `to_bytes` described."""
         raise DeviceError(f"programs for {self.name} cannot run here: this target has no runtime in this version")

@@ -12,7 +12,6 @@ from ..program import Buffer, Check, Copy, Fill, Launch, Program, Step
 from .machine import run_kernel
 from .tile import run_tile
 
-
 Launcher = Callable[[str, Sequence[int], list[Any]], None]
 
 
