@@ -80,6 +80,7 @@ class Module:
     def __init__(self, tree: Any, device: str, bounds: bool) -> None:
         self.tree, self.device, self.bounds = tree, device, bounds
         self.text: str = tree.text
+        self.mode = "auto"  # 'dispatch' forbids widening: for tests and comparisons
         self._kernels: dict[str, Kernel] = {}
         self._memory: Memory | None = None
 
@@ -296,8 +297,8 @@ class Kernel:
             from . import cache
 
             cpu, bounds = targets.target("cpu:host"), self.module.bounds
-            self._code = cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(cpu.facts), str(bounds)), cpu.load_kernel,
-                                      lambda: cpu.compile_kernel(self.entry.kernel, self.facts, bounds))  # fmt: skip
+            self._code = cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(cpu.facts), str(bounds), self.module.mode), cpu.load_kernel,
+                                      lambda: cpu.compile_kernel(self.entry.kernel, self.facts, bounds, self.module.mode))  # fmt: skip
             self._facts = self._code.facts
         return self
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import re
 import sys
 import threading
 from collections.abc import Sequence
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -42,23 +44,37 @@ class Code:
         self.head, self.artifact, self.text = head, artifact, text
         self.name, self.frame, self.shared, self.prints = head["name"], head["frame"], head["shared"], head["prints"]
         self.points, self.accesses, self.facts, self.mode = head["points"], head["accesses"], head["facts"], head["mode"]
+        self.per: int = head["per"]
         self.loaded = load(artifact)
         self.address, self.task = self.loaded.address(self.name), self.loaded.address(TASK)
         self.fn = RUN(self.address)
+        self.spare: list[tuple[Any, int, int]] = []
 
     @staticmethod
-    def compile(kernel: Kernel, device: Any, facts: dict[str, Any], bounds: bool) -> Code:
+    def compile(kernel: Kernel, device: Any, facts: dict[str, Any], bounds: bool, mode: str = "auto") -> Code:
         from ..llvm.compile import compile_object, host
         from .link import link
 
         kernel = legal(kernel, device)
-        module = Dispatch(kernel, host().triple, bounds)
+        module = Dispatch(kernel, host().triple, bounds, mode)
         obj = compile_object(module.text)
         artifact = link(obj) if LINUX_X86 else Artifact("object", obj, {module.name: 0, TASK: 0})
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
-        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode,
+        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode, "per": module.per,
                 "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": module.accesses}  # fmt: skip
         return Code(head, artifact, module.text)
+
+    def borrow(self, size: int) -> tuple[Any, int]:
+        """Memory for the frames of a launch: that of an earlier one, if it is large enough."""
+        while self.spare:
+            memory, base, have = self.spare.pop()
+            if have >= size:
+                return memory, base
+        return aligned(size)
+
+    def give_back(self, memory: Any, base: int, size: int) -> None:
+        if len(self.spare) < 2 and size < 64 << 20:
+            self.spare.append((memory, base, size))
 
     def to_bytes(self) -> bytes:
         head = json.dumps(self.head).encode()
@@ -118,13 +134,13 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
         raise DeviceError("a cooperative launch of clusters is not supported on the CPU")
     group = grid if cooperative else cluster
     count = group[0] * group[1] * group[2]
-    stride = -(-(BLOCK_ALIGN + -(-arena // 64) * 64 + threads * code.frame) // BLOCK_ALIGN) * BLOCK_ALIGN
+    stride = -(-(BLOCK_ALIGN + -(-arena // 64) * 64 + -(-threads // code.per) * code.frame) // BLOCK_ALIGN) * BLOCK_ALIGN
     pieces = 1 if cooperative else min(POOL.threads, -(-blocks // count), BUFFERS)
     total = stride * count * pieces
     if total > LIMIT:
         raise ResourceError(f"{count} blocks must be resident together and need {total >> 20} MiB; the limit is {LIMIT >> 20} MiB",
                             hint="launch fewer blocks or threads")  # fmt: skip
-    memory, base = aligned(total + 4096)
+    memory, base = code.borrow(total + 4096)
     record = np.zeros(32, np.int64)
     free = np.array([(1 << pieces) - 1], np.uint64).view(np.int64)
     stop, where = np.zeros(4, np.int32), np.zeros(4, np.int64)
@@ -135,12 +151,14 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     error = np.zeros(4, np.int32)
     words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
     groups = blocks // count
-    _interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), stop, groups * count * threads)
+    _interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), stop)
     printed.show()
     status = int(where.view(np.int32)[0])
     if error[0] == 3:
         raise ResourceError(f"{code.name}: calls are nested too deeply", hint="the limit is 2000")
-    if status:
+    if not status:
+        code.give_back(memory, base, total + 4096)
+    else:
         raise _failure(code, status, int(where[1]), int(where[2]), int(error[0]), grid, group, count, stride, arena, threads)
 
 
@@ -148,33 +166,53 @@ def _at(a: Any) -> int:
     return int(a.__array_interface__["data"][0])
 
 
-def _interruptible(run: Any, stop: Any, size: int) -> None:
+def _interruptible(run: Any, stop: Any) -> None:
     """Runs a launch such that Ctrl-C ends it: the main thread waits in Python while another one runs."""
     if threading.current_thread() is not threading.main_thread():
         run()
         return
-    failed: list[BaseException] = []
-    done = threading.Event()
-
-    def work() -> None:
-        try:
-            run()
-        except BaseException as e:
-            failed.append(e)
-        finally:
-            done.set()
-
-    worker = threading.Thread(target=work, name="ptxjit launch", daemon=True)
-    worker.start()
+    job = _Job(run)
+    _worker().put(job)
     try:
-        while not done.wait(0.2):
+        while not job.done.wait(0.2):
             pass
     except KeyboardInterrupt:
         stop[0] = 1
-        done.wait()
+        job.done.wait()
         raise
-    if failed:
-        raise failed[0]
+    if job.failed is not None:
+        raise job.failed
+
+
+class _Job:
+    __slots__ = ("run", "done", "failed")
+
+    def __init__(self, run: Any) -> None:
+        self.run, self.done = run, threading.Event()
+        self.failed: BaseException | None = None
+
+
+_queues: dict[int, Any] = {}
+
+
+def _worker() -> Any:
+    """The queue of the thread that runs the main thread's launches; one per process (a forked child makes its own)."""
+    queue = _queues.get(os.getpid())
+    if queue is None:
+        queue = _queues[os.getpid()] = SimpleQueue()
+
+        def work() -> None:
+            while True:
+                job = queue.get()
+                try:
+                    job.run()
+                except BaseException as e:
+                    job.failed = e
+                job.done.set()
+                del job
+
+        threading.Thread(target=work, name="ptxjit launches", daemon=True).start()
+    return queue
 
 
 def _failure(code: Code, status: int, group_number: int, base: int, error: int, grid: tuple[int, int, int],
@@ -191,19 +229,22 @@ def _failure(code: Code, status: int, group_number: int, base: int, error: int, 
             t = head[7]
             if head[3] == 0 and count > 1:
                 continue
-            pc = (ctypes.c_int32 * 2).from_address(frames + t * code.frame)[1]
+            pc = (ctypes.c_int32 * 2).from_address(frames + t // code.per * code.frame)[1]
             after = f" after {code.points[pc - 1][2]}" if pc > 0 and code.points[pc - 1][2] else ""
             if error >= 16:
                 address = (ctypes.c_int64 * 6).from_address(block)[5]
                 return DeviceError(f"{code.name}: access out of bounds at address {address & (2**64 - 1):#x} in {at}, thread {t}",
                                    place=code.accesses[error - 16], hint="`ptxjit check` shows every fault of a kernel")  # fmt: skip
+            if error == 4:
+                return DeviceError(f"{code.name}: deadlock: in {at}, warp {t // 32}, a member mask names lanes that went another way{after}")
             what = "assertion failed" if error == 2 else "trap"
             return DeviceError(f"{code.name}: {what} in {at}, thread {t}{after}")
         where: dict[tuple[int, int, int], list[int]] = {}
-        for t in range(threads):
-            state, pc = (ctypes.c_int32 * 2).from_address(frames + t * code.frame)
+        for n in range(-(-threads // code.per)):
+            state, pc = (ctypes.c_int32 * 2).from_address(frames + n * code.frame)
             if state != 1:
-                where.setdefault((t // 32, state, pc), []).append(t % 32)
+                for t in range(n * code.per, min((n + 1) * code.per, threads)):
+                    where.setdefault((t // 32, state, pc), []).append(t % 32)
         for (warp, state, pc), lanes in sorted(where.items()):
             name, loc = (code.points[pc - 1][1], code.points[pc - 1][2]) if pc > 0 else ("start", None)
             place = place or loc

@@ -63,13 +63,13 @@ class CpuTarget(Target):
             artifact = Artifact("object", obj, dict.fromkeys([*kernels, TASK], 0))
         return Executable(plan, constants, artifact)
 
-    def compile_kernel(self, kernel: Kernel, facts: dict[str, Any], bounds: bool = False) -> Any:
+    def compile_kernel(self, kernel: Kernel, facts: dict[str, Any], bounds: bool = False, mode: str = "auto") -> Any:
         """A kernel of threads (foreign PTX), compiled for this machine: what `launch` takes.  `facts` (JSON) travel with it to the cache."""
         from .launch import Code
 
         if not self.is_host:
             raise DeviceError(f"code for {self.name} does not run here", hint="use target='cpu:host'")
-        return Code.compile(kernel, self.facts, facts, bounds)
+        return Code.compile(kernel, self.facts, facts, bounds, mode)
 
     def load_kernel(self, data: bytes) -> Any:
         """What `compile_kernel` gave, from its `to_bytes()`."""

@@ -17,13 +17,12 @@ The layouts of `launch`, block and frame are in `Launch`, `BLOCK` and `FRAME`; `
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
-from ...ir.types import BF16, F16, F32, F64, I1, I8, I16, I32, I64, Scalar
+from ...ir.types import BF16, F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 
@@ -1346,7 +1345,7 @@ def _open_barriers(f: Fn, lane: Lane, frame_of: Any, threads: str, moved: Any) -
                         f.store("i32", arrived, fr, lane.results_at + 16)
 
 
-def _group_function(lane: Lane) -> str:
+def _group_function(lane: Lane, lanes: int = 1) -> str:
     """Runs the blocks of a group together: status 0, or what stopped them."""
     f = Fn(f"define internal i32 @{lane.name}.group(ptr %args, ptr %launch, ptr %base, i64 %g) #0", lane.declared)
 
@@ -1378,14 +1377,17 @@ def _group_function(lane: Lane) -> str:
             f.store("i8", "0", f.at(f.at(blk, BLOCK["barriers"]), n))
         frames = f.at(f.at(blk, BLOCK["arena"]), room)
         tx, ty = word("tx"), word("ty")
-        with f.count(threads, "i64") as t:
+        some = threads if lanes == 1 else f.op("udiv", "i64", f.op("add", "i64", threads, lanes - 1), lanes)
+        with f.count(some, "i64") as t:
             fr = f.at(frames, f.op("mul", "i64", t, lane.frame))
             for name in ("state", "pc", "heap", "phase", "depth"):
                 f.store("i32", "0", fr, FRAME[name])
-            f.store("i32", f.put(f"trunc i64 {t} to i32"), fr, FRAME["linear"])
-            x, yz = f.op("urem", "i64", t, tx), f.op("udiv", "i64", t, tx)
-            for name, v in (("x", x), ("y", f.op("urem", "i64", yz, ty)), ("z", f.op("udiv", "i64", yz, ty))):
-                f.store("i32", f.put(f"trunc i64 {v} to i32"), fr, FRAME[name])
+            first = f.op("mul", "i64", t, lanes)
+            f.store("i32", f.put(f"trunc i64 {first} to i32"), fr, FRAME["linear"])
+            if lanes == 1:
+                x, yz = f.op("urem", "i64", t, tx), f.op("udiv", "i64", t, tx)
+                for name, v in (("x", x), ("y", f.op("urem", "i64", yz, ty)), ("z", f.op("udiv", "i64", yz, ty))):
+                    f.store("i32", f.put(f"trunc i64 {v} to i32"), fr, FRAME[name])
     left = f.var("i64", "1")
     with f.loop(lambda: f.cmp("ne", "i64", left.get(), 0)):
         left.set("0")
@@ -1461,25 +1463,39 @@ def _entry_function(lane: Lane) -> str:
 
 
 class Dispatch:
-    """The module of one kernel, and what its launcher must know: bytes of a frame, and the instruction at each point."""
+    """The module of one kernel, and what its launcher must know: bytes of a frame, threads per frame, the instruction at each point, and
+    `mode`: 'widened', or 'dispatch' with the reason."""
 
-    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False) -> None:
+    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto") -> None:
         declared: set[str] = set()
         helpers: dict[str, str] = {}
-        lane = Lane(kernel, declared, helpers, None, bounds)
-        inner = [Lane(f, declared, helpers, lane, bounds) for f in kernel.functions]
-        texts = [lane.run(), *(x.run() for x in inner)]
-        if any(p.kind in (WARP, CONVERGED) for p in lane.points):
-            texts.append(_warp_function(lane))
-        texts += [_step_function(lane), _group_function(lane), _entry_function(lane), *helpers.values(), TASK]
+        self.mode, self.per = "dispatch", 1
+        lane: Lane | None = None
+        if mode != "dispatch" and not bounds:
+            from .warp import Refused, Warp, step_function
+
+            try:
+                warp = Warp(kernel, declared, helpers)
+                texts = [warp.run(), step_function(warp), _group_function(warp, 32)]
+                lane, self.mode, self.per = warp, "widened", 32
+            except Refused as e:
+                self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")
+                declared.clear()
+                helpers.clear()
+        if lane is None:
+            lane = Lane(kernel, declared, helpers, None, bounds)
+            inner = [Lane(f, declared, helpers, lane, bounds) for f in kernel.functions]
+            texts = [lane.run(), *(x.run() for x in inner)]
+            if any(p.kind in (WARP, CONVERGED) for p in lane.points):
+                texts.append(_warp_function(lane))
+            texts += [_step_function(lane), _group_function(lane)]
+        texts += [_entry_function(lane), *helpers.values(), TASK]
         kinds = ", ".join(f"i32 {k}" for k in [EXIT, *(p.kind for p in lane.points)])
         table = f"@{lane.name}.kinds = internal constant [{1 + len(lane.points)} x i32] [ {kinds} ]"
         head = [f'target triple = "{triple}"'] if triple else []
-        tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" }',
+        tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" "prefer-vector-width"="512" }',
                 'attributes #1 = { nounwind strictfp noinline "no-builtins" }', "attributes #2 = { strictfp }"]  # fmt: skip
-        self.name, self.frame, self.accesses, self.mode = lane.name, lane.frame, lane.accesses, "dispatch"
+        self.name, self.frame, self.accesses = lane.name, lane.frame, lane.accesses
         self.points = [(p.kind, p.instr.op.name, p.instr.loc) for p in lane.points]
         self.text = "\n\n".join(["\n".join(head), table, *texts, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"
 
-
-_ = (F16, I8, I16, Sequence)

@@ -57,12 +57,15 @@ def aligned(a: Any) -> Any:
     return out
 
 
+@pytest.mark.parametrize("mode", ["auto", "dispatch"])
 @pytest.mark.parametrize("name,path", RUNS)
-def test_runs_and_agrees(name: str, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_and_agrees(name: str, path: Path, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
     entry = CASES[name]
     case = entry.make(3)
     args = [aligned(a) if isinstance(a, np.ndarray) else a for a in case.args]
-    kernel = pj.load_ptx(path)[name]
+    module = pj.load_ptx(path)
+    module.mode = mode
+    kernel = module[name]
     kernel.launch(*args, grid=entry.grid, block=entry.block, shared=entry.shared, cooperative=case.cooperative, cluster=case.cluster)
     check(case, args)
     if case.stdout is not None:
