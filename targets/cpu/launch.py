@@ -30,6 +30,7 @@ LIMIT = 4 << 30  # bytes of frames that are resident at once
 STATES = {1: "has exited", 2: "waits for the other lanes of its mask", 3: "waits for its warp", 4: "waits at a barrier", 5: "spins",
           6: "waits at the barrier of the cluster"}  # fmt: skip
 BUFFERS, BLOCK_ALIGN = 64, 1024
+SMALL = 8192  # threads of a grid below which it runs on one thread of ours
 
 
 class Code:
@@ -151,7 +152,10 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     error = np.zeros(4, np.int32)
     words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
     groups = blocks // count
-    _interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), stop)
+    if blocks * threads < SMALL:
+        _interruptible(lambda: code.fn(_at(words), 0, groups, _at(record)), stop)
+    else:
+        _interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), stop)
     printed.show()
     status = int(where.view(np.int32)[0])
     if error[0] == 3:
@@ -230,7 +234,7 @@ def _failure(code: Code, status: int, group_number: int, base: int, error: int, 
             if head[3] == 0 and count > 1:
                 continue
             pc = (ctypes.c_int32 * 2).from_address(frames + t // code.per * code.frame)[1]
-            after = f" after {code.points[pc - 1][2]}" if pc > 0 and code.points[pc - 1][2] else ""
+            after = f" after {code.points[pc - 1][2]}" if 0 < pc <= len(code.points) and code.points[pc - 1][2] else ""
             if error >= 16:
                 address = (ctypes.c_int64 * 6).from_address(block)[5]
                 return DeviceError(f"{code.name}: access out of bounds at address {address & (2**64 - 1):#x} in {at}, thread {t}",
@@ -246,7 +250,7 @@ def _failure(code: Code, status: int, group_number: int, base: int, error: int, 
                 for t in range(n * code.per, min((n + 1) * code.per, threads)):
                     where.setdefault((t // 32, state, pc), []).append(t % 32)
         for (warp, state, pc), lanes in sorted(where.items()):
-            name, loc = (code.points[pc - 1][1], code.points[pc - 1][2]) if pc > 0 else ("start", None)
+            name, loc = (code.points[pc - 1][1], code.points[pc - 1][2]) if 0 < pc <= len(code.points) else ("start", None)
             place = place or loc
             some = "all lanes" if len(lanes) == 32 else "lanes " + _ranges(lanes)
             lines.append(f"{at}, warp {warp}, {some}: {STATES.get(state, 'runs')} ({name}{f' at {loc}' if loc else ''})")
