@@ -17,7 +17,7 @@ from typing import Any
 
 from .errors import BugError, PtxjitError
 from .graph import Graph
-from .instr import Instr, Region, Value
+from .instr import Instr, Region
 from .kernel import Kernel
 from .program import Buffer, Check, Copy, Fill, Launch, Loop, Program
 from .tile import TileProgram

@@ -90,9 +90,12 @@ def _in_f32(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
 
 def _narrowed(b: LaneOps, i: Instr, r: Any) -> Value:
     """The wide result as that of the instruction: converted, flushed, clamped to [0, 1] as its attributes say."""
-    if i.attr("sat"):  # 0 and 1 are numbers of every format: clamping and rounding may change places
+    elem = i.result.type.elem
+    if i.attr("sat"):  # 0 and 1 are numbers of every format: clamping and rounding may change places, unless overflow is NaN
+        if elem.name == "f8e4m3":
+            r = b.fcvt(b.fcvt(r, to=elem), to=F32)
         r = b.fminnum(b.fmaxnum(r, b.like(r, 0.0)), b.like(r, 1.0))
-    r = _narrow(b, r, i.result.type.elem, i.attr("rnd"))
+    r = _narrow(b, r, elem, i.attr("rnd"))
     return _flushed(b, r) if i.attr("ftz") else r  # type: ignore[no-any-return]
 
 
