@@ -173,12 +173,12 @@ class Shapes:
 class _Emit:
     """One kernel."""
 
-    def __init__(self, kernel: Kernel, declared: set[str], features: frozenset[str]) -> None:
+    def __init__(self, kernel: Kernel, declared: set[str], features: frozenset[str], helpers: dict[str, str]) -> None:
         if kernel.warps not in (None, 1):
             raise UnsupportedError(f"{kernel.name} wants {kernel.warps} warps per block; the CPU runs one")
         self.k, self.w = kernel, kernel.lanes or 1
         self.shapes = Shapes(kernel)
-        self.declared, self.features = declared, features
+        self.declared, self.features, self.helpers = declared, features, helpers
         self.vals: dict[int, Val] = {}
         self.lines: list[str] = []
         self.n = 0
@@ -789,6 +789,11 @@ class _Emit:
     def gather(self, i: Instr, base: Value, index: Value | None, elem: Scalar, t: str, s: str, mask: str | None, fill: str) -> str:
         w = self.w
         ps = self.pointers(i, base, index)
+        if elem.bytes < 4 or "avx512" not in self.features:
+            name = f"gather.{w}x{s}"
+            self.helpers.setdefault(name, gather_helper(name, w, t, s, self.align(i)))
+            mask = mask or "splat (i1 true)"
+            return self.put(f"call {t} @{name}(<{w} x ptr> {ps}, <{w} x i1> {mask}, {t} {fill})")
         if mask is None:
             x = "poison"
             for lane in range(w):
@@ -989,12 +994,28 @@ out:
 }"""
 
 
+def gather_helper(name: str, w: int, t: str, s: str, align: int) -> str:
+    """A gather that the hardware does not have, as a function: LLVM makes a branch per lane of each `masked.gather`, in the loop, and takes
+    long for it.  Lanes that are off read a place of the stack."""
+    lines = [f"define internal {t} @{name}(<{w} x ptr> %p, <{w} x i1> %m, {t} %fill) noinline #0 {{", "entry:", "  %slot = alloca i64",
+             f"  %one = insertelement <{w} x ptr> poison, ptr %slot, i64 0",
+             f"  %off = shufflevector <{w} x ptr> %one, <{w} x ptr> poison, <{w} x i32> zeroinitializer",
+             f"  %at = select <{w} x i1> %m, <{w} x ptr> %p, <{w} x ptr> %off", "  store i64 0, ptr %slot"]  # fmt: skip
+    x = "poison"
+    for lane in range(w):
+        lines += [f"  %p{lane} = extractelement <{w} x ptr> %at, i64 {lane}", f"  %e{lane} = load {s}, ptr %p{lane}, align {align}",
+                  f"  %x{lane} = insertelement {t} {x}, {s} %e{lane}, i64 {lane}"]  # fmt: skip
+        x = f"%x{lane}"
+    return "\n".join([*lines, f"  %r = select <{w} x i1> %m, {t} {x}, {t} %fill", f"  ret {t} %r", "}"])
+
+
 def emit_module(kernels: Sequence[Kernel], *, triple: str = "", features: frozenset[str] = frozenset()) -> str:
     """LLVM IR of some kernels as one module.  `features`: `avx512` where masks live in registers of their own."""
     declared: set[str] = set()
-    bodies = [_Emit(k, declared, features).run() for k in kernels]
+    helpers: dict[str, str] = {}
+    bodies = [_Emit(k, declared, features, helpers).run() for k in kernels]
     head = [f'target triple = "{triple}"'] if triple else []
-    bodies.append(TASK)
+    bodies += [*helpers.values(), TASK]
     tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" "prefer-vector-width"="512" }', "!0 = !{i32 1}"]
     return "\n\n".join(["\n".join(head), *bodies, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"
 
