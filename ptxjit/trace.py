@@ -255,6 +255,11 @@ class Tracer:
     def __complex__(self) -> complex:
         raise self._value("complex()", "complex numbers are not supported")
 
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return repr(self)
+        raise self._value(f"formatting as {spec!r}", "print it with pj.debug_print, or format the result")
+
     def __contains__(self, value: Any) -> bool:
         raise self._value("`in`", "use (x == value).any(), which is an array")
 

@@ -110,7 +110,12 @@ def _family(word: str) -> Callable[[str], Target]:
             point = _entry_points().get(word)
             if point is None:
                 raise UserError(f"there is no target family {word!r}", hint=f"known: {', '.join(families())}")
-            found = point.load()
+            try:
+                found = point.load()
+            except Exception as e:
+                whose = point.dist.name if point.dist is not None else point.value
+                raise DeviceError(f"the target family {word!r} of the distribution {whose} cannot be loaded: {type(e).__name__}: {e}",
+                                  hint=f"repair or remove it: pip install --force-reinstall {whose}") from e  # fmt: skip
         _families[word] = found
     return found
 

@@ -107,7 +107,7 @@ def _scatter(n: Node, args: list[Array]) -> Array:
 
 def _check(n: Node, args: list[Array]) -> Array:
     if not args[0]:
-        raise UserError(n.attr("message"), place=n.attr("place"))
+        raise CheckError(n.attr("message"), place=n.attr("place"))
     return args[1]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import CheckError
 from ..kernel import Kernel
 from ..program import Buffer, Check, Copy, Fill, Launch, Program, Step
 from .machine import run_kernel
@@ -47,7 +47,7 @@ def _step(s: Step, memory: dict[str, Any], kernels: dict[str, Kernel] | Launcher
         memory[s.dst.name].fill(s.value)
     elif isinstance(s, Check):
         if not memory[s.flag.name]:
-            raise UserError(s.message, place=s.place)
+            raise CheckError(s.message, place=s.place)
     else:
         turn = 0
         while s.count is None or turn < s.count:

@@ -4,7 +4,8 @@ Conventions of the meanings.  Integers arrive and leave as *signed* NumPy arrays
 the unsigned reading of the same bits.  Arithmetic wraps.  A shift count is read unsigned; counts of the width or more give 0, or
 the sign for `shr_s`.  Division by zero gives all ones (quotient) and the dividend (remainder), the smallest integer divided by
 −1 wraps: the ops never trap.  f16 and bf16 arithmetic rounds once from exact; `rnd` is one of `rn rz rm rp`, and *absent* means
-"to nearest, and may be contracted into an fma by a target that admits it under `fast_math`".
+"to nearest, and may be contracted into an fma by a target that admits it under `fast_math`".  `ftz`: subnormal operands and results
+become zeros of their sign; `sat`: the result is clamped to [0, 1], a NaN to 0.
 """
 from __future__ import annotations
 
@@ -232,10 +233,12 @@ lane_op("brev", "T:int -> T", _brev, doc="bits in reverse order")
 def _icmp(ty: Scalar, a: Any, b: Any, pred: str = "eq") -> Any:
     if pred[0] == "u":
         a, b = _u(a), _u(b)
+    elif pred[0] == "s" and a.dtype == bool:  # one bit, signed: true is −1
+        a, b = b, a
     return {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
             "ge": np.greater_equal}[pred[-2:]](a, b)  # fmt: skip
 
 
-lane_op("icmp", "T:bits T -> i1", _icmp, attrs={"pred": ICMP}, doc="comparison; s… signed, u… unsigned")
+lane_op("icmp", "T:bits T -> i1", _icmp, attrs={"pred": ICMP}, doc="comparison; s… signed (a true i1 is −1), u… unsigned")
 lane_op("select", "i1 T:any T -> T", lambda ty, p, a, b: np.where(p, a, b), doc="a where p, else b")
 
