@@ -22,7 +22,7 @@ from typing import Any
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
-from ...ir.types import BF16, F32, F64, I1, I32, I64, Scalar
+from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 
@@ -466,56 +466,20 @@ class Lane(_Emit):
     # ---- arithmetic with modifiers
 
     def lane(self, i: Instr, vec: bool) -> str:
-        rnd, ftz, sat = i.attr("rnd"), i.attr("ftz"), i.attr("sat")
-        name = i.op.name
-        if rnd in (None, "rn") and not ftz and not sat or name in ("ftos", "ftou") and rnd in (None, "rn", "rz"):
-            if name == "fcvt" and i.args[0].type.elem is F64 and i.result.type.elem.bits == 16:
-                return super().lane(i, vec)
+        rnd, name = i.attr("rnd"), i.op.name
+        if rnd not in ("rz", "rm", "rp") or name in ("ftos", "ftou"):
             return super().lane(i, vec)
         elem, out = i.args[0].type.elem, i.result.type.elem
         args = [self.val(a).text for a in i.args]
-        if ftz and elem.is_float:
-            args = [self.flush(a, elem) for a in args]
-        if name in ("ftos", "ftou"):
-            t = NAMES[elem.name]
-            fn = {"rm": "floor", "rp": "ceil"}[rnd] if rnd in ("rm", "rp") else "trunc" if rnd != "rn" else "roundeven"
-            a = self.put(self.call(f"llvm.{fn}.{SUFFIX[elem.name]}", t, [(t, args[0])]))
-            kind = "fptosi" if name == "ftos" else "fptoui"
-            u = NAMES[out.name]
-            return self.put(self.call(f"llvm.{kind}.sat.{SUFFIX[out.name]}.{SUFFIX[elem.name]}", u, [(t, a)]))
-        if rnd in ("rz", "rm", "rp"):
-            r = self.directed(name, rnd, elem, out, args, i)
-        else:
-            hidden = []
-            for a, text in zip(i.args, args):
-                v = Value(-1 - len(hidden), a.type)
-                self.local_vals[v.id] = Val(text, a.type.elem, 0)
-                hidden.append(v)
-            plain = tuple((k, v) for k, v in i.attrs if k not in ("ftz", "sat", "rnd"))
-            r = super().lane(Instr(i.op, tuple(hidden), plain, i.results, loc=i.loc), False)
-        if ftz and out.is_float:
-            r = self.flush(r, out)
-        if sat:
-            t, s = NAMES[out.name], SUFFIX[out.name]
-            r = self.put(self.call(f"llvm.maximumnum.{s}", t, [(t, r), (t, self.literal(out, 0.0))]))
-            r = self.put(self.call(f"llvm.minimumnum.{s}", t, [(t, r), (t, self.literal(out, 1.0))]))
-        return r
-
-    def flush(self, a: str, elem: Scalar) -> str:
-        t, w = NAMES[elem.name], f"i{elem.bits}"
-        bits = self.put(f"bitcast {t} {a} to {w}") if t != w else a
-        mask = ((1 << elem.ebits) - 1) << elem.mant
-        tiny = self.put(f"icmp eq {w} {self.put(f'and {w} {bits}, {mask}')}, 0")
-        zero = self.put(f"and {w} {bits}, {-(1 << (elem.bits - 1))}")
-        r = self.put(f"select i1 {tiny}, {w} {zero}, {w} {bits}")
-        return self.put(f"bitcast {w} {r} to {t}") if t != w else r
+        if i.attr("ftz") and elem.is_float:
+            args = [self.flushed(a, elem, False) for a in args]
+        r = self.directed(name, rnd, elem, out, args, i)
+        if i.attr("ftz") and out.is_float:
+            r = self.flushed(r, out, False)
+        return self.clamped(r, out, False) if i.attr("sat") else r
 
     def directed(self, name: str, rnd: str, elem: Scalar, out: Scalar, args: list[str], i: Instr) -> str:
         """Directed rounding: a helper that sets the rounding mode around one constrained operation."""
-        if name == "fcvt" and elem is F64 and out.bits == 16:  # two steps in the same direction are one
-            args, elem = [self.directed("fcvt", rnd, F64, F32, args, i)], F32
-        if out is BF16 or elem.bits == 16 and name == "fcvt":
-            return self.directed_narrow(rnd, elem, out, args[0], i)
         t, u = NAMES[elem.name], NAMES[out.name]
         kind = {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name) or CONSTRAINED.get(name)
         if kind is None:
@@ -537,26 +501,6 @@ entry:
   ret {u} %r
 }}"""
         return self.put(f"call {u} @{helper}({', '.join(f'{t} {a}' for a in args)})")
-
-    def directed_narrow(self, rnd: str, elem: Scalar, out: Scalar, a: str, i: Instr) -> str:
-        """f32 → bf16 in a direction, on the bits."""
-        if elem is not F32:
-            raise UnsupportedError(f"fcvt {elem} → {out} with rounding {rnd}", place=i.loc)
-        bits = self.put(f"bitcast float {a} to i32")
-        high = self.put(f"lshr i32 {bits}, 16")
-        rest = self.put(f"icmp ne i32 {self.put(f'and i32 {bits}, 65535')}, 0")
-        if rnd != "rz":
-            sign = self.put(f"icmp slt i32 {bits}, 0")
-            away = sign if rnd == "rm" else self.put(f"xor i1 {sign}, true")
-            up = self.put(f"zext i1 {self.put(f'and i1 {rest}, {away}')} to i32")
-            raised = self.put(f"add i32 {high}, {up}")
-        else:
-            raised = high
-        nan = self.put(f"fcmp uno float {a}, {a}")
-        inf = self.put(f"icmp eq i32 {self.put(f'and i32 {bits}, 2147483647')}, 2139095040")
-        r = self.put(f"select i1 {inf}, i32 {high}, i32 {raised}")
-        r = self.put(f"select i1 {nan}, i32 32767, i32 {r}")
-        return self.put(f"trunc i32 {r} to i16")
 
     # ---- special registers
 
@@ -836,10 +780,8 @@ entry:
             inner.declared, inner.helpers, inner.lines, inner.n, inner.w = self.declared, self.helpers, [], 0, 1
             inner.local_vals, inner.vals, inner.crossing = {}, {}, {}
             t = NAMES[elem.name]
-            probe = Instr.__new__(Instr)
-            probe.attrs, probe.loc = (), None
             x = inner.put(f"bitcast {w} %old to {t}") if t != w else "%old"
-            a, c = (inner.fcvt(probe, elem, F32, False, v) for v in (x, "%value"))
+            a, c = (inner.to_f32(v, elem, False) for v in (x, "%value"))
             op = {"fadd": "fadd", "fminnum": "minimumnum", "fmaxnum": "maximumnum"}[fn]
             if op == "fadd":
                 r = inner.put(f"fadd float {a}, {c}")

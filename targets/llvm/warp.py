@@ -664,7 +664,7 @@ class Warp(Lane):
     # ---- instructions
 
     def lane(self, i: Instr, vec: bool) -> str:
-        if i.attr("ftz") or i.attr("sat") or i.attr("rnd") in ("rz", "rm", "rp") and (i.op.name not in ("ftos", "ftou") or i.attr("rnd") != "rz"):
+        if i.attr("rnd") in ("rz", "rm", "rp") and i.op.name not in ("ftos", "ftou"):
             raise Refused(f"{i.op.name}.{i.attr('rnd')}", place=i.loc)
         return _Emit.lane(self, i, vec)
 
