@@ -302,6 +302,14 @@ class Kernel:
             self._facts = self._code.facts
         return self
 
+    def stats(self) -> dict[str, Any]:
+        """How it was compiled: `mode` ('widened', or 'dispatch' with the reason), bytes of a frame and of static shared memory."""
+        self.compile()
+        if self._code is None:
+            return {"kernel": self.name, "mode": "interpreted"}
+        return {"kernel": self.name, "mode": self._code.mode, "lanes": self._code.per, "frame bytes": self._code.frame,
+                "shared bytes": self._code.shared, "points": len(self._code.points)}  # fmt: skip
+
     def __getitem__(self, config: Any) -> Any:
         """`[grid, block]` or `[grid, block, shared_bytes]`."""
         if not isinstance(config, tuple) or not 2 <= len(config) <= 3:

@@ -1362,7 +1362,7 @@ def _group_function(lane: Lane, lanes: int = 1) -> str:
     return f.text()
 
 
-def _entry_function(lane: Lane) -> str:
+def _entry_function(lane: Lane, init: bool = False) -> str:
     """NAME: takes a free piece of scratch memory and runs its groups."""
     f = Fn(f"define void @{lane.name}(ptr %args, i64 %begin, i64 %end, ptr %launch) #0", lane.declared)
 
@@ -1383,6 +1383,8 @@ def _entry_function(lane: Lane) -> str:
             with f.when(f.put(f"extractvalue {{ i64, i1 }} {pair}, 1")):
                 mine.set(n)
     base = f.put(f"inttoptr i64 {f.op('add', 'i64', word('scratch'), f.op('mul', 'i64', mine.get(), word('group_stride')))} to ptr")
+    if init:
+        f.call("void", f"{lane.name}.init", [("ptr", "%launch"), ("ptr", base)])
     g = f.var("i64", "%begin")
     with f.loop(lambda: f.cmp("slt", "i64", g.get(), "%end")):
         halted = f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)
@@ -1414,11 +1416,11 @@ class Dispatch:
         self.mode, self.per = "dispatch", 1
         lane: Lane | None = None
         if mode != "dispatch" and not bounds:
-            from .warp import Refused, Warp, step_function
+            from .warp import Refused, Warp, init_function, step_function
 
             try:
                 warp = Warp(kernel, declared, helpers)
-                texts = [warp.run(), step_function(warp), _group_function(warp, 32)]
+                texts = [warp.run(), step_function(warp), init_function(warp), _group_function(warp, 32)]
                 lane, self.mode, self.per = warp, "widened", 32
             except Refused as e:
                 self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")
@@ -1431,7 +1433,7 @@ class Dispatch:
             if any(p.kind in (WARP, CONVERGED) for p in lane.points):
                 texts.append(_warp_function(lane))
             texts += [_step_function(lane), _group_function(lane)]
-        texts += [_entry_function(lane), *helpers.values(), TASK]
+        texts += [_entry_function(lane, self.per > 1), *helpers.values(), TASK]
         kinds = ", ".join(f"i32 {k}" for k in [EXIT, *(p.kind for p in lane.points)])
         table = f"@{lane.name}.kinds = internal constant [{1 + len(lane.points)} x i32] [ {kinds} ]"
         head = [f'target triple = "{triple}"'] if triple else []

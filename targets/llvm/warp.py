@@ -286,6 +286,11 @@ class Warp(Lane):
 
     def _layout(self) -> None:
         at = FRAME["ops"] + 64  # results of barriers, alive
+        self.tid_at: dict[str, int] = {}
+        for i in self.k.instrs():
+            if i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") and i.attr("name")[-1] not in self.tid_at:
+                self.tid_at[i.attr("name")[-1]] = at
+                at += 4 * W
         self.results_at, self.alive_at = FRAME["ops"] + 16, FRAME["ops"] + 48
         for p in self.points:
             for v in p.live:
@@ -694,31 +699,9 @@ class Warp(Lane):
         self.define(i.result, self.thread(name[-1]))
 
     def thread(self, axis: str) -> str:
-        """%tid: a step of one along x where rows are whole warps, else by division."""
-        base, tx, ty = self.from_frame("linear"), self.word32("tx"), self.word32("ty")
-        t = "<32 x i32>"
-        self.n += 1
-        n = self.n
-        one = self.put(f"icmp eq i32 {self.do('mul i32', ty, self.word32('tz'))}, 1")
-        whole = self.put(f"icmp eq i32 {self.do('and i32', tx, '31')}, 0")
-        self.lines.append(f"  br i1 {self.do('or i1', one, whole)}, label %fast{n}, label %slow{n}")
-        self.lines.append(f"fast{n}:")
-        yz = self.do("udiv i32", base, tx)
-        if axis == "x":
-            v = self.put(f"add {t} {self.splat(self.do('urem i32', base, tx), I32)}, {self.iota(I32, 1)}")
-        else:
-            v = self.splat(self.do("urem i32", yz, ty) if axis == "y" else self.do("udiv i32", yz, ty), I32)
-        self.lines += [f"  br label %tids{n}", f"slow{n}:"]
-        fast = v
-        linear = self.put(f"add {t} {self.splat(base, I32)}, {self.iota(I32, 1)}")
-        sx, sy = self.splat(tx, I32), self.splat(ty, I32)
-        if axis == "x":
-            v = self.put(f"urem {t} {linear}, {sx}")
-        else:
-            row = self.put(f"udiv {t} {linear}, {sx}")
-            v = self.put(f"{'urem' if axis == 'y' else 'udiv'} {t} {row}, {sy}")
-        self.lines += [f"  br label %tids{n}", f"tids{n}:"]
-        return self.put(f"phi {t} [ {fast}, %fast{n} ], [ {v}, %slow{n} ]")
+        """%tid of the lanes: divisions that are made once per frame, not once per block (`init_function`)."""
+        p = self.put(f"getelementptr i8, ptr %frame, i64 {self.tid_at[axis]}")
+        return self.put(f"load <32 x i32>, ptr {p}, align 64")
 
     # ---- memory
 
@@ -812,20 +795,9 @@ class Warp(Lane):
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 
     def helper(self, kind: str, m: str, size: int) -> None:
-        """A loop over the bits of a mask, ascending."""
         name = f"lanes.{kind}.{m}"
-        if name in self.helpers:
-            return
-        body = {"gather": [f"  %x = load {m}, ptr %p, align {min(size, 8)}", f"  store {m} %x, ptr %q"],
-                "scatter": [f"  %x = load {m}, ptr %q", f"  store {m} %x, ptr %p, align {min(size, 8)}"]}[kind]  # fmt: skip
-        self.helpers[name] = "\n".join([
-            f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %data) noinline #0 {{", "entry:", "  br label %head", "head:",
-            "  %left = phi i32 [ %mask, %entry ], [ %rest, %body ]", "  %some = icmp ne i32 %left, 0", "  br i1 %some, label %body, label %out", "body:",
-            "  %k = call i32 @llvm.cttz.i32(i32 %left, i1 true)", "  %less = sub i32 %left, 1", "  %rest = and i32 %left, %less",
-            "  %i = zext i32 %k to i64", "  %pa = getelementptr i64, ptr %addresses, i64 %i", "  %a = load i64, ptr %pa",
-            "  %p = inttoptr i64 %a to ptr", f"  %q = getelementptr {m}, ptr %data, i64 %i", *body, "  br label %head", "out:", "  ret void", "}",
-        ])  # fmt: skip
-        self.declared.add("declare i32 @llvm.cttz.i32(i32, i1)")
+        if name not in self.helpers:
+            self.helpers[name] = each_lane(name, kind, m, size, self.declared)
 
     def _st(self, i: Instr) -> None:
         count = i.attr("count", 1)
@@ -1066,6 +1038,94 @@ class _Shim:
 
     def __init__(self, name: str, frame: int, results_at: int, helpers: dict[str, str], declared: set[str]) -> None:
         self.name, self.frame, self.results_at, self.helpers, self.declared = name, frame, results_at, helpers, declared
+
+
+def init_function(warp: Warp) -> str:
+    """NAME.init: what the frames of a group hold for all its blocks, the lanes' %tid."""
+    f = Fn(f"define internal void @{warp.name}.init(ptr %launch, ptr %base) #0", warp.declared)
+
+    def word(name: str) -> str:
+        return f.load("i64", "%launch", 8 * LAUNCH[name])
+
+    tx, ty, threads = word("tx"), word("ty"), word("threads")
+    room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
+    stride = word("block_stride")
+    whole = f.op("mul", "i64", f.op("udiv", "i64", f.op("add", "i64", threads, 31), 32), 32)
+    with f.count(word("group"), "i64") as k:
+        block = f.at("%base", f.op("mul", "i64", k, stride))
+        frames = f.at(f.at(block, BLOCK["arena"]), room)
+        with f.count(whole, "i64") as t:
+            fr = f.at(frames, f.op("mul", "i64", f.op("lshr", "i64", t, 5), warp.frame))
+            lane = f.op("shl", "i64", f.op("and", "i64", t, 31), 2)
+            row = f.op("udiv", "i64", t, tx)
+            parts = {"x": lambda: f.op("urem", "i64", t, tx), "y": lambda: f.op("urem", "i64", row, ty), "z": lambda: f.op("udiv", "i64", row, ty)}
+            for axis, at in warp.tid_at.items():
+                v = f.put(f"trunc i64 {parts[axis]()} to i32")
+                f.store("i32", v, f.at(fr, at), lane)
+    f.line("ret void")
+    return f.text()
+
+
+def each_lane(name: str, kind: str, m: str, size: int, declared: set[str]) -> str:
+    """gather or scatter through memory: by groups of 8 lanes, which often read a row, a place, or write a row (blocks that are narrower than
+    a warp); else lane by lane, ascending."""
+    f = Fn(f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %data) noinline #0", declared)
+    group, vec = "<8 x i64>", f"<8 x {m}>"
+    suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
+    align = min(size, 8)
+    with f.count("4") as g:
+        m8 = f.op("and", "i32", f.op("lshr", "i32", "%mask", f.op("shl", "i32", g, 3)), 255)
+        with f.when(f.cmp("ne", "i32", m8, 0)):
+            wide = f.widen(g)
+            at = f.at("%addresses", f.op("shl", "i64", wide, 6))
+            data = f.at("%data", f.op("mul", "i64", wide, 8 * size))
+            v = f.put(f"load {group}, ptr {at}, align 64")
+            first = f.put(f"extractelement {group} {v}, i64 0")
+            splat = f.put(f"insertelement {group} poison, i64 {first}, i64 0")
+            splat = f.put(f"shufflevector {group} {splat}, {group} poison, <8 x i32> zeroinitializer")
+            bits = f.put(f"trunc i32 {m8} to i8")
+            mask = f.put(f"bitcast i8 {bits} to <8 x i1>")
+            idle = f.put(f"xor <8 x i1> {mask}, splat (i1 true)")
+            leads = f.cmp("ne", "i32", f.op("and", "i32", m8, 1), 0)
+
+            def fits(want: str, v: str = v, idle: str = idle, leads: str = leads) -> str:
+                same = f.put(f"or <8 x i1> {f.put(f'icmp eq {group} {v}, {want}')}, {idle}")
+                return f.op("and", "i1", f.cmp("eq", "i8", f.put(f"bitcast <8 x i1> {same} to i8"), -1), leads)
+
+            todo = f.var("i32", m8)
+            todo.set(m8)
+            row = f.put(f"add {group} {splat}, <{', '.join(f'i64 {size * k}' for k in range(8))}>")
+            with f.when(fits(row)):
+                p = f.put(f"inttoptr i64 {first} to ptr")
+                if kind == "gather":
+                    declared.add(f"declare {vec} @llvm.masked.load.v8{suffix}.p0(ptr, <8 x i1>, {vec})")
+                    old = f.put(f"load {vec}, ptr {data}, align {align}")
+                    x = f.put(f"call {vec} @llvm.masked.load.v8{suffix}.p0(ptr align {align} {p}, <8 x i1> {mask}, {vec} {old})")
+                    f.line(f"store {vec} {x}, ptr {data}, align {align}")
+                else:
+                    declared.add(f"declare void @llvm.masked.store.v8{suffix}.p0({vec}, ptr, <8 x i1>)")
+                    x = f.put(f"load {vec}, ptr {data}, align {align}")
+                    f.line(f"call void @llvm.masked.store.v8{suffix}.p0({vec} {x}, ptr align {align} {p}, <8 x i1> {mask})")
+                todo.set("0")
+            if kind == "gather":
+                with f.when(f.op("and", "i1", fits(splat), f.cmp("ne", "i32", todo.get(), 0))):
+                    one = f.put(f"load {m}, ptr {f.put(f'inttoptr i64 {first} to ptr')}, align {align}")
+                    x = f.put(f"insertelement {vec} poison, {m} {one}, i64 0")
+                    x = f.put(f"shufflevector {vec} {x}, {vec} poison, <8 x i32> zeroinitializer")
+                    old = f.put(f"load {vec}, ptr {data}, align {align}")
+                    f.line(f"store {vec} {f.put(f'select <8 x i1> {mask}, {vec} {x}, {vec} {old}')}, ptr {data}, align {align}")
+                    todo.set("0")
+            with f.loop(lambda: f.cmp("ne", "i32", todo.get(), 0)):
+                left = todo.get()
+                k = f.widen(f.call("i32", "llvm.cttz.i32", [("i32", left), ("i1", "true")], declare=True))
+                todo.set(f.op("and", "i32", left, f.op("sub", "i32", left, 1)))
+                p = f.put(f"inttoptr i64 {f.load('i64', at, f.op('shl', 'i64', k, 3))} to ptr")
+                q = f.at(data, f.op("mul", "i64", k, size))
+                source, target = (p, q) if kind == "gather" else (q, p)
+                x = f.put(f"load {m}, ptr {source}, align {align}")
+                f.line(f"store {m} {x}, ptr {target}, align {align}")
+    f.line("ret void")
+    return f.text()
 
 
 def step_function(warp: Warp) -> str:
