@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -317,11 +317,25 @@ class Kernel:
         if self.module.device == "interp":
             from .ir.interp.launch import run
 
-            run(entry, args, grid, block, shared, size, cooperative, self.module.memory)
+            values += [self.module.memory.address(s) for s in entry.symbols]
+            run(entry.kernel, values, self._host(args, keep), grid, block, shared, size, cooperative, self.module.memory.const)
             return
         self.compile()
         values += [self.module.memory.address(s) for s in entry.symbols]
         targets_cpu.launch(self._code, entry.kernel, values, grid, block, shared, cooperative, size, self.module.memory.const)
+
+    def _host(self, args: Sequence[Any], keep: list[Any]) -> list[Any]:
+        """The memory that the kernel may touch: arrays of the launch, parameters passed by address, variables of the module."""
+        from .ir.interp.memory import Region
+
+        def region(name: str, a: Any) -> Region:
+            low, size = _low(a), _extent(a)
+            return Region(name, low, np.frombuffer((ctypes.c_uint8 * size).from_address(low), np.uint8))
+
+        names = [p[0] for p in self.entry.params]
+        named = [(n, a) for n, a in zip(names, args) if isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V")]
+        named += [("a parameter", a) for a in keep] + list(self.module.memory.arrays.items())
+        return [region(n, a) for n, a in named if a.size]
 
     def _regions(self, args: tuple[Any, ...], keep: list[Any]) -> list[tuple[int, int]]:
         """(address, bytes) of all that the kernel may touch, for `bounds=True`."""
@@ -425,5 +439,3 @@ def _low(a: Any) -> int:
 def _extent(a: Any) -> int:
     return int(sum((n - 1) * abs(s) for n, s in zip(a.shape, a.strides)) + a.itemsize)
 
-
-_ = ctypes
