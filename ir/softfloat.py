@@ -77,8 +77,8 @@ def _elementwise(ty: Scalar, exact: Callable[..., Fraction], native: Array, args
         except (ZeroDivisionError, ValueError):
             continue
         if value == 0:
-            if rnd == "rm" and result[i] == 0 and len(xs) >= 2 and exact is _add:
-                result[i] = -0.0 if not all(x == 0 and math.copysign(1, x) > 0 for x in xs) else 0.0
+            if rnd == "rm" and exact in (_add, _sub, _fma):  # a sum of zero is −0, but for +0 and +0
+                result[i] = 0.0 if all(x == 0 and math.copysign(1, x) > 0 for x in _addends(exact, xs)) else -0.0
             continue
         rounded = round_exact(value, ty, rnd)
         result[i] = math.copysign(rounded, float(value)) if rounded == 0 else rounded
@@ -87,6 +87,22 @@ def _elementwise(ty: Scalar, exact: Callable[..., Fraction], native: Array, args
 
 def _add(a: Fraction, b: Fraction) -> Fraction:
     return a + b
+
+
+def _sub(a: Fraction, b: Fraction) -> Fraction:
+    return a - b
+
+
+def _fma(a: Fraction, b: Fraction, c: Fraction) -> Fraction:
+    return a * b + c
+
+
+def _addends(exact: Callable[..., Fraction], xs: list[float]) -> tuple[float, float]:
+    """The two numbers of a sum; of a product only sign and whether it is zero."""
+    if exact is _fma:
+        a, b, c = xs
+        return math.copysign(0.0 if a == 0 or b == 0 else 1.0, math.copysign(1, a) * math.copysign(1, b)), c
+    return xs[0], -xs[1] if exact is _sub else xs[1]
 
 
 # ---- helpers --------------------------------------------------------------------------------------------------------
@@ -202,10 +218,10 @@ def _fma64(a: Array, b: Array, c: Array) -> Array:
 
 
 fadd = _operation(_wide(np.add), _add)
-fsub = _operation(_wide(np.subtract), lambda a, b: a - b)
+fsub = _operation(_wide(np.subtract), _sub)
 fmul = _operation(_wide(np.multiply), lambda a, b: a * b)
 fdiv = _operation(_wide(np.divide), lambda a, b: a / b)
-ffma = _operation(_fma_native, lambda a, b, c: a * b + c)
+ffma = _operation(_fma_native, _fma)
 
 
 def _sqrt_exact(ty: Scalar, a: Array, rnd: str, native: Array) -> Array:

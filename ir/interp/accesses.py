@@ -109,7 +109,7 @@ class Accesses(State):
             return
         elem, count, space = i.attr("to"), len(i.results), i.attr("space", "global")
         a = self.where(i, 0, on)
-        at, ok, kept = self.locate(i, space, a, elem.bytes * count, elem.bytes * count, on)
+        at, ok, kept = self.locate(i, space, a, elem.bytes * count, elem.bytes * (count if self.watch is not None else 1), on)
         if kept is not None:
             for r in i.results:
                 self.set(r, on, np.zeros(on.size, r.type.elem.np))
@@ -128,7 +128,7 @@ class Accesses(State):
             return
         count, elem, space = i.attr("count", 1), i.attr("to"), i.attr("space", "global")
         a = self.where(i, count, on)
-        at, ok, kept = self.locate(i, space, a, elem.bytes * count, elem.bytes * count, on)
+        at, ok, kept = self.locate(i, space, a, elem.bytes * count, elem.bytes * (count if self.watch is not None else 1), on)
         if not ok.size:
             return
         self.acted[ok.ix] = self.turn
