@@ -306,14 +306,10 @@ class Kernel:
         if stream is not None:
             raise UserError("streams belong to GPU devices; on the CPU a launch is done when it returns")
         targets_cpu = targets.target("cpu:host")
-        grid, block = targets_cpu.three(grid, "grid"), targets_cpu.three(block, "block")
+        grid, block, size = self.shape(grid, block, cluster)
         shared = int(shared)
         entry = self.entry
-        facts = entry.facts
-        self._check_block(facts, block)
         values, keep = self._values(args)
-        words = tuple(facts.get("reqnctapercluster", ()))
-        size = targets_cpu.three(cluster if cluster is not None else words or 1, "cluster")
         if self.module.device == "interp":
             from .ir.interp.launch import run
 
@@ -323,6 +319,15 @@ class Kernel:
         self.compile()
         values += [self.module.memory.address(s) for s in entry.symbols]
         targets_cpu.launch(self._code, entry.kernel, values, grid, block, shared, cooperative, size, self.module.memory.const)
+
+    def shape(self, grid: Any, block: Any, cluster: Any) -> tuple[Any, Any, Any]:
+        """Grid, block and cluster as threes that fit what the kernel declares."""
+        three = targets.target("cpu:host").three
+        grid, block = three(grid, "grid"), three(block, "block")
+        facts = self.entry.facts
+        self._check_block(facts, block)
+        words = tuple(facts.get("reqnctapercluster", ()))
+        return grid, block, three(cluster if cluster is not None else words or 1, "cluster")
 
     def _host(self, args: Sequence[Any], keep: list[Any]) -> list[Any]:
         """The memory that the kernel may touch: arrays of the launch, parameters passed by address, variables of the module."""

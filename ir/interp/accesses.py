@@ -118,7 +118,7 @@ class Accesses(State):
         if self.watch is not None:
             self.watch.read(i, ok, at, elem.bytes, count, self.strong(i))
         if self.strong(i):
-            self.polls += 1
+            self.poll(i, ok)
         for k, r in enumerate(i.results):
             self.set(r, ok, self.memory.load(at + k * elem.bytes if k else at, elem))
 
@@ -131,7 +131,7 @@ class Accesses(State):
         at, ok, kept = self.locate(i, space, a, elem.bytes * count, elem.bytes * (count if self.watch is not None else 1), on)
         if not ok.size:
             return
-        self.acted[ok.ix] = self.turn
+        self.act(ok)
         if self.watch is not None:
             self.watch.write(i, ok, at, elem.bytes, count, self.strong(i))
         for k, v in enumerate(i.args[len(i.args) - count :]):
@@ -140,6 +140,8 @@ class Accesses(State):
                 self.progress = self.turn
             self.memory.store(place, elem, data)
             self.know(place, elem.bytes)
+            if self.watch is not None:
+                self.watch.wrote(i, ok, place, elem, data)
 
     def know(self, at: Array, size: int) -> None:
         for k in range(size):
@@ -162,8 +164,8 @@ class Accesses(State):
                 self.set(r, on, np.zeros(on.size, r.type.elem.np))
             if not ok.size:
                 return
-        self.acted[ok.ix] = self.turn
-        self.polls += 1
+        self.act(ok)
+        self.poll(i, ok)
         if self.watch is not None:
             self.watch.atomic(i, ok, at, elem.bytes)
         data = [self.get(v, ok) for v in i.args[len(i.args) - values :]]
@@ -273,7 +275,8 @@ class Accesses(State):
         elif len(i.args) > 3:
             total = self.get(i.args[3], on)
         to, source = (self.get(a, on).astype(np.int64) for a in i.args[:2])
-        self.acted[on.ix] = self.progress = self.turn
+        self.progress = self.turn
+        self.act(on)
         for k, lane in enumerate(on.ids.tolist()):
             one, n, t = Group(on.ids[k : k + 1]), int(read[k]), int(total[k])
             align = i.attr("bytes") or (16 if i.attr("async") == "bulk" or i.attr("async") == "mbarrier" else 1)
@@ -324,7 +327,7 @@ class Accesses(State):
         if len(i.args) > 1:
             n = self.get(i.args[1], ok).astype(np.int64) & (0xFFFFFFFF if i.args[1].type is I32 else -1)
         if fn in ("test", "test_parity"):
-            self.polls += 1
+            self.poll(i, ok)
             w = m.load(at, I64)
             done = (w ^ n) < 0 if fn == "test" else (w < 0).astype(np.int64) != (n & 1)
             if self.watch is not None:
@@ -334,7 +337,8 @@ class Accesses(State):
         if self.watch is not None:
             self.watch.mbarrier(i, fn, ok, at, None)
         self.know(at, 8)
-        self.acted[ok.ix] = self.progress = self.turn
+        self.progress = self.turn
+        self.act(ok)
         old = np.zeros(ok.size, np.int64)
         for k, (p, by) in enumerate(zip(at.tolist(), n.tolist())):
             one = np.array([p])

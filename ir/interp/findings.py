@@ -9,7 +9,38 @@ from ..errors import DeviceError
 from ..instr import Instr
 
 Array = Any
+Three = tuple[int, int, int]
 KINDS = ("out-of-bounds", "misaligned", "uninitialised", "race", "barrier-divergence", "deadlock", "sync-mask", "missing-wait")
+
+
+class Finding:
+    """One fault.  `kind` is one of `KINDS`; the PTX place is `file`:`line`:`column`, `source` the user's `file:line` (the outermost call site
+    where functions were inlined), `stack` the chain from the innermost.  `block` and `thread` are coordinates; `other` is the other party:
+    the finding at the other access of a race, or where the copy stands that was not waited for.  `count` is how often it was met."""
+
+    def __init__(self, kind: str, i: Instr, block: Three, thread: Three, message: str, address: int | None = None) -> None:
+        self.kind, self.block, self.thread, self.message, self.address = kind, block, thread, message, address
+        self.op, self.count = i.op.name, 1
+        self.other: Finding | None = None
+        loc: Any = i.loc
+        self.file, self.line, self.column = (str(loc.file), int(loc.line), int(getattr(loc, "column", 0))) if loc is not None else ("", 0, 0)
+        self.stack: list[str] = []
+        p = getattr(loc, "position", None)
+        while p is not None:
+            self.stack.append(f"{p.file}:{p.line}" + (f" ({p.function})" if p.function else ""))
+            last, p = p, p.inlined_at
+            if p is None:
+                self.source = f"{last.file}:{last.line}"
+        if not self.stack:
+            self.source = f"{self.file}:{self.line}"
+
+    def to_json(self, deep: bool = True) -> dict[str, Any]:
+        out = {k: getattr(self, k) for k in ("kind", "file", "line", "column", "source", "stack", "block", "thread", "address", "message", "count")}
+        out["other"] = self.other.to_json(False) if deep and self.other is not None else None
+        return out
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} at {self.source} (PTX line {self.line}): {self.message}>"
 
 
 class Watch:
@@ -29,6 +60,7 @@ class Watch:
 
     def read(self, i: Instr, g: Any, at: Array, size: int, count: int, strong: bool) -> None: ...
     def write(self, i: Instr, g: Any, at: Array, size: int, count: int, strong: bool) -> None: ...
+    def wrote(self, i: Instr, g: Any, at: Array, elem: Any, data: Array) -> None: ...
     def atomic(self, i: Instr, g: Any, at: Array, size: int) -> None: ...
     def fence(self, g: Any, scope: str) -> None: ...
     def meet(self, ids: Array) -> None: ...

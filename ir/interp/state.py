@@ -102,6 +102,8 @@ class State:
         self.env: dict[int, Array] = {}
         self.here: Place = (0, 0, 0, 0)
         self.printed: list[tuple[Any, ...]] = []
+        self.sites: list[Instr] = []
+        self._site: dict[int, int] = {}
 
     def start(self, first: int) -> None:
         """Places the blocks from number `first` on into the slots."""
@@ -118,6 +120,8 @@ class State:
         self.live = np.bincount(self.slot[alive], minlength=s.slots)
         self.stamp = np.zeros(self.n, np.int64)  # turn of the arrival at a wait
         self.acted = np.zeros(self.n, np.int64)  # turn of the last effect
+        self.acted_at = np.zeros(self.n, np.int64)  # … and its block
+        self.polled_at = np.full(self.n, -1, np.int64)  # site of the last poll
         self.waits = np.zeros(self.n, np.int32)  # how often it waited
         self.at: list[Place | None] = [None] * self.n  # where a waiting lane stands
         self.base = np.zeros(self.n, np.int64)
@@ -174,6 +178,24 @@ class State:
             parts.setdefault(at, []).append(w)
         for (depth, fn, block, n), lanes in parts.items():
             self.put((depth, fn, block, n + 1), np.array(lanes))
+
+    def act(self, g: Group) -> None:
+        """These lanes do something that others can see."""
+        self.acted[g.ix] = self.turn
+        self.acted_at[g.ix] = self.here[2]
+
+    def poll(self, i: Instr, g: Group) -> None:
+        """These lanes look at what others may change."""
+        self.polls += 1
+        self.polled_at[g.ix] = self.site(i)
+
+    def site(self, i: Instr) -> int:
+        """The number of an instruction."""
+        n = self._site.get(id(i))
+        if n is None:
+            n = self._site[id(i)] = len(self.sites)
+            self.sites.append(i)
+        return n
 
     def error(self, message: str, i: Instr) -> DeviceError:
         return DeviceError(message, place=i.loc)
