@@ -14,7 +14,7 @@ import numpy as np
 from ..instr import Instr
 from ..kernel import Kernel
 from .clocks import Clocks, Shadow
-from .findings import Finding, Three, Watch
+from .findings import Finding, Three, Watch, spot
 from .state import BARRIER, CLUSTER, DEAD, WARP, Group, Place
 
 Array = Any
@@ -36,7 +36,7 @@ class Checker(Watch):
     def __init__(self, machine: Any) -> None:
         super().__init__(machine)
         self.findings: list[Finding] = []
-        self.seen: dict[tuple[str, int, int], Finding] = {}
+        self.seen: dict[Any, Finding] = {}
         self.clocks = Clocks(machine)
         self.shadow = Shadow(machine, self.clocks)
         self.asynchronous = any(i.op.name == "copy" and i.attr("async") for f in machine.functions for i in f.k.instrs())
@@ -76,7 +76,7 @@ class Checker(Watch):
 
     def add(self, f: Finding, other: Finding | None = None) -> Finding:
         f.other = other
-        key = (f.kind, f.line, other.line if other is not None else -1)
+        key = (f.kind, f.spot, other.spot if other is not None else None)
         old = self.seen.get(key)
         if old is not None:
             old.count += 1
@@ -101,7 +101,7 @@ class Checker(Watch):
             at = g * self.shadow.granule
             address = self.m.memory.address_of(at)
             j = self.m.sites[site >> 1]
-            old = self.seen.get(("race", getattr(i.loc, "line", 0), getattr(j.loc, "line", 0)))
+            old = self.seen.get(("race", spot(i), spot(j)))
             if old is not None:
                 old.count += 1
                 continue
@@ -119,7 +119,7 @@ class Checker(Watch):
 
     def both(self, a: Finding, b: Finding) -> None:
         """A race is a finding at each of its places."""
-        if a.line == b.line:
+        if a.spot == b.spot:
             b.other = a
         else:
             self.add(b, a)
@@ -127,7 +127,7 @@ class Checker(Watch):
 
     def value(self, i: Instr, at: int) -> str:
         """What the bytes hold, for messages."""
-        elem = i.attr("to") or i.attr("elem")
+        elem = i.attr("elem") if i.op.name == "copy" else i.attr("to")
         if elem is None or at % elem.bytes:
             return "holds 0x" + self.m.memory.flat[at : at + self.shadow.granule][::-1].tobytes().hex()
         return f"holds {self.m.memory.load(np.array([at]), elem)[0]}"
@@ -136,10 +136,10 @@ class Checker(Watch):
 
     def read(self, i: Instr, g: Group, at: Array, size: int, count: int, strong: bool) -> None:
         total = size * count
+        if self.copies:
+            g, at = self.early(i, g, at, total, False)
         if id(i) not in self.fields:
             self.initialised(i, g, at, total)
-        if self.copies:
-            self.early(i, g, at, total, False)
         site = self.m.site(i)
         self.races(i, self.shadow.read(g.ids, at, total, site, strong))
         if strong:
@@ -148,7 +148,7 @@ class Checker(Watch):
     def write(self, i: Instr, g: Group, at: Array, size: int, count: int, strong: bool) -> None:
         total = size * count
         if self.copies:
-            self.early(i, g, at, total, True)
+            g, at = self.early(i, g, at, total, True)
         self.races(i, self.shadow.write(g.ids, at, total, self.m.site(i), strong))
         if strong or self.clocks.held:
             if strong:
@@ -307,19 +307,27 @@ class Checker(Watch):
             waiting = np.flatnonzero(states == WARP) + w * m.lanes
             if not waiting.size:
                 continue
-            p: Place = min((m.at[k] for k in waiting.tolist()), key=m.order)
+            places: list[Place] = sorted({m.at[k] for k in waiting.tolist()}, key=m.order)
+            for p in places:
+                self.absent(p, w, [k for k in waiting.tolist() if m.at[k] == p])
+            p = places[0]
             here = [k for k in waiting.tolist() if m.at[k] == p]
-            absent = [k for k in range(w * m.lanes, (w + 1) * m.lanes) if m.state[k] != DEAD and k not in here and self.names(p, here[0], k)]
-            i = m.instr_at(p)
-            some = ", ".join(str(k % m.lanes) for k in absent[:8]) + (" …" if len(absent) > 8 else "")
-            stands = sorted({str(m.instr_at(m.at[k]).loc) for k in absent if m.at[k] is not None and m.state[k] not in (0, DEAD)})
-            self.note("sync-mask", i, here[0], f"{i.op} waits for lanes {some} of its mask, which never arrive" + (f": they stand at {', '.join(stands)}" if stands else ""))
-            for k in absent:
-                if m.state[k] == BARRIER:
-                    self.diverged(m.at[k], [q for q in absent if m.at[q] == m.at[k]])
             m.go(p, np.array(here), np.array([w]))
             return True
         return False
+
+    def absent(self, p: Place, w: int, here: list[int]) -> None:
+        """Members that never arrive where these lanes of a warp stand."""
+        m, i = self.m, self.m.instr_at(p)
+        absent = [k for k in range(w * m.lanes, (w + 1) * m.lanes) if m.state[k] != DEAD and k not in here and self.names(p, here[0], k)]
+        if not absent:
+            return
+        some = ", ".join(str(k % m.lanes) for k in absent[:8]) + (" …" if len(absent) > 8 else "")
+        stands = sorted({str(m.instr_at(m.at[k]).loc) for k in absent if m.at[k] is not None and m.state[k] in (BARRIER, WARP, CLUSTER)})
+        tail = f": they stand at {', '.join(stands)}" if stands else ""
+        self.note("sync-mask", i, here[0], f"{i.op} waits for lanes {some} of its mask, which never arrive{tail}")
+        for q in {m.at[k] for k in absent if m.state[k] == BARRIER}:
+            self.diverged(q, [k for k in absent if m.at[k] == q])
 
     def deadlock(self, stands: list[tuple[Place, int, Array]], why: str) -> None:
         """A finding at each place where a warp stands."""
@@ -385,8 +393,9 @@ class Checker(Watch):
         self.transfer(c.i, c.lane, c.piece, c.clock or None)
         self.m.move(c.i, c.piece)
 
-    def early(self, i: Instr, g: Group, at: Array, size: int, writes: bool) -> None:
-        """An access to what a copy is about to write, or to overwrite what it is about to read."""
+    def early(self, i: Instr, g: Group, at: Array, size: int, writes: bool) -> tuple[Group, Array]:
+        """Accesses to what a copy is about to write, or that overwrite what it is about to read; the others are left."""
+        fine = np.ones(at.size, bool)
         for words, what in ((self.into, "has not been waited for"), (self.out_of, "may still read it"))[: 1 + writes]:
             hit = np.zeros(at.size, np.int32)
             for k in range(0, size, 4):
@@ -397,10 +406,12 @@ class Checker(Watch):
                 c = self.copies[number - 1]
                 if c.i.attr("fn") and (i.op.name in ("atom", "red") or i.attr("fn")):  # both are atomic
                     continue
+                fine &= hit != number
                 address = self.m.memory.address_of(int(at[k]))
                 other = self.party("missing-wait", c.i, int(self.clocks.gid[c.lane]), "the copy", address)
                 self.note("missing-wait", i, int(g.ids[k]), f"{WORDS.get(i.op.name, i.op.name)} of {self.m.memory.name(address)}: "
                           f"an asynchronous copy {what}", address, other)  # fmt: skip
+        return (g, at) if fine.all() else (Group(g.ids[fine]), at[fine])
 
     def async_wait(self, i: Instr, g: Group) -> None:
         kind = i.attr("kind")

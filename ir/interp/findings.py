@@ -13,6 +13,22 @@ Three = tuple[int, int, int]
 KINDS = ("out-of-bounds", "misaligned", "uninitialised", "race", "barrier-divergence", "deadlock", "sync-mask", "missing-wait")
 
 
+def chain(i: Instr) -> list[Any]:
+    """Source positions of an instruction, from the innermost call site outward."""
+    out, p = [], getattr(i.loc, "position", None)
+    while p is not None:
+        out.append(p)
+        p = p.inlined_at
+    return out
+
+
+def spot(i: Instr) -> tuple[int, str]:
+    """(line of the PTX, `file:line` of the user's source)."""
+    line = int(i.loc.line) if i.loc is not None else 0
+    where = chain(i)[-1:]
+    return line, f"{where[0].file}:{where[0].line}" if where else f"{i.loc.file if i.loc is not None else ''}:{line}"
+
+
 class Finding:
     """One fault.  `kind` is one of `KINDS`; the PTX place is `file`:`line`:`column`, `source` the user's `file:line` (the outermost call site
     where functions were inlined), `stack` the chain from the innermost.  `block` and `thread` are coordinates; `other` is the other party:
@@ -24,15 +40,9 @@ class Finding:
         self.other: Finding | None = None
         loc: Any = i.loc
         self.file, self.line, self.column = (str(loc.file), int(loc.line), int(getattr(loc, "column", 0))) if loc is not None else ("", 0, 0)
-        self.stack: list[str] = []
-        p = getattr(loc, "position", None)
-        while p is not None:
-            self.stack.append(f"{p.file}:{p.line}" + (f" ({p.function})" if p.function else ""))
-            last, p = p, p.inlined_at
-            if p is None:
-                self.source = f"{last.file}:{last.line}"
-        if not self.stack:
-            self.source = f"{self.file}:{self.line}"
+        self.stack = [f"{p.file}:{p.line}" + (f" ({p.function})" if p.function else "") for p in chain(i)]
+        self.spot = spot(i)
+        self.source = self.spot[1]
 
     def to_json(self, deep: bool = True) -> dict[str, Any]:
         out = {k: getattr(self, k) for k in ("kind", "file", "line", "column", "source", "stack", "block", "thread", "address", "message", "count")}
