@@ -6,7 +6,6 @@ Any PTX of any origin is read; a kernel is lifted and compiled when it is first 
 """
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -331,11 +330,10 @@ class Kernel:
 
     def _host(self, args: Sequence[Any], keep: list[Any]) -> list[Any]:
         """The memory that the kernel may touch: arrays of the launch, parameters passed by address, variables of the module."""
-        from .ir.interp.memory import Region
+        from .ir.interp.memory import Region, host_bytes
 
         def region(name: str, a: Any) -> Region:
-            low, size = _low(a), _extent(a)
-            return Region(name, low, np.frombuffer((ctypes.c_uint8 * size).from_address(low), np.uint8))
+            return Region(name, _low(a), host_bytes(_low(a), _extent(a)))
 
         names = [p[0] for p in self.entry.params]
         named = [(n, a) for n, a in zip(names, args) if isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V")]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..instr import Instr, Value
+from ..instr import Instr
 from ..op import op
-from ..types import BF16, F16, F32, I1, I32, I64, Scalar
+from ..types import BF16, F16, F32, I32, I64, Scalar
 from .memory import LOCAL, SHARED
 from .state import Group, State
 from .values import eval_lane
@@ -392,5 +392,3 @@ def _raw(x: Array) -> Array:
     """Bits, for comparison."""
     return x if x.dtype == object else np.ascontiguousarray(x).view(f"u{x.dtype.itemsize}")
 
-
-_ = (I1, Value)

@@ -11,7 +11,7 @@ only polls and nothing changes is a deadlock.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import DeviceError, ResourceError
 from ..instr import Edge, Instr, Value
 from ..kernel import Kernel
+from ..types import I128
 from .accesses import Accesses
 from .memory import Region
 from .state import DEAD, RUN, STATES, Function, Group, Place, Shape, Step
@@ -33,7 +34,8 @@ def run_kernel(kernel: Kernel, grid: Sequence[int], args: Sequence[Any], *, max_
     """Runs a kernel.  Pointer arguments are contiguous arrays, read and written in place; others are numbers."""
     from .findings import Strict
 
-    regions, values = [], []
+    regions: list[Region] = []
+    values: list[Any] = []
     for p, a in zip(kernel.params, args):
         if p.role == "pointer":
             regions.append(Region(p.value.name or "an argument", (1 << 32) + len(regions) * (1 << 40), a.reshape(-1).view(np.uint8)))
@@ -174,7 +176,7 @@ class Machine(Accesses, Warps):
     def _constant(self, i: Instr, g: Group) -> None:
         if i.result.id not in self.env:
             elem = i.attr("type").elem
-            value = np.array(i.attr("value"), object) if elem.np == object else np.array(i.attr("value")).astype(elem.np)
+            value = np.array(i.attr("value"), object) if elem is I128 else np.array(i.attr("value")).astype(elem.np)
             self.env[i.result.id] = np.broadcast_to(value, (self.n,))
 
     def _undef(self, i: Instr, g: Group) -> None:
@@ -322,5 +324,3 @@ class Machine(Accesses, Warps):
         self.put((depth, f.number, 0, 0), g.ids)
         return True
 
-
-_ = Callable

@@ -6,6 +6,7 @@ into an index of `flat`; what lies in no region is out of bounds.
 """
 from __future__ import annotations
 
+import ctypes
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -146,6 +147,12 @@ class Memory:
         return bytes(self.flat[int(at[0]) : end].tobytes().split(b"\0", 1)[0])
 
 
+def host_bytes(address: int, size: int) -> Array:
+    """Memory of this process."""
+    raw: Any = (ctypes.c_uint8 * size).from_address(address)
+    return np.frombuffer(raw, np.uint8)
+
+
 def _up(n: int, by: int) -> int:
     return -(-n // by) * by
 
@@ -156,15 +163,13 @@ def _signed(x: int) -> int:
 
 def _merged(regions: Sequence[Region]) -> list[Region]:
     """In ascending order; those that overlap are one."""
-    import ctypes
-
     out: list[Region] = []
     for r in sorted(regions, key=lambda r: (r.start, -r.data.size)):
         if out and r.start < out[-1].start + out[-1].data.size:
             a = out[-1]
             size = max(a.data.size, r.start + r.data.size - a.start)
             name = a.name if r.name in a.name.split(", ") else f"{a.name}, {r.name}"
-            data = a.data if size == a.data.size else np.frombuffer((ctypes.c_uint8 * size).from_address(a.start), np.uint8)
+            data = a.data if size == a.data.size else host_bytes(a.start, size)
             out[-1] = Region(name, a.start, data)
         else:
             out.append(r)

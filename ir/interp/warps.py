@@ -65,7 +65,7 @@ class Warps(State):
             if not here.size:
                 self.converging.discard(w)
                 continue
-            lowest: Place = min((self.at[k] for k in here), key=self.order)  # type: ignore[arg-type,type-var]
+            lowest = min((p for p in (self.at[k] for k in here) if p is not None), key=self.order)
             self.go(lowest, np.array([k for k in here if self.at[k] == lowest]), np.array([w]))
             moved = True
         return moved
@@ -116,8 +116,8 @@ class Warps(State):
         twice = warps.size != np.unique(warps).size
         if mask is None:
             mask = self.rows(ids, warps)
-        for k in range(warps.size) if twice else [slice(None)]:
-            self.across(i, mask[k : k + 1] if twice else mask, warps[k : k + 1] if twice else warps)
+        for part in [slice(k, k + 1) for k in range(warps.size)] if twice else [slice(None)]:
+            self.across(i, mask[part], warps[part])
         self.env = kept
         self.resume(ids)
 

@@ -85,7 +85,7 @@ class _Buffers:
     """Arguments at addresses of their own; those that share memory share a buffer."""
 
     def __init__(self, names: Sequence[str], args: Sequence[Any]) -> None:
-        from .ir.interp.memory import Region
+        from .ir.interp.memory import Region, host_bytes
 
         spans = sorted((_low(a), _low(a) + _extent(a), n) for n, a in enumerate(args) if _is_array(a) and a.size)
         self.parts: list[tuple[int, Any, Region, bool]] = []  # host address, bytes as they were, region, may be written
@@ -97,7 +97,7 @@ class _Buffers:
                 k += 1
                 high, mine = max(high, spans[k][1]), [*mine, spans[k]]
             k += 1
-            raw = np.frombuffer((ctypes.c_uint8 * (high - low)).from_address(low), np.uint8).copy()
+            raw = host_bytes(low, high - low).copy()
             for start, _, n in mine:
                 self.at[n] = at + start - low
             r = Region(", ".join(dict.fromkeys(names[n] for _, _, n in mine)), at, raw)
