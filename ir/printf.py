@@ -31,7 +31,8 @@ def format_c(fmt: bytes, data: bytes, text: Callable[[int], bytes]) -> bytes:
             value = np.frombuffer(take(8), np.float64)[0]
             if kind in "aA":
                 return float(value).hex().encode()
-            return (f"{spec}{kind}" % value).encode()
+            shown: str = f"{spec}{kind}" % float(value)
+            return shown.encode()
         if kind == "s":
             address = int.from_bytes(take(8), "little")
             return (spec + "s").encode() % (text(address) if address else b"(null)")
@@ -45,4 +46,5 @@ def format_c(fmt: bytes, data: bytes, text: Callable[[int], bytes]) -> bytes:
         number = int.from_bytes(raw[:bits], "little", signed=kind in "di")
         return (f"{spec}{'d' if kind in 'diu' else kind}" % number).encode()
 
-    return SPEC.sub(one, fmt)
+    out: bytes = SPEC.sub(one, fmt)
+    return out

@@ -277,6 +277,7 @@ class Shadow:
         return out
 
     def write(self, lanes: Array, at: Array, size: int, site: int, strong: bool, clock: Array = None) -> list[tuple[int, int, int, int]]:
+        self.together = None
         lanes, g = self.spans(lanes, at, size)
         if not g.size:
             return []
@@ -288,7 +289,6 @@ class Shadow:
         self.w[1][g] = self.c.clock[lanes] if clock is None else clock
         self.w[2][g] = site * 2 + strong
         self.r[:, 1, g] = 0
-        self.together = None
         if not strong:
             lost = np.flatnonzero(self.w[0][g] != gid)
             for k, far in ((k, gid[k] // self.m.lanes != self.w[0][g[k]] // self.m.lanes) for k in lost.tolist()):

@@ -22,7 +22,7 @@ from ..kernel import Kernel
 from ..types import I128
 from .accesses import Accesses
 from .memory import Region
-from .state import DEAD, RUN, STATES, Function, Group, Place, Shape, Step
+from .state import DEAD, RUN, STATES, YIELD, Function, Group, Place, Shape, Step
 from .values import eval_lane
 from .warps import Warps
 
@@ -104,7 +104,7 @@ class Machine(Accesses, Warps):
             if self.turn > limit:
                 raise Stopped(self.stands(), f"it did not end within {self.max_steps} steps")
             if self.turn >= next_look:
-                if self.turn - self.progress >= STALL and (self.polled - seen >= 16)[self.state == RUN].all():
+                if self.turn - self.progress >= STALL and (self.polled - seen >= 16)[(self.state == RUN) | (self.state == YIELD)].all():
                     raise Stopped(self.stands(), "no thread can go on: all wait for what nobody changes")
                 seen, next_look = self.polled.copy(), self.turn + STALL
             parts = self.ready.pop(place)
@@ -140,7 +140,7 @@ class Machine(Accesses, Warps):
             for p, parts in source.items():
                 out.setdefault((p, RUN), []).extend(parts)
         for lane in np.flatnonzero((self.state != DEAD) & np.array([a is not None for a in self.at])).tolist():
-            if STATES.get(int(self.state[lane])) and self.state[lane] not in (RUN, 5):
+            if STATES.get(int(self.state[lane])) and self.state[lane] not in (RUN, YIELD):
                 out.setdefault((self.at[lane], int(self.state[lane])), []).append(np.array([lane]))  # type: ignore[arg-type]
         return [(p, s, np.sort(np.concatenate(parts))) for (p, s), parts in out.items()]
 

@@ -241,7 +241,6 @@ class Warps(State):
             return False
         self.state[some.ix] = YIELD
         self.waits[some.ix] += 1
-        self.polls += 1
         self.later.setdefault(self.next(), []).append(some.ids)
         if some.size < g.size:
             self.put(self.next(), g.ids[~self.get(i.guard, g)])  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ def plants() -> list[Plant]:
         for number, line in enumerate(path.read_text().splitlines(), 1):
             if line.startswith("// launch: "):
                 launch = dict(w.split("=", 1) for w in line[11:].split())
-            found = re.match(r"K (\w+)\(", line)
+            found = re.match(r"K (?:__cluster_dims__\([\d, ]+\) )?(\w+)\(", line)
             if found:
                 out.append(Plant(path.stem, found[1], launch, set(), set()))
             for sign, kind in re.findall(r"//([!?]) ([\w-]+)", line):
@@ -55,7 +55,8 @@ def checked(path: Path, p: Plant) -> Any:
     sizes = [q.size for q in mod.kernels[p.name].params]
     args = [a if isinstance(a, np.ndarray) else int(a) for a in arguments(p.launch["args"])]
     assert len(sizes) == len(args)
-    return pj.check(mod, p.name, grid=int(p.launch["grid"]), block=int(p.launch["block"]), shared=int(p.launch.get("shared", 0)), args=args)
+    return pj.check(mod, p.name, grid=int(p.launch["grid"]), block=int(p.launch["block"]), shared=int(p.launch.get("shared", 0)), args=args,
+                    cooperative=bool(p.launch.get("cooperative")))
 
 
 PLANTS = plants()
@@ -71,7 +72,7 @@ def test_planted(plant, variant):
     assert report.error is None
     assert bool(report) == (not got)
     for f in report.findings:
-        assert f.source.startswith(plant.file + ".cu:") and f.line > 0 and plant.name in (HERE / f"{plant.file}.{variant}.ptx").read_text()
+        assert f.source.startswith(plant.file + ".cu:") and f.line > 0
         if f.kind == "race":
             assert f.other is not None and f.other.other is f
         if f.kind == "missing-wait":
