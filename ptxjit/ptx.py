@@ -7,7 +7,7 @@ Any PTX of any origin is read; a kernel is lifted and compiled when it is first 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -328,20 +328,38 @@ class Kernel:
         if stream is not None:
             raise UserError("streams belong to GPU devices; on the CPU a launch is done when it returns")
         cpu = targets.target("cpu:host")
-        grid, block, shared = cpu.three(grid, "grid"), cpu.three(block, "block"), int(shared)
+        shared = int(shared)
         self.compile()
-        facts = self.facts
-        self._check_block(facts["limits"], block)
+        facts, memory = self.facts, self.module.memory
+        grid, block, size = self.shape(grid, block, cluster)
         values, keep = self._values(args)
-        size = cpu.three(cluster if cluster is not None else facts["limits"].get("reqnctapercluster") or 1, "cluster")
-        memory = self.module.memory
+        values += [memory.address(s) for s in facts["symbols"]]
         if self.module.device == "interp":
             from .ir.interp.launch import run
 
-            run(self.entry, args, grid, block, shared, size, cooperative, memory)
+            run(self.entry.kernel, values, self._host(args, keep), grid, block, shared, size, cooperative, memory.const)
             return
-        values += [memory.address(s) for s in facts["symbols"]]
         cpu.launch(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
+
+    def shape(self, grid: Any, block: Any, cluster: Any) -> tuple[Any, Any, Any]:
+        """Grid, block and cluster as threes that fit what the kernel declares."""
+        three = targets.target("cpu:host").three
+        grid, block = three(grid, "grid"), three(block, "block")
+        limits = self.facts["limits"]
+        self._check_block(limits, block)
+        return grid, block, three(cluster if cluster is not None else limits.get("reqnctapercluster") or 1, "cluster")
+
+    def _host(self, args: Sequence[Any], keep: list[Any]) -> list[Any]:
+        """The memory that the kernel may touch: arrays of the launch, parameters passed by address, variables of the module."""
+        from .ir.interp.memory import Region, host_bytes
+
+        def region(name: str, a: Any) -> Region:
+            return Region(name, _low(a), host_bytes(_low(a), _extent(a)))
+
+        names = [p[0] for p in self.facts["params"]]
+        named = [(n, a) for n, a in zip(names, args) if isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V")]
+        named += [("a parameter", a) for a in keep] + list(self.module.memory.arrays.items())
+        return [region(n, a) for n, a in named if a.size]
 
     def _regions(self, args: tuple[Any, ...], keep: list[Any]) -> list[tuple[int, int]]:
         """(address, bytes) of all that the kernel may touch, for `bounds=True`."""

@@ -13,7 +13,7 @@ import ptxjit as pj
 
 NAMES = ("jit devices device default_device use fori_loop while_loop scan erf random debug_print cdiv cache testing errors set_num_threads").split()
 LATER = {  # name → the version that brings it
-    "kernel": "tile programs", "load_ptx": "PTX in", "translate": "PTX in", "check": "PTX in", "Array": "devices",
+    "kernel": "tile programs", "translate": "PTX in", "Array": "devices",
 }  # fmt: skip
 
 

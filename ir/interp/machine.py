@@ -1,8 +1,13 @@
-"""Kernels on real lanes: all lanes of the grid at once, grouped by where they stand; one NumPy call per instruction and group.
+"""Kernels on real lanes: all lanes of the resident blocks at once, grouped by where they stand; one NumPy call per instruction and group.
 
-Scheduling is fair: the group at the lowest block goes first, but one that has taken 64 turns while others wait is passed over.  Warp ops
-see the lanes of the group; `bar` waits for all live lanes of the thread block.  Memory is the argument arrays at made-up addresses with
-guard gaps; an access outside of them is an error that names lane and place.  A step budget ends what does not end.
+    memory    bytes and addresses           accesses   loads, stores, atomics, copies
+    state     lanes, values, places         warps      collectives and barriers
+    machine   the schedule, control flow    launch     foreign kernels: arguments, messages
+    findings, races   what `check` watches
+
+Scheduling is fair: the group in the deepest call and at the lowest block goes first, but one that has taken 64 turns while others wait is passed
+over.  Blocks run in waves of as many as fit (a cooperative grid at once).  A step budget ends what does not end, and a launch where every lane
+only polls and nothing changes is a deadlock.
 """
 from __future__ import annotations
 
@@ -11,285 +16,311 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DeviceError, UnsupportedError
+from ..errors import DeviceError, ResourceError
 from ..instr import Edge, Instr, Value
 from ..kernel import Kernel
-from ..op import op
-from ..passes.cleanup import reverse_post_order
-from ..types import I1
+from ..types import I128
+from .accesses import Accesses
+from .memory import Region
+from .state import DEAD, RUN, STATES, YIELD, Function, Group, Place, Shape, Step
 from .values import eval_lane
+from .warps import Warps
 
 Array = Any
-GAP, BASE, PATIENCE = 4096, 1 << 32, 64
-
-
-class Memory:
-    """Buffers at addresses of their own."""
-
-    def __init__(self) -> None:
-        self.starts: list[int] = []
-        self.bytes: list[Array] = []
-        self._next = BASE
-
-    def add(self, data: Array) -> int:
-        """Registers a contiguous array; returns its address."""
-        start = self._next
-        self.starts.append(start)
-        self.bytes.append(data.reshape(-1).view(np.uint8))
-        self._next = start + -(-max(data.nbytes, 1) // 256) * 256 + GAP
-        return start
-
-    def place(self, address: Array, size: int, i: Instr) -> tuple[int, Array]:
-        """(buffer, byte offsets) of addresses that must all lie in one buffer's group."""
-        k = int(np.searchsorted(self.starts, int(address[0]), side="right")) - 1
-        if k < 0:
-            raise _outside(i, int(address[0]))
-        offset = address - self.starts[k]
-        bad = (offset < 0) | (offset + size > self.bytes[k].size)
-        if bad.any():
-            raise _outside(i, int(address[np.flatnonzero(bad)[0]]))
-        if (offset % size).any():
-            raise DeviceError(f"{i.op} at a misaligned address", place=i.loc)
-        return k, offset
-
-
-def _outside(i: Instr, address: int) -> DeviceError:
-    return DeviceError(f"{i.op} out of bounds at address {address:#x}", place=i.loc)
+PATIENCE, DEPTH, STALL, TICK = 64, 2000, 4096, 64
 
 
 def run_kernel(kernel: Kernel, grid: Sequence[int], args: Sequence[Any], *, max_steps: int = 1_000_000) -> None:
     """Runs a kernel.  Pointer arguments are contiguous arrays, read and written in place; others are numbers."""
-    _Machine(kernel, tuple(grid), args, max_steps).run()
+    from .findings import Strict
+
+    regions: list[Region] = []
+    values: list[Any] = []
+    for p, a in zip(kernel.params, args):
+        if p.role == "pointer":
+            regions.append(Region(p.value.name or "an argument", (1 << 32) + len(regions) * (1 << 40), a.reshape(-1).view(np.uint8)))
+            a = regions[-1].start
+        values.append(a)
+    lanes = kernel.lanes or 32
+    x, y, z = (*grid, 1, 1)[:3]
+    shape = Shape((x, y, z), (lanes * (kernel.warps or 1), 1, 1), lanes=lanes)
+    machine = Machine(kernel, shape, values, regions, max_steps=max_steps)
+    machine.watch = Strict(machine)
+    machine.run()
 
 
-class _Machine:
-    def __init__(self, k: Kernel, grid: tuple[int, ...], args: Sequence[Any], max_steps: int) -> None:
-        self.k, self.grid, self.max_steps = k, grid, max_steps
-        self.lanes = k.lanes or 32
-        self.threads = self.lanes * (k.warps or 1)
-        self.blocks = int(np.prod(grid))
-        self.n = self.blocks * self.threads
-        self.env: dict[int, Array] = {}
-        self.memory = Memory()
-        for p, a in zip(k.params, args):
-            value = self.memory.add(a) if p.role == "pointer" else a
-            self.env[p.value.id] = np.full(self.n, value, p.value.type.elem.np)
-        self.shared = np.zeros((self.blocks, max(k.shared, 1)), np.uint8)
-        self.shared_known = np.zeros((self.blocks, max(k.shared, 1)), bool)
-        order = reverse_post_order(k)
-        self.rank = {b: r for r, b in enumerate(order)}
-        self.pc = np.zeros((self.n, 2), np.int64)  # block, instruction
-        self.alive = np.ones(self.n, bool)
-        self.waiting = np.zeros(self.n, bool)
-        self.turns: dict[int, int] = {}
+class Stopped(Exception):
+    """Nothing can go on: where lanes stand, as (place, state, lanes)."""
+
+    def __init__(self, stands: list[tuple[Place, int, Array]], why: str) -> None:
+        self.stands, self.why = stands, why
+
+
+class Machine(Accesses, Warps):
+    """Runs a launch."""
 
     def run(self) -> None:
-        steps = 0
-        while self.alive.any():
-            ready = self.alive & ~self.waiting
-            if not ready.any():
-                self.release(force=True)
+        try:
+            with np.errstate(all="ignore"):
+                for first in range(0, self.shape.blocks, max(self.shape.slots, 1)):
+                    if first:
+                        self.memory.forget()
+                    self.start(first)
+                    if self.watch is not None:
+                        self.watch.begin()
+                    self.wave()
+                    if self.watch is not None:
+                        self.watch.end()
+        finally:
+            self.memory.close()
+
+    def wave(self) -> None:
+        turns: dict[tuple[int, int], int] = {}
+        self.polled = np.zeros(self.n, np.int64)
+        self.progress = self.turn
+        seen, next_look = self.polled.copy(), self.turn + STALL
+        limit = self.turn + self.max_steps
+        while True:
+            if self.later and (not self.ready or self.turn % PATIENCE == 0):
+                self.wake()
+            if self.converging and self.settle() and not self.ready:
                 continue
-            where = {int(b) for b in np.unique(self.pc[ready, 0])}
-            block = min(where, key=lambda b: (self.turns.get(b, 0) >= PATIENCE, self.rank[b]))
-            self.turns[block] = self.turns.get(block, 0) + 1
-            if all(self.turns.get(b, 0) >= PATIENCE for b in where):
-                self.turns.clear()
-            at = ready & (self.pc[:, 0] == block)
-            start = int(self.pc[at, 1].min())
-            at &= self.pc[:, 1] == start
-            steps += 1
-            if steps > self.max_steps:
-                raise DeviceError(f"{self.k.name} did not end within {self.max_steps} steps")
-            self.walk(block, start, np.flatnonzero(at))
-
-    def walk(self, block: int, start: int, who: Array) -> None:
-        b = self.k.blocks[block]
-        for n in range(start, len(b.instrs)):
-            i = b.instrs[n]
-            if i.op.name == "bar":
-                self.pc[who, 1] = n + 1
-                self.waiting[who] = True
-                self.release()
-                return
-            if i.op.terminator:
-                self.end(i, who)
+            if not self.ready:
+                if (self.state == DEAD).all():
+                    return
+                if self.watch is not None and self.watch.stuck():
+                    continue
+                raise Stopped(self.stands(), "no thread can go on")
+            places = list(self.ready)
+            if len(places) == 1:
+                place = places[0]
             else:
-                self.instr(i, who)
+                place = min(places, key=lambda p: (turns.get(p[1:3], 0) >= PATIENCE, self.order(p)))
+                turns[place[1:3]] = turns.get(place[1:3], 0) + 1
+                if all(turns.get(p[1:3], 0) >= PATIENCE for p in places):
+                    turns.clear()
+            self.turn += 1
+            self.clock += TICK
+            if self.turn > limit:
+                raise Stopped(self.stands(), f"it did not end within {self.max_steps} steps")
+            if self.turn >= next_look:
+                if self.turn - self.progress >= STALL and (self.polled - seen >= 16)[(self.state == RUN) | (self.state == YIELD)].all():
+                    raise Stopped(self.stands(), "no thread can go on: all wait for what nobody changes")
+                seen, next_look = self.polled.copy(), self.turn + STALL
+            parts = self.ready.pop(place)
+            ids = parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
+            before = self.polls
+            self.walk(place, Group(ids))
+            if self.polls != before:
+                self.polled[ids] += 1
 
-    def release(self, force: bool = False) -> None:
-        """Opens the barrier of every block all of whose live lanes have arrived."""
-        alive, waiting = self.alive.reshape(self.blocks, -1), self.waiting.reshape(self.blocks, -1)
-        full = (waiting | ~alive).all(axis=1) & waiting.any(axis=1)
-        if force and not full.any():
-            raise DeviceError(f"{self.k.name}: deadlock at a barrier")
-        waiting[full] = False
+    def wake(self) -> None:
+        for place, parts in self.later.items():
+            for ids in parts:
+                self.state[ids] = RUN
+                self.put(place, ids)
+        self.later = {}
 
-    def get(self, v: Value, who: Array) -> Array:
-        return self.env[v.id][who]
+    def walk(self, place: Place, g: Group) -> None:
+        depth, fn, block, n = place
+        f = self.functions[fn]
+        self.env = self.envs[(depth, fn)]
+        steps = f.steps.get(block)
+        if steps is None:
+            steps = f.steps[block] = [self.decode(i) for i in f.k.blocks[block].instrs]
+        for k in range(n, len(steps)):
+            self.here = (depth, fn, block, k)
+            if steps[k](g):
+                return
 
-    def set(self, v: Value, who: Array, data: Array) -> None:
-        have = self.env.get(v.id)
-        if have is None:
-            have = self.env[v.id] = np.zeros(self.n, v.type.elem.np)
-        have[who] = data
+    def stands(self) -> list[tuple[Place, int, Array]]:
+        """Where the lanes that live stand, by place."""
+        out: dict[tuple[Place, int], list[Any]] = {}
+        for source in (self.ready, self.later):
+            for p, parts in source.items():
+                out.setdefault((p, RUN), []).extend(parts)
+        for lane in np.flatnonzero((self.state != DEAD) & np.array([a is not None for a in self.at])).tolist():
+            if STATES.get(int(self.state[lane])) and self.state[lane] not in (RUN, YIELD):
+                out.setdefault((self.at[lane], int(self.state[lane])), []).append(np.array([lane]))  # type: ignore[arg-type]
+        return [(p, s, np.sort(np.concatenate(parts))) for (p, s), parts in out.items()]
 
-    def end(self, i: Instr, who: Array) -> None:
-        name = i.op.name
-        if name == "jump":
-            self.go(i.edges[0], who)
-        elif name == "branch":
-            taken = self.get(i.args[0], who)
-            for e, part in ((i.edges[0], who[taken]), (i.edges[1], who[~taken])):
-                if part.size:
-                    self.go(e, part)
-        elif name == "return":
-            self.alive[who] = False
-            self.release()
-        elif name == "trap":
-            raise DeviceError(f"{self.k.name}: trap", place=i.loc)
-        else:
-            raise UnsupportedError(f"the kernel interpreter does not know {name}", place=i.loc)
+    # ---- instructions
 
-    def go(self, e: Edge, who: Array) -> None:
-        values = [self.get(a, who).copy() for a in e.args]
-        for p, v in zip(self.k.blocks[e.target].params, values):
-            self.set(p, who, v)
-        self.pc[who, 0], self.pc[who, 1] = e.target, 0
-
-    def instr(self, i: Instr, who: Array) -> None:
-        rule = getattr(self, "_" + i.op.name, None)
+    def decode(self, i: Instr) -> Step:
+        """What an instruction does to a group; true if the group does not simply go on."""
+        name, kind = i.op.name, i.op.kind
+        rule = getattr(self, "_" + name, None)
         if rule is not None:
-            rule(i, who)
-            return
-        if i.op.kind == "warp":
-            self.across(i, who)
-            return
-        args = [self.get(a, who) for a in i.args]
-        self.set(i.result, who, eval_lane(i.op, i.result.type.elem, args, i.attrs))
+            return lambda g: rule(i, g)
+        if kind == "warp":
+            return lambda g: self._collective(i, g)
+        if kind not in ("lane", "math"):
+            raise self.unknown(i)
+        ids = [a.id for a in i.args]
+        elem = i.result.type.elem
+        if kind == "lane" and len(i.results) == 1 and elem.bits != 128:
+            meaning, attrs, result = i.op.meaning, dict(i.attrs), i.result
+            assert meaning is not None
 
-    # ---- special values
+            def step(g: Group) -> None:
+                env, ix = self.env, g.ix
+                self.set(result, g, meaning(elem, *[env[a][ix] for a in ids], **attrs))
 
-    def _constant(self, i: Instr, who: Array) -> None:
-        elem = i.attr("type").elem
-        with np.errstate(over="ignore"):
-            self.set(i.result, who, np.array(i.attr("value")).astype(elem.np))
+            return step
 
-    def _undef(self, i: Instr, who: Array) -> None:
-        self.set(i.result, who, 0)
+        def slow(g: Group) -> None:
+            self.set(i.result, g, eval_lane(i.op, elem, [self.env[a][g.ix] for a in ids], i.attrs))
 
-    def _sreg(self, i: Instr, who: Array) -> None:
-        name = i.attr("name")
-        thread, block = who % self.threads, who // self.threads
-        gx, gy, gz = (*self.grid, 1, 1)[:3]
-        table = {"tid.x": thread, "laneid": thread % self.lanes, "warpid": thread // self.lanes, "ntid.x": self.threads, "nwarpid": self.threads // self.lanes,
-                 "ctaid.x": block % gx, "ctaid.y": block // gx % gy, "ctaid.z": block // gx // gy, "nctaid.x": gx, "nctaid.y": gy, "nctaid.z": gz,
-                 "tid.y": 0, "tid.z": 0, "ntid.y": 1, "ntid.z": 1}  # fmt: skip
-        self.set(i.result, who, table[name])
+        return slow
 
-    # ---- across lanes
+    def _constant(self, i: Instr, g: Group) -> None:
+        if i.result.id not in self.env:
+            elem = i.attr("type").elem
+            value = np.array(i.attr("value"), object) if elem is I128 else np.array(i.attr("value")).astype(elem.np)
+            self.env[i.result.id] = np.broadcast_to(value, (self.n,))
 
-    def across(self, i: Instr, who: Array) -> None:
-        """The group's lanes, laid out by warp."""
-        warps = -(-self.n // self.lanes)
-        mask = np.zeros((warps, self.lanes), bool)
-        mask.reshape(-1)[who] = True
-        grids = []
-        for a in i.args:
-            full = self.env[a.id]
-            grids.append(full.reshape(warps, self.lanes))
-        out = np.zeros((warps, self.lanes), i.result.type.elem.np)
-        assert i.op.meaning is not None
-        if i.op.name == "shfl":
-            out = _shuffle(grids[0], grids[1], mask, i.attr("mode"))
+    def _undef(self, i: Instr, g: Group) -> None:
+        self.set(i.result, g, 0)
+
+    def _sreg(self, i: Instr, g: Group) -> None:
+        self.set(i.result, g, self.special(i.attr("name"), g))
+
+    def special(self, name: str, g: Group) -> Any:
+        s, (head, _, axis) = self.shape, name.partition(".")
+        if axis:
+            d = "xyz".index(axis)
+            t = self.thread[g.ix]
+            if head == "tid":
+                bx, by, _bz = s.block
+                return (t % bx, t // bx % by, t // (bx * by))[d]
+            fixed = {"ntid": s.block, "nctaid": s.grid, "cluster_nctaid": s.cluster, "nclusterid": tuple(g // c for g, c in zip(s.grid, s.cluster))}
+            if head in fixed:
+                return fixed[head][d]
+            ctaid = self.ctaid[d][self.slot[g.ix]]
+            return {"ctaid": ctaid, "cluster_ctaid": ctaid % s.cluster[d], "clusterid": ctaid // s.cluster[d]}[head]
+        lane = self.thread[g.ix] % self.lanes
+        if name.startswith("lanemask"):
+            bit = np.int64(1) << lane.astype(np.int64)
+            masks = {"eq": bit, "lt": bit - 1, "le": 2 * bit - 1, "ge": -bit, "gt": -2 * bit}
+            return (masks[name[-2:]] & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+        cx, cy, cz = s.cluster
+        if name == "cluster_ctarank":
+            x, y, z = (self.ctaid[d][self.slot[g.ix]] % s.cluster[d] for d in range(3))
+            return x + cx * (y + cy * z)
+        return {"laneid": lane, "warpid": self.thread[g.ix] // self.lanes, "nwarpid": s.warps, "smid": 0, "nsmid": 1, "gridid": 1,
+                "cluster_nctarank": cx * cy * cz, "is_explicit_cluster": int(cx * cy * cz > 1), "dynamic_smem_size": s.dynamic,
+                "total_smem_size": self.arena, "aggr_smem_size": self.arena}[name]  # fmt: skip
+
+    def _read_clock(self, i: Instr, g: Group) -> None:
+        self.clock += 1
+        self.progress = self.turn
+        self.set(i.result, g, self.clock)
+
+    def _report(self, i: Instr, g: Group) -> None:
+        if self.get(i.args[0], g).any() and i.attr("code", 1) != 2:  # 2: an assertion, which traps
+            raise DeviceError(f"{self.kernel.name}: error {i.attr('code', 1)} was reported", place=i.loc)
+
+    def _printf(self, i: Instr, g: Group) -> None:
+        self.progress = self.turn
+        for lane, fmt, data in zip(g.ids.tolist(), self.get(i.args[0], g).tolist(), self.get(i.args[1], g).tolist()):
+            at, bad = self.memory.find(np.array([data], np.int64), 1)
+            raw = b"" if bad is not None else self.memory.flat[int(at[0]) : int(at[0]) + 512].tobytes()
+            key = (self.block0 + int(self.slot[lane]), int(self.waits[lane]), int(self.thread[lane]), len(self.printed))
+            self.printed.append((key, self.memory.text(fmt), raw))
+        self.set(i.result, g, 0)
+
+    # ---- control flow
+
+    def go_to(self, e: Edge, g: Group) -> None:
+        depth, fn, _, _ = self.here
+        values = [self.get(a, g) for a in e.args]
+        if len(values) > 1:
+            values = [v.copy() for v in values]
+        for p, v in zip(self.functions[fn].k.blocks[e.target].params, values):
+            self.set(p, g, v)
+        self.put((depth, fn, e.target, 0), g.ids)
+
+    def _jump(self, i: Instr, g: Group) -> bool:
+        self.go_to(i.edges[0], g)
+        return True
+
+    def _branch(self, i: Instr, g: Group) -> bool:
+        taken = self.get(i.args[0], g)
+        some, every = taken.any(), taken.all()
+        if every or not some:
+            self.go_to(i.edges[0 if every else 1], g)
         else:
-            for w in np.unique(who // self.lanes):
-                out[w] = i.op.meaning(i.result.type.elem, mask[w], *(g[w] for g in grids), **dict(i.attrs))
-        self.set(i.result, who, out.reshape(-1)[who])
+            first, second = Group(g.ids[taken]), Group(g.ids[~taken])
+            self.go_to(i.edges[0], first)
+            self.go_to(i.edges[1], second)
+        return True
 
-    # ---- memory
+    def _switch(self, i: Instr, g: Group) -> bool:
+        n = self.get(i.args[0], g).astype(np.int64)
+        last = len(i.edges) - 1
+        n = np.where((n < 0) | (n > last), last, n)
+        for k in np.unique(n).tolist():
+            self.go_to(i.edges[k], Group(g.ids[n == k]))
+        return True
 
-    def address(self, i: Instr, values: int, who: Array) -> Array:
-        n = len(i.args) - values
-        a = self.get(i.args[0], who).astype(np.int64)
-        if n == 2:
-            a = a + self.get(i.args[1], who).astype(np.int64) * i.attr("scale", 1)
-        return a + i.attr("disp", 0)
+    def _return(self, i: Instr, g: Group) -> bool:
+        depth = self.here[0]
+        if depth == 0:
+            self.leave(g)
+            return True
+        by: dict[Place, list[int]] = {}
+        stack = self.back[depth]
+        places, base, top = stack[-1][0], stack[-1][2], stack[-1][3]
+        for lane in g.ids.tolist():
+            by.setdefault(places[lane], []).append(lane)
+        self.base[g.ix], self.top[g.ix] = base[g.ix], top[g.ix]
+        for p, lanes in by.items():
+            self.put(p, np.array(lanes))
+        return True
 
-    def guarded(self, i: Instr, who: Array) -> Array:
-        return who if i.guard is None else who[self.get(i.guard, who)]
+    def _trap(self, i: Instr, g: Group) -> bool:
+        block, _ = self.who(int(g.ids[0]))
+        steps = self.functions[self.here[1]].k.blocks[self.here[2]].instrs
+        what = "assertion failed" if any(s.op.name == "report" and s.attr("code") == 2 for s in steps) else "trap"
+        raise DeviceError(f"{self.kernel.name}: {what} in block {block}, thread {int(self.thread[g.ids[0]])}", place=i.loc)
 
-    def _ld(self, i: Instr, who: Array) -> None:
-        for k, p in enumerate(i.passthrough):
-            self.set(i.results[k], who, self.get(p, who))
-        who = self.guarded(i, who)
-        if not who.size:
-            return
-        elem = i.attr("to")
-        for k, r in enumerate(i.results):
-            self.set(r, who, self.read(i, self.address(i, 0, who) + k * elem.bytes, who, elem))
+    # ---- calls
 
-    def read(self, i: Instr, address: Array, who: Array, elem: Any) -> Array:
-        dtype = np.dtype(np.uint8) if elem is I1 else elem.np
-        if i.attr("space") == "shared":
-            self.inside_shared(i, address, elem.bytes)
-            rows = np.broadcast_to((who // self.threads)[:, None], (who.size, elem.bytes))
-            columns = address[:, None] + np.arange(elem.bytes)
-            if not self.shared_known[rows, columns].all():
-                raise DeviceError("a load from shared memory that nobody has written", place=i.loc)
-            raw = np.ascontiguousarray(self.shared[rows, columns])
-        else:
-            k, offset = self.memory.place(address, elem.bytes, i)
-            raw = self.memory.bytes[k][offset[:, None] + np.arange(elem.bytes)]
-        got = raw.view(dtype).reshape(-1)
-        return got != 0 if elem is I1 else got
+    def _call(self, i: Instr, g: Group) -> bool:
+        return self.enter(self.by_name[i.attr("name")], i.args, g, i)
 
-    def inside_shared(self, i: Instr, address: Array, size: int) -> None:
-        if ((address < 0) | (address + size > self.k.shared)).any():
-            raise DeviceError(f"{i.op} outside of the shared memory of {self.k.shared} bytes", place=i.loc)
+    def _call_indirect(self, i: Instr, g: Group) -> bool:
+        numbers = self.get(i.args[0], g)
+        for n in np.unique(numbers).tolist():
+            f = self.by_number.get(n)
+            if f is None or sum(p.role != "symbol" for p in f.k.params) != len(i.args) - 1:
+                raise DeviceError(f"{self.kernel.name}: a call of no function (number {n})", place=i.loc)
+            self.enter(f, i.args[1:], Group(g.ids[numbers == n]), i)
+        return True
 
-    def write(self, i: Instr, address: Array, who: Array, data: Array, elem: Any) -> None:
-        raw = np.ascontiguousarray(data.astype(np.uint8) if elem is I1 else data).view(np.uint8).reshape(-1, elem.bytes)
-        if i.attr("space") == "shared":
-            self.inside_shared(i, address, elem.bytes)
-            rows, columns = (who // self.threads)[:, None], address[:, None] + np.arange(elem.bytes)
-            self.shared[rows, columns] = raw
-            self.shared_known[rows, columns] = True
-        else:
-            k, offset = self.memory.place(address, elem.bytes, i)
-            self.memory.bytes[k][offset[:, None] + np.arange(elem.bytes)] = raw
+    def enter(self, f: Function, args: Sequence[Value], g: Group, i: Instr) -> bool:
+        depth = self.here[0] + 1
+        if depth > DEPTH:
+            raise ResourceError(f"{self.kernel.name}: calls are nested too deeply", hint=f"the limit is {DEPTH}")
+        env = self.envs.setdefault((depth, f.number), {})
+        symbols = {p.value.name: n for n, p in enumerate(self.kernel.params) if p.role == "symbol"}
+        own = iter(args)
+        for p in f.k.params:
+            if p.role == "symbol":
+                env[p.value.id] = self.envs[(0, 0)][self.kernel.params[symbols[p.value.name]].value.id]
+            else:
+                have = env.setdefault(p.value.id, np.zeros(self.n, p.value.type.elem.np))
+                have[g.ix] = self.get(next(own), g)
+        stack = self.back.setdefault(depth, [([None] * self.n, (0, 0, 0, 0), np.zeros(self.n, np.int64), np.zeros(self.n, np.int64))])
+        places, _, base, top = stack[-1]
+        after = self.next()
+        for lane in g.ids.tolist():
+            places[lane] = after
+        base[g.ix], top[g.ix] = self.base[g.ix], self.top[g.ix]
+        self.base[g.ix] = (self.top[g.ix] + 15) // 16 * 16
+        self.top[g.ix] = self.base[g.ix] + f.k.local
+        if int(self.top[g.ix].max()) > self.memory.local_stride:
+            raise ResourceError(f"{self.kernel.name}: the stack of a lane is full", place=i.loc)
+        self.put((depth, f.number, 0, 0), g.ids)
+        return True
 
-    def _st(self, i: Instr, who: Array) -> None:
-        who = self.guarded(i, who)
-        count = i.attr("count", 1)
-        if not who.size:
-            return
-        elem = i.attr("to")
-        for k, v in enumerate(i.args[len(i.args) - count :]):
-            self.write(i, self.address(i, count, who) + k * elem.bytes, who, self.get(v, who), elem)
-
-    def _red(self, i: Instr, who: Array) -> None:
-        who = self.guarded(i, who)
-        elem, fn = i.attr("to"), op(i.attr("fn"))
-        for w in who:  # ascending lane order
-            one = np.array([w])
-            a = self.address(i, 1, one)
-            new = eval_lane(fn, elem, (self.read(i, a, one, elem), self.get(i.args[-1], one)))
-            self.write(i, a, one, new, elem)
-
-    def _fence(self, i: Instr, who: Array) -> None:
-        return None
-
-    def _report(self, i: Instr, who: Array) -> None:
-        if self.get(i.args[0], who).any():
-            raise DeviceError(f"{self.k.name}: error {i.attr('code', 1)} was reported", place=i.loc)
-
-
-def _shuffle(a: Array, b: Array, mask: Array, mode: str) -> Array:
-    lanes = a.shape[1]
-    lane = np.arange(lanes)[None, :]
-    b = b.astype(np.int64)
-    source = {"bfly": lane ^ b, "down": lane + b, "up": lane - b, "idx": np.broadcast_to(b, a.shape)}[mode]
-    source = np.where((source >= 0) & (source < lanes), source, lane)
-    source = np.where(np.take_along_axis(mask, source, axis=1), source, lane)
-    return np.take_along_axis(a, source, axis=1)

@@ -106,7 +106,7 @@ machine_op("call_indirect", _call, Effect(reads=True, writes=True, may_exit=True
 machine_op("printf", lambda t, a: (I32,), Effect(reads=True, writes=True), **_K, doc="vprintf(format, arguments): generic addresses")
 machine_op("pause", lambda t, a: (), Effect(reads=True, writes=True, may_suspend=True), **_K, doc="others go first (nanosleep)")
 machine_op("mbarrier", lambda t, a: _MBARRIER[a["fn"]](t), Effect(reads=True, writes=True), **_K, doc="an operation on an mbarrier object",
-           attrs={"fn": ("init", "inval", "arrive", "arrive_drop", "expect_tx", "complete_tx", "test", "test_parity", "pending"), **ADDRESS})  # fmt: skip
+           attrs={"fn": ("init", "inval", "arrive", "arrive_drop", "expect_tx", "complete_tx", "test", "test_parity", "pending", "copies"), **ADDRESS})  # fmt: skip
 machine_op("copy", lambda t, a: (), Effect(reads=True, writes=True), **_K, doc="copies bytes: to, from, bytes to read (i32)[, bytes to write (i64)]",
            attrs={"to": SPACES, "from": SPACES, "async": ("group", "bulk", "mbarrier"), "bytes": int, "fn": str, "elem": Scalar})  # fmt: skip
 # … what is written beyond what was read (`bytes`, or the fourth operand) is zero; with `fn` elements are combined instead
@@ -117,6 +117,7 @@ form_op("undef", lambda t, a: (a["to"],), attrs={"to": Type}, **_K, doc="no part
 
 _MBARRIER: dict[str, Any] = {
     "init": lambda t: (), "inval": lambda t: (), "expect_tx": lambda t: (), "complete_tx": lambda t: (), "arrive": lambda t: (I64,),
+    "copies": lambda t: (),  # the lane's copies so far arrive with this phase
     "arrive_drop": lambda t: (I64,), "test": lambda t: (I1,), "test_parity": lambda t: (I1,), "pending": lambda t: (I32,),
 }  # fmt: skip
 

@@ -236,8 +236,73 @@ def _later(name: str) -> None:
         raise UnsupportedError(f"`ptxjit {name}` reads PTX, which is not part of this version")
 
 
-for _name in ("translate", "run", "check"):
-    _later(_name)
+_later("translate")
+
+PtxFile = Annotated[str, typer.Argument(metavar="FILE.ptx")]
+EntryOption = Annotated[str, typer.Option("--entry", "-e", help="which kernel (default: the only one)")]
+GridOption = Annotated[str, typer.Option("--grid", help="blocks, such as 4 or 4,2")]
+BlockOption = Annotated[str, typer.Option("--block", help="threads per block")]
+SharedOption = Annotated[int, typer.Option("--shared", help="bytes of dynamic shared memory")]
+ArgOption = Annotated[list[str], typer.Option("--arg", "-a", help="f32[1024]=zeros|ones|arange|random, f32[1024]=@file.npy, i32=1000; in order")]
+ClusterOption = Annotated[str, typer.Option("--cluster", help="blocks per cluster")]
+CooperativeOption = Annotated[bool, typer.Option("--cooperative", help="all blocks are resident together")]
+SeedOption = Annotated[int, typer.Option("--seed", help="of random arguments")]
+
+
+def _entry(path: str, entry: str, device: str) -> tuple[Any, str]:
+    """(module, name of the entry)."""
+    from ..ptx import load_ptx
+
+    if not Path(path).is_file():
+        raise UsageError(f"there is no file {path}")
+    mod = load_ptx(Path(path), device=device)
+    names = list(mod.kernels)
+    if entry and entry not in names or not entry and len(names) != 1:
+        raise UsageError(f"--entry: {path} has {', '.join(names) or 'no entries'}")
+    return mod, entry or names[0]
+
+
+@app.command("check")
+def check_ptx(file: PtxFile, entry: EntryOption = "", grid: GridOption = "1", block: BlockOption = "1", shared: SharedOption = 0,
+              arg: ArgOption = [], cluster: ClusterOption = "", cooperative: CooperativeOption = False, seed: SeedOption = 0,  # noqa: B006
+              json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:  # fmt: skip
+    """Runs a PTX kernel on the interpreter and reports races, accesses out of bounds, deadlocks …"""
+    import contextlib
+
+    from ..sanitize import check as check_kernel
+    from .launch_args import parse_args, parse_three
+
+    mod, name = _entry(file, entry, "interp")
+    shape = {"grid": parse_three(grid, "grid"), "block": parse_three(block, "block"), "cluster": parse_three(cluster, "cluster") if cluster else None}
+    args = parse_args(arg, seed)
+    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
+        report = check_kernel(mod, name, **shape, shared=shared, args=args, cooperative=cooperative)
+    print(report.to_json() if json else report)
+    if not report:
+        raise typer.Exit(1)
+
+
+@app.command("run")
+def run_ptx(file: PtxFile, entry: EntryOption = "", grid: GridOption = "1", block: BlockOption = "1", shared: SharedOption = 0,
+            arg: ArgOption = [], cluster: ClusterOption = "", cooperative: CooperativeOption = False, seed: SeedOption = 0,  # noqa: B006
+            device: Annotated[str, typer.Option("--device", help="cpu or interp")] = "cpu",
+            out: Annotated[list[str], typer.Option("--out", help="N=file.npy: where argument N goes afterwards")] = []) -> None:  # noqa: B006  # fmt: skip
+    """Runs a PTX kernel; prints what it changed."""
+    import numpy as np
+
+    from .launch_args import parse_args, parse_outs, parse_three
+
+    mod, name = _entry(file, entry, device)
+    args = parse_args(arg, seed)
+    outs = parse_outs(out, args)
+    before = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+    mod[name].launch(*args, grid=parse_three(grid, "grid"), block=parse_three(block, "block"), shared=shared, cooperative=cooperative,
+                     cluster=parse_three(cluster, "cluster") if cluster else None)  # fmt: skip
+    for n, path in outs:
+        np.save(path, args[n])
+    for n, (a, b) in enumerate(zip(args, before)):
+        if isinstance(a, np.ndarray) and a.tobytes() != b.tobytes() and n not in [k for k, _ in outs]:
+            print(f"{n}: {np.array2string(a, threshold=32)}")
 
 
 def run(argv: list[str]) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import numpy as np
 from ...ir.errors import DeviceError, ResourceError, UserError
 from ...ir.kernel import Kernel
 from ...ir.passes import kernel_pipeline
+from ...ir.printf import format_c
 from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, Dispatch
 from .link import Artifact
 from .load import LINUX_X86, load
@@ -271,9 +271,6 @@ def _ranges(lanes: list[int]) -> str:
 
 # ---- printf ---------------------------------------------------------------------------------------------------------
 
-SPEC = re.compile(rb"%(?P<flags>[-+ #0]*)(?P<width>\*|\d+)?(?:\.(?P<precision>\*|\d+))?(?P<length>hh|h|ll|l|L|q|j|z|t)?(?P<kind>[diouxXeEfFgGaAcspn%])")
-
-
 class _Printf:
     """The buffer of a launch's `vprintf` records, and their formatting as C has it."""
 
@@ -290,48 +287,8 @@ class _Printf:
         for k in range(min(n, self.count)):
             record = self.buffer[64 + k * self.size : 64 + (k + 1) * self.size].tobytes()
             fmt = ctypes.string_at(int.from_bytes(record[:8], "little"))
-            out.append(format_c(fmt, record[8:]))
+            out.append(format_c(fmt, record[8:], ctypes.string_at))
         sys.stdout.write(b"".join(out).decode("utf-8", "replace"))
         if n > self.count:
             sys.stdout.write(f"\n[{n - self.count} more lines of printf did not fit its buffer]\n")
         sys.stdout.flush()
-
-
-def format_c(fmt: bytes, data: bytes) -> bytes:
-    """C's printf on arguments that lie one after the other, aligned to their size."""
-    at = 0
-
-    def take(size: int) -> bytes:
-        nonlocal at
-        at = -(-at // size) * size
-        at += size
-        return data[at - size : at]
-
-    def one(m: re.Match[bytes]) -> bytes:
-        kind, flags = m["kind"].decode(), m["flags"].decode()
-        if kind == "%":
-            return b"%"
-        sizes = [int.from_bytes(take(4), "little", signed=True) if m[g] == b"*" else m[g] and int(m[g]) for g in ("width", "precision")]
-        width = "" if sizes[0] is None else str(sizes[0])
-        precision = "" if sizes[1] is None else f".{sizes[1]}"
-        spec = f"%{flags}{width}{precision}"
-        if kind in "eEfFgGaA":
-            value = np.frombuffer(take(8), np.float64)[0]
-            if kind in "aA":
-                return float(value).hex().encode()
-            return (f"{spec}{kind}" % value).encode()
-        if kind == "s":
-            address = int.from_bytes(take(8), "little")
-            text = ctypes.string_at(address) if address else b"(null)"
-            return (spec + "s").encode() % text
-        if kind == "p":
-            return (f"%{flags}{width}s" % hex(int.from_bytes(take(8), "little"))).encode()
-        if kind == "c":
-            return bytes([int.from_bytes(take(4), "little") & 255])
-        wide = m["length"] in (b"l", b"ll", b"j", b"z", b"t", b"q")
-        raw = take(8 if wide else 4)
-        bits = {b"h": 2, b"hh": 1}.get(m["length"] or b"", len(raw))
-        number = int.from_bytes(raw[:bits], "little", signed=kind in "di")
-        return (f"{spec}{'d' if kind in 'diu' else kind}" % number).encode()
-
-    return SPEC.sub(one, fmt)

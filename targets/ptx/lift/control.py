@@ -135,7 +135,7 @@ def _inline(x: X, f: Function, results: tuple[Any, ...], args: tuple[Any, ...]) 
     if len(results) != len(f.results) or len(args) != len(f.params):
         raise x.bad(f"{f.name} takes {len(f.params)} parameters and gives {len(f.results)} results")
     after = b.block(f"after_{f.name}"[:40])
-    frame = _Frame(f, after, {}, b.frame)
+    frame = _Frame(f, after, {}, b.frame, b.loc.position if b.loc is not None else None)
     outer_loc, outer_scope = b.loc, b.scope
     registers: list[tuple[Any, Variable]] = []
     values = []

@@ -106,10 +106,11 @@ class _Block:
 class _Frame:
     """One activation of a function that is being lifted in line."""
 
-    __slots__ = ("fn", "labels", "after", "params", "tables", "protos", "parent")
+    __slots__ = ("fn", "labels", "after", "params", "tables", "protos", "parent", "site", "positions")
 
-    def __init__(self, fn: Function, after: int, params: dict[int, Any], parent: _Frame | None) -> None:
-        self.fn, self.after, self.params, self.parent = fn, after, params, parent
+    def __init__(self, fn: Function, after: int, params: dict[int, Any], parent: _Frame | None, site: Position | None = None) -> None:
+        self.fn, self.after, self.params, self.parent, self.site = fn, after, params, parent, site
+        self.positions: dict[int, Position] = {}
         self.labels: dict[tuple[int, str], int] = {}
         self.tables: dict[str, tuple[str, ...]] = {}
         self.protos: dict[str, Prototype] = {}
@@ -564,8 +565,18 @@ class Body(LaneOps):
 
     # ---- statements
 
+    def position(self, p: Position | None) -> Position | None:
+        """A source position with the calls that were lifted in line behind its own."""
+        site = self.frame.site
+        if site is None or p is None:
+            return site or p
+        found = self.frame.positions.get(id(p))
+        if found is None:
+            found = self.frame.positions[id(p)] = _behind(p, site)
+        return found
+
     def statement(self, i: Instruction) -> None:
-        self.loc = Place(self.module.name, i.line, i.column, i.position)
+        self.loc = Place(self.module.name, i.line, i.column, self.position(i.position))
         from . import table
 
         handler = table().get(i.opcode)
@@ -638,6 +649,11 @@ class Body(LaneOps):
             if have == name:
                 return block
         raise ReadError(f"there is no label {name}", place=self.loc)
+
+
+def _behind(p: Position, site: Position) -> Position:
+    after = site if p.inlined_at is None else _behind(p.inlined_at, site)
+    return Position(p.file, p.line, p.column, p.function, after)
 
 
 class X:

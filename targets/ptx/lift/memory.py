@@ -290,11 +290,12 @@ def _copy(x: X) -> None:
 
 
 def _copy_arrive(x: X) -> None:
-    """cp.async.mbarrier.arrive: the copies of this thread so far will arrive.  They are complete here; without .noinc the pending count is
-    first raised by one, so that nothing changes for the others."""
+    """cp.async.mbarrier.arrive: the copies of this thread so far will arrive (`copies`).  They are complete here; without .noinc the pending
+    count is first raised by one, so that nothing changes for the others."""
     x.flag("arrive")
     noinc, space = x.flag("noinc"), space_of(x)
     x.type()
+    mbarrier(x, "copies", 0, space)
     if noinc:
         mbarrier(x, "arrive", 0, space, x.b.const(I32, 1))
 

@@ -1,0 +1,153 @@
+"""`check`: a PTX kernel is run on the interpreter and every fault of it is told, with its place in the PTX and in the source that it came from.
+
+    report = pj.check("scan.ptx", "scan", grid=4, block=128, shared=512, args=[x, y, np.int32(1000)])
+    assert report, report
+
+Arguments lie in buffers of their own, 256-byte-aligned and with nothing around them, and are copied back.  A fault of the kernel never raises:
+a load out of bounds gives 0, such a store is dropped, and the run goes on.  Same-value writes count as races unless both are atomic.
+"""
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .ir.errors import DeviceError, ResourceError, UserError
+from .ptx import Module, _extent, _low, load_ptx
+
+FIRST, GAP, ALIGN = 1 << 32, 1 << 20, 256
+
+
+class Report:
+    """What `check` found.  True where nothing; prints readably.
+
+    findings   `Finding`s, in the order in which they were met        error   why the run ended early (a trap, a limit), or None
+    """
+
+    def __init__(self, entry: str, findings: list[Any], error: str | None, folder: Path | None) -> None:
+        self.entry, self.findings, self.error, self.folder = entry, findings, error, folder
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings and self.error is None
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def to_json(self) -> str:
+        return json.dumps({"entry": self.entry, "ok": self.ok, "error": self.error, "findings": [f.to_json() for f in self.findings]}, indent=2)
+
+    def __str__(self) -> str:
+        if self.ok:
+            return f"{self.entry}: nothing found"
+        n = len(self.findings)
+        lines = [f"{self.entry}: {n} finding{'s' * (n != 1)}"]
+        for f in self.findings:
+            lines += ["", f"{f.kind}: {f.message}" + (f"  ({f.count} times)" if f.count > 1 else ""), *self._place(f)]
+            if f.other is not None:
+                lines += [f"  and {f.other.op}, {_who(f.other)}", *self._place(f.other, False)]
+        if self.error:
+            lines += ["", f"ended early: {self.error}"]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _place(self, f: Any, who: bool = True) -> list[str]:
+        out = [f"  {f.source}, {_who(f)}" if who else f"  {f.source}"]
+        file, _, line = f.source.rpartition(":")
+        for name, number in dict.fromkeys([(file, int(line or 0)), (f.file, f.line)]):
+            text = self._line(name, number)
+            if text is not None:
+                out.append(f"    {Path(name).name}:{number} | {text}")
+        if len(f.stack) > 1:
+            out.append("    inlined: " + " ← ".join(f.stack))
+        return out
+
+    def _line(self, file: str, number: int) -> str | None:
+        """A line of a file, where it was compiled or beside the PTX."""
+        for p in (Path(file), (self.folder or Path()) / Path(file).name):
+            try:
+                return p.read_text(errors="replace").splitlines()[number - 1].strip()
+            except (OSError, IndexError):
+                continue
+        return None
+
+
+def _who(f: Any) -> str:
+    return f"block {f.block}, thread {f.thread}"
+
+
+class _Buffers:
+    """Arguments at addresses of their own; those that share memory share a buffer."""
+
+    def __init__(self, names: Sequence[str], args: Sequence[Any]) -> None:
+        from .ir.interp.memory import Region, host_bytes
+
+        spans = sorted((_low(a), _low(a) + _extent(a), n) for n, a in enumerate(args) if _is_array(a) and a.size)
+        self.parts: list[tuple[int, Any, Region, bool]] = []  # host address, bytes as they were, region, may be written
+        self.at: dict[int, int] = {}
+        at, k = FIRST, 0
+        while k < len(spans):
+            low, high, mine = spans[k][0], spans[k][1], [spans[k]]
+            while k + 1 < len(spans) and spans[k + 1][0] < high:
+                k += 1
+                high, mine = max(high, spans[k][1]), [*mine, spans[k]]
+            k += 1
+            raw = host_bytes(low, high - low).copy()
+            for start, _, n in mine:
+                self.at[n] = at + start - low
+            r = Region(", ".join(dict.fromkeys(names[n] for _, _, n in mine)), at, raw)
+            self.parts.append((low, raw.copy(), r, all(args[n].flags.writeable for _, _, n in mine)))
+            at = -(-(at + raw.size) // ALIGN) * ALIGN + GAP
+        self.args = [self.at.get(n, FIRST - GAP) if _is_array(a) else a for n, a in enumerate(args)]
+        self.regions = [p[2] for p in self.parts]
+
+    def back(self) -> None:
+        for low, before, region, writeable in self.parts:
+            if writeable and not np.array_equal(before, region.data):
+                ctypes.memmove(low, region.data.ctypes.data, region.data.size)
+
+
+def _is_array(a: Any) -> bool:
+    return isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V")
+
+
+def check(ptx: Any, entry: str, *, grid: Any, block: Any, shared: int = 0, args: Sequence[Any] = (), cluster: Any = None,
+          cooperative: bool = False) -> Report:  # fmt: skip
+    """Runs an entry of `ptx` (text, a path, or a module of `load_ptx`) and reports its faults.
+
+    Kinds: out-of-bounds, misaligned, uninitialised, race, barrier-divergence, deadlock, sync-mask, missing-wait.
+    """
+    from .ir.interp.checker import Checker
+    from .ir.interp.launch import machine, show
+    from .ir.interp.machine import Stopped
+
+    module = ptx if isinstance(ptx, Module) else load_ptx(ptx, device="interp")
+    kernel = module[entry]
+    if len(args) != len(kernel.entry.params):
+        raise UserError(f"{entry} takes {len(kernel.entry.params)} arguments, got {len(args)}", hint=repr(kernel.signature))
+    grid3, block3, cluster3 = kernel.shape(grid, block, cluster)
+    buffers = _Buffers([p[0] for p in kernel.entry.params], args)
+    values, keep = kernel._values(tuple(buffers.args))
+    values += [module.memory.address(s) for s in kernel.entry.symbols]
+    regions = [*buffers.regions, *kernel._host((), keep)]
+    m = machine(kernel.entry.kernel, values, regions, grid3, block3, int(shared), cluster3, cooperative, module.memory.const)
+    m.watch = checker = Checker(m)
+    error = None
+    try:
+        if m.shape.blocks:
+            m.run()
+    except Stopped as e:
+        checker.deadlock(e.stands, e.why)
+    except (DeviceError, ResourceError) as e:
+        error = str(e)
+    finally:
+        checker.finish()
+        show(m)
+        buffers.back()
+    name = Path(module.tree.name)
+    return Report(entry, checker.findings, error, name.parent if name.is_file() else None)
