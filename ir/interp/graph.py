@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BugError, UserError
+from ..errors import BugError, CheckError
 from ..graph import Graph, Node, literal_value
 from ..types import Scalar
 from .orders import contract_canonical, reduce_canonical, scan_canonical

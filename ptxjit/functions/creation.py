@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.types import array
 from ..ir.errors import ShapeError
+from ..ir.types import array
 from ..trace import Tracer, current, emit, here, lift, make, operand, scalar, trace_of, user_error
 from .registry import register
 from .shape import ints
