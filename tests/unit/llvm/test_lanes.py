@@ -208,7 +208,7 @@ def test_programs_on_8_bit_floats(to):
     x = (np.random.default_rng(0).standard_normal((6, 50)) * 3).astype(narrow)
 
     def fn(x):
-        return x + x * narrow(0.3), -x, np.maximum(x, narrow(1)), np.where(x > 0, x, narrow(0.1)), x.astype("f4").sum(0), np.concatenate([x, x]).T
+        return np.exp(x), x.max(1), np.argmin(x, 1), x.sum(0), np.cumsum(x, 1), x @ x.T, x % x[::-1], x + x * narrow(0.3), -x, np.maximum(x, narrow(1)), np.where(x > 0, x, narrow(0.1)), x.astype("f4").sum(0), np.concatenate([x, x]).T
 
     assert_targets_agree(fn, x, targets=["interp", "cpu"], bitwise=True)
 
