@@ -791,10 +791,9 @@ class _Emit:
     def gather(self, i: Instr, base: Value, index: Value | None, elem: Scalar, t: str, s: str, mask: str | None, fill: str) -> str:
         w = self.w
         ps = self.pointers(i, base, index)
-        if elem.bytes < 4 or "avx512" not in self.features:
+        if mask is not None and (elem.bytes < 4 or "avx512" not in self.features):
             name = f"gather.{w}x{s}"
             self.helpers.setdefault(name, gather_helper(name, w, t, s, self.align(i)))
-            mask = mask or "splat (i1 true)"
             return self.put(f"call {t} @{name}(<{w} x ptr> {ps}, <{w} x i1> {mask}, {t} {fill})")
         if mask is None:
             x = "poison"
