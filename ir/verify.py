@@ -108,11 +108,11 @@ def _program(p: Program) -> None:
         s = stack.pop()
         if isinstance(s, Loop):
             stack.extend((*s.before, *s.body))
-            for b, t in ((s.cond, flag), (s.counter, counter)):
-                if b is not None:
-                    own(b)
-                    if b.type is not t:
-                        raise BugError(f"a loop of program {p.name} takes a {t}, not {b!r}")
+            for used, t in ((s.cond, flag), (s.counter, counter)):
+                if used is not None:
+                    own(used)
+                    if used.type is not t:
+                        raise BugError(f"a loop of program {p.name} takes a {t}, not {used!r}")
         elif isinstance(s, Check):
             own(s.flag)
             if s.flag.type is not flag:

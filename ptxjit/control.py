@@ -217,9 +217,13 @@ def scan(f: Callable[[Any, Any], Any], state: Any, xs: Any, length: int | None =
 
 
 def debug_print(text: str, *args: Any, **kwargs: Any) -> None:
-    """Prints `text.format(*args)` where values are known: outside of a trace.  Compiled code cannot print in this version."""
-    if current() is None:
+    """Prints `text.format(*args, **kwargs)`.  In a jitted function the values are copied to the host, and every call prints them in order
+    when it has run.  Not in the body of a loop."""
+    trace = current()
+    if trace is None:
         print(text.format(*args, **kwargs))
         return
-    raise UnsupportedError("debug_print of traced values is not supported by compiled code in this version", place=user_loc(),
-                           hint="run with PTXJIT_DISABLE=1, or return the value")  # fmt: skip
+    if trace.parent is not None:
+        raise UnsupportedError("debug_print in the body of a loop", place=user_loc(), hint="print the state after the loop, or run with PTXJIT_DISABLE=1")
+    leaves, tree = flatten((args, dict(kwargs)))
+    trace.prints.append((text, tree, [lift(v, trace) if isinstance(v, (Tracer, np.ndarray)) else v for v in leaves]))

@@ -31,6 +31,10 @@ def _s(a: Any) -> Any:
     return a.view(f"i{a.dtype.itemsize}") if a.dtype.kind == "u" else a
 
 
+def _largest(t: Scalar) -> float:
+    return 448.0 if t.name == "f8e4m3" else np.inf  # which has no infinities
+
+
 # ---- float ----------------------------------------------------------------------------------------------------------
 
 lane_op("fadd", "T:float T -> T", softfloat.fadd, attrs=FLOAT_ATTRS, commutative=True, identity=lambda t: -0.0, doc="a + b")
@@ -43,9 +47,9 @@ lane_op("fneg", "T:float -> T", softfloat.fneg, doc="the sign bit flipped, also 
 lane_op("fabs", "T:float -> T", softfloat.fabs, doc="the sign bit cleared, also of NaN")
 lane_op("copysign", "T:float T -> T", softfloat.copysign, doc="magnitude of a with the sign bit of b")
 lane_op("fmin", "T:float T -> T", softfloat.fmin, commutative=True, associative=True, idempotent=True,
-        identity=lambda t: np.inf, doc="smaller; NaN if either is NaN; −0 < +0 (IEEE 754-2019 minimum)")  # fmt: skip
+        identity=_largest, doc="smaller; NaN if either is NaN; −0 < +0 (IEEE 754-2019 minimum)")  # fmt: skip
 lane_op("fmax", "T:float T -> T", softfloat.fmax, commutative=True, associative=True, idempotent=True,
-        identity=lambda t: -np.inf, doc="larger; NaN if either is NaN; −0 < +0 (IEEE 754-2019 maximum)")  # fmt: skip
+        identity=lambda t: -_largest(t), doc="larger; NaN if either is NaN; −0 < +0 (IEEE 754-2019 maximum)")  # fmt: skip
 lane_op("fminnum", "T:float T -> T", softfloat.fminnum, commutative=True, associative=True, idempotent=True,
         identity=lambda t: np.nan, doc="smaller; a NaN loses; −0 < +0 (minimumNumber)")  # fmt: skip
 lane_op("fmaxnum", "T:float T -> T", softfloat.fmaxnum, commutative=True, associative=True, idempotent=True,

@@ -85,7 +85,7 @@ def _rule(i: Instr, native: frozenset[str], ptx: bool) -> Rule | None:
 def _in_f32(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
     wide = [b.fcvt(_flushed(b, a) if i.attr("ftz") else a, to=F32) for a in args]
     r = b.emit(i.op, wide, tuple((k, v) for k, v in i.attrs if k not in ("ftz", "sat")))
-    return r if i.op.name == "fcmp" else _narrowed(b, i, r)  # type: ignore[no-any-return]
+    return r if i.op.name == "fcmp" else _narrowed(b, i, r)
 
 
 def _narrowed(b: LaneOps, i: Instr, r: Any) -> Value:

@@ -27,7 +27,7 @@ def pointwise(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
     sizes, groups = c.sizes, merge(exprs, c.sizes)
     if groups and groups[-1].size < lanes and len(groups) > 1:
         inner = groups[-1].size
-        if facts.kind == "cpu" and inner >= max(4, lanes // 4):  # shorter rows than a vector: fewer lanes, and accesses stay contiguous
+        if facts.kind == "cpu" and inner >= 4:  # shorter rows than a vector: fewer lanes, and accesses stay contiguous
             return _launch(name, c, facts, exprs, sizes, groups, 1 << (inner.bit_length() - 1))
         flat = _flattened(c)
         return _launch(name, c, facts, flat, [c.size], [Group((0,), c.size)], lanes)

@@ -573,7 +573,9 @@ class _Emit:
     def to_f8(self, a: str, out: Scalar, vec: bool) -> str:
         """To nearest even on the bits; below the normal numbers by an addition that leaves just the bits of the result."""
         f32, i32, m = self.ty(F32, vec), self.ty(I32, vec), self.ty(I1, vec)
-        n = lambda value: self.number(I32, value, vec)
+        def n(value: int) -> str:
+            return self.number(I32, value, vec)
+
         bias, shift = (1 << (out.ebits - 1)) - 1, 23 - out.mant
         e4m3 = out.name == "f8e4m3"
         bits = self.put(f"bitcast {f32} {a} to {i32}")
@@ -789,10 +791,9 @@ class _Emit:
     def gather(self, i: Instr, base: Value, index: Value | None, elem: Scalar, t: str, s: str, mask: str | None, fill: str) -> str:
         w = self.w
         ps = self.pointers(i, base, index)
-        if elem.bytes < 4 or "avx512" not in self.features:
+        if mask is not None and (elem.bytes < 4 or "avx512" not in self.features):
             name = f"gather.{w}x{s}"
             self.helpers.setdefault(name, gather_helper(name, w, t, s, self.align(i)))
-            mask = mask or "splat (i1 true)"
             return self.put(f"call {t} @{name}(<{w} x ptr> {ps}, <{w} x i1> {mask}, {t} {fill})")
         if mask is None:
             x = "poison"

@@ -161,6 +161,29 @@ def test_indices_that_are_known(name):
     np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("device", ["cpu", "interp"])
+def test_debug_print(device, capsys):
+    """Every call prints its own values, in order; also constants, arrays from outside, and what the results do not need."""
+    outside = np.arange(3)
+
+    def fn(x, n):
+        pj.debug_print("x = {}, twice {y:.2f}", x, y=(x * 2).sum())
+        y = pj.fori_loop(0, 3, lambda i, s: s + i, x)
+        pj.debug_print("{0[a]} {0[b][1]} {1!r} {2}", {"a": n, "b": (y, outside)}, "text", y.sum() + 0.5)
+        return y
+
+    run = pj.jit(fn, device=device)
+    for k in range(3):
+        got = run(np.arange(2.0) + k, k)
+        printed = capsys.readouterr().out
+        np.testing.assert_array_equal(got, fn(np.arange(2.0) + k, k))
+        assert printed == capsys.readouterr().out and printed.count("\n") == 2, printed
+    alone = pj.jit(lambda x: pj.debug_print("just {}", x.sum()), device=device)
+    assert alone(np.ones(3)) is None and capsys.readouterr().out == "just 3.0\n"
+    with pytest.raises(pj.errors.UnsupportedError, match="debug_print in the body of a loop"):
+        pj.jit(lambda x: pj.fori_loop(0, 3, lambda i, s: pj.debug_print("{}", s) or s, x))(1.0)
+
+
 def test_scan_over_nothing():
     """Outside of a trace as inside: arrays without elements."""
     fn = lambda xs: pj.scan(lambda s, v: (s + v, (v * 2, s.astype("f8"))), np.float32(1), xs)  # noqa: E731
