@@ -185,19 +185,21 @@ def cache_path() -> None:
 
 
 @app.command()
-def doctor(ptx_coverage: Annotated[bool, typer.Option("--ptx-coverage", help="instructions that are read (a later version)")] = False) -> None:
+def doctor(ptx_coverage: Annotated[bool, typer.Option("--ptx-coverage", help="which instructions of PTX are read, lifted and run")] = False) -> None:
     """What works here, and what is missing for the rest."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
     from .. import __version__
-    from ..ir.errors import UnsupportedError
     from ..targets.cpu.load import LINUX_X86
     from ..targets.cpu.pool import POOL
     from ..targets.ptx.tools import PACKAGES, available, find
 
     if ptx_coverage:
-        raise UnsupportedError("doctor --ptx-coverage: reading PTX is not part of this version")
+        from ..targets.ptx.coverage import coverage, table
+
+        print(table(coverage()))
+        return
     print(f"ptxjit {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     for name in ("numpy", "llvmlite", "numba", "ml_dtypes", "hypothesis", "pyopencl", "cuda-bindings"):
         try:
