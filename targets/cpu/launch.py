@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import sys
-import threading
 from collections.abc import Sequence
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -23,7 +20,7 @@ from ...ir.printf import format_c
 from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, Dispatch
 from .link import Artifact
 from .load import LINUX_X86, load
-from .pool import POOL, RUN, TASK
+from .pool import POOL, RUN, TASK, interruptible
 
 MAX_THREADS, MAX_SHARED = 1024, 228 << 10
 LIMIT = 4 << 30  # bytes of frames that are resident at once
@@ -152,10 +149,14 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     error = np.zeros(4, np.int32)
     words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
     groups = blocks // count
+
+    def halt() -> None:
+        stop[0] = 1
+
     if blocks * threads < SMALL:
-        _interruptible(lambda: code.fn(_at(words), 0, groups, _at(record)), stop)
+        interruptible(lambda: code.fn(_at(words), 0, groups, _at(record)), halt)
     else:
-        _interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), stop)
+        interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), halt)
     printed.show()
     status = int(where.view(np.int32)[0])
     if error[0] == 3:
@@ -168,55 +169,6 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
 
 def _at(a: Any) -> int:
     return int(a.__array_interface__["data"][0])
-
-
-def _interruptible(run: Any, stop: Any) -> None:
-    """Runs a launch such that Ctrl-C ends it: the main thread waits in Python while another one runs."""
-    if threading.current_thread() is not threading.main_thread():
-        run()
-        return
-    job = _Job(run)
-    _worker().put(job)
-    try:
-        while not job.done.wait(0.2):
-            pass
-    except KeyboardInterrupt:
-        stop[0] = 1
-        job.done.wait()
-        raise
-    if job.failed is not None:
-        raise job.failed
-
-
-class _Job:
-    __slots__ = ("run", "done", "failed")
-
-    def __init__(self, run: Any) -> None:
-        self.run, self.done = run, threading.Event()
-        self.failed: BaseException | None = None
-
-
-_queues: dict[int, Any] = {}
-
-
-def _worker() -> Any:
-    """The queue of the thread that runs the main thread's launches; one per process (a forked child makes its own)."""
-    queue = _queues.get(os.getpid())
-    if queue is None:
-        queue = _queues[os.getpid()] = SimpleQueue()
-
-        def work() -> None:
-            while True:
-                job = queue.get()
-                try:
-                    job.run()
-                except BaseException as e:
-                    job.failed = e
-                job.done.set()
-                del job
-
-        threading.Thread(target=work, name="ptxjit launches", daemon=True).start()
-    return queue
 
 
 def _failure(code: Code, status: int, group_number: int, base: int, error: int, grid: tuple[int, int, int],

@@ -12,7 +12,10 @@ import importlib.machinery
 import importlib.util
 import os
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from .host import cores
@@ -21,6 +24,9 @@ TASK = "ptxjit_task"
 RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 PARALLEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p,
                             ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int)  # fmt: skip
+
+
+LONG = 0.05  # seconds from which on Ctrl-C must be able to end a region
 
 
 class Work(ctypes.Structure):
@@ -41,6 +47,7 @@ class Pool:
         self._module: Any = None
         self._ready = False
         self._forked = False
+        self._long: set[int] = set()  # kernels that took long the last time
 
     def start(self) -> None:
         """Loads the threading layer; called under the lock."""
@@ -72,7 +79,17 @@ class Pool:
                 fn(args, 0, blocks, grid)
                 return
             work = Work(fn_address, args, grid, blocks, max(1, blocks // (self.threads * 8)), 0)
-            self._parallel(task, self._args, self._dims, self._steps, ctypes.byref(work), 1, 1, self.threads)
+
+            def region() -> None:
+                self._parallel(task, self._args, self._dims, self._steps, ctypes.byref(work), 1, 1, self.threads)
+
+            if fn_address in self._long:
+                interruptible(region, lambda: setattr(work, "next", blocks))  # no chunk is left to take
+                return
+            start = time.perf_counter()
+            region()
+            if time.perf_counter() - start > LONG:
+                self._long.add(fn_address)
         finally:
             self.lock.release()
 
@@ -107,6 +124,58 @@ def _layer(name: str) -> Any:
             except ImportError:
                 return None
     return None
+
+
+# ---- Ctrl-C ---------------------------------------------------------------------------------------------------------
+
+
+class _Job:
+    __slots__ = ("run", "done", "failed")
+
+    def __init__(self, run: Callable[[], Any]) -> None:
+        self.run, self.done = run, threading.Event()
+        self.failed: BaseException | None = None
+
+
+def interruptible(run: Callable[[], Any], halt: Callable[[], Any]) -> None:
+    """Runs native code such that Ctrl-C ends it: the main thread waits in Python while another one runs; `halt` makes that one return."""
+    if threading.current_thread() is not threading.main_thread():
+        run()
+        return
+    job = _Job(run)
+    _worker().put(job)
+    try:
+        while not job.done.wait(0.2):
+            pass
+    except KeyboardInterrupt:
+        halt()
+        job.done.wait()
+        raise
+    if job.failed is not None:
+        raise job.failed
+
+
+_queues: dict[int, Any] = {}
+
+
+def _worker() -> Any:
+    """The queue of the thread that runs the main thread's native code; one per process (a forked child makes its own)."""
+    queue = _queues.get(os.getpid())
+    if queue is None:
+        queue = _queues[os.getpid()] = SimpleQueue()
+
+        def work() -> None:
+            while True:
+                job = queue.get()
+                try:
+                    job.run()
+                except BaseException as e:
+                    job.failed = e
+                job.done.set()
+                del job
+
+        threading.Thread(target=work, name="ptxjit", daemon=True).start()
+    return queue
 
 
 POOL = Pool()
