@@ -4,6 +4,7 @@
     ├── UserError          the user's program or call is wrong: the user acts
     │   ├── ShapeError     … also a ValueError
     │   ├── DTypeError     … also a TypeError
+    │   ├── CheckError     … also a ValueError: what the program checks when it runs
     │   ├── TraceError     … also a TypeError: Python asked a traced value for something it cannot know yet
     │   └── EscapedTracerError  … also a RuntimeError: a traced value used after its trace has ended
     ├── ReadError          text that is not what its format promises: line, column, caret
@@ -54,6 +55,10 @@ class ShapeError(UserError, ValueError):
 
 class DTypeError(UserError, TypeError):
     """A dtype or a type does not fit."""
+
+
+class CheckError(UserError, ValueError):
+    """A condition on values failed while the program ran."""
 
 
 class TraceError(UserError, TypeError):

@@ -18,7 +18,7 @@ name is itself, and `to` is the op's attribute of that name:
     bits      int or i1                                       any    every scalar
 
 The rule is about scalars only; shape, pack count and tile-ness are carried along (all shaped operands must agree).  The result
-of a rule is remembered per operand types, so verifying an op when it is made costs one dictionary look-up.
+of a rule is remembered per operand types and attributes, so verifying an op when it is made costs one dictionary look-up.
 """
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from .errors import BugError, DTypeError, ShapeError
 from .types import SCALARS, Scalar, Type
 
 Attrs = tuple[tuple[str, Any], ...]
+REMEMBERED = 1 << 14  # results of a type rule, per op
 Rule = Callable[[Sequence[Type], dict[str, Any]], tuple[Type, ...]]
 
 CLASSES: dict[str, Callable[[Scalar], bool]] = {
@@ -61,36 +62,46 @@ class Op:
     """One operation.  Compare by identity; print by name."""
 
     __slots__ = ("name", "kind", "signature", "rule", "attrs", "meaning", "effect", "commutative", "associative", "idempotent",
-                 "identity", "doc", "terminator", "levels", "_memo", "spec", "chapter")  # fmt: skip
+                 "identity", "doc", "terminator", "levels", "regions", "_memo", "_keeps", "spec", "chapter")  # fmt: skip
 
     def __init__(self, name: str, kind: str, signature: str | Rule, *, attrs: dict[str, Any] | None = None,
                  meaning: Callable[..., Any] | None = None, effect: Effect | None = None, commutative: bool = False,
                  associative: bool = False, idempotent: bool = False, identity: Callable[[Scalar], Any] | None = None,
                  terminator: bool = False, levels: str = "graph tile kernel", spec: Any = None, doc: str = "",
-                 chapter: str = "") -> None:  # fmt: skip
+                 chapter: str = "", width: str = "", regions: int = 0) -> None:  # fmt: skip
         self.name, self.kind, self.doc, self.chapter = name, kind, doc, chapter
         self.signature = signature if isinstance(signature, str) else ""
-        self.rule: Rule = _rule_of(name, signature) if isinstance(signature, str) else signature
+        self.rule: Rule = _rule_of(name, signature, width) if isinstance(signature, str) else signature
         self.attrs = attrs or {}
         self.meaning, self.effect, self.spec = meaning, effect, spec
         self.commutative, self.associative, self.idempotent, self.identity = commutative, associative, idempotent, identity
-        self.terminator, self.levels = terminator, frozenset(levels.split())
+        self.terminator, self.levels, self.regions = terminator, frozenset(levels.split()), regions
         self._memo: dict[Any, tuple[Type, ...]] = {}
+        self._keeps = not any(schema in (object, bytes) for schema in self.attrs.values())  # nothing large is remembered
 
     @property
     def pure(self) -> bool:
         return self.effect is None and not self.terminator
 
     def infer(self, types: tuple[Type, ...], attrs: Attrs = ()) -> tuple[Type, ...]:
-        """Result types, or DTypeError/ShapeError.  Remembered for ops with a written signature."""
-        if not self.signature:
-            return self.rule(types, dict(attrs))
+        """Result types, or DTypeError/ShapeError; BugError for attributes that the op does not have.  Remembered."""
+        if not self._keeps:
+            return self._infer(types, attrs)
         key = (types, attrs) if attrs else types
         found = self._memo.get(key)
         if found is None:
-            found = self._memo[key] = self.rule(types, dict(attrs))
-            self.check_attrs(attrs)
+            found = self._infer(types, attrs)
+            if len(self._memo) >= REMEMBERED:
+                self._memo.clear()
+            self._memo[key] = found
         return found
+
+    def _infer(self, types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
+        self.check_attrs(attrs)
+        try:
+            return self.rule(types, dict(attrs))
+        except KeyError as e:
+            raise BugError(f"{self.name}: attribute {e.args[0]!r} is missing") from None
 
     def check_attrs(self, attrs: Attrs) -> None:
         for key, value in attrs:
@@ -99,6 +110,8 @@ class Op:
             allowed = self.attrs[key]
             if isinstance(allowed, tuple) and value not in allowed:
                 raise BugError(f"{self.name}: {key}={value!r} is not one of {', '.join(map(str, allowed))}")
+            if isinstance(allowed, type) and not isinstance(value, allowed):
+                raise BugError(f"{self.name}: {key}={value!r} is not of type {allowed.__name__}")
 
     def __repr__(self) -> str:
         return self.name
@@ -107,7 +120,10 @@ class Op:
         return op, (self.name,)
 
 
-def _rule_of(name: str, signature: str) -> Rule:
+WIDTHS: dict[str, Callable[[int, int], bool]] = {"wider": int.__gt__, "narrower": int.__lt__, "equally wide": int.__eq__}
+
+
+def _rule_of(name: str, signature: str, width: str = "") -> Rule:
     left, _, right = signature.partition("->")
     operands, result = left.split(), right.strip()
 
@@ -136,6 +152,8 @@ def _rule_of(name: str, signature: str) -> Rule:
             out = attrs.get("to")
             if not isinstance(out, Scalar) or not CLASSES[cls or "any"](out):
                 raise DTypeError(f"{name}: result must be {cls}, not {out}")
+            if width and not WIDTHS[width](out.bits, shaped.elem.bits):
+                raise DTypeError(f"{name}: {out} is not {width} than {shaped}".replace("wide than", "wide as"))
         else:
             out = bound.get(var) or SCALARS[var]
         return (shaped.with_elem(out),)
@@ -158,6 +176,13 @@ def register(new: Op) -> Op:
 def op(name: str) -> Op:
     """The op of that name; KeyError where there is none."""
     return _REGISTRY[name]
+
+
+def combines(name: str, elem: Scalar) -> None:
+    """Checks that a reduction can combine elements by the lane op of that name."""
+    found = _REGISTRY.get(name)
+    if found is None or found.kind != "lane" or found.infer((elem, elem)) != (elem,):
+        raise DTypeError(f"{name} does not combine {elem}s")
 
 
 def find(name: str) -> Op | None:

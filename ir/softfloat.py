@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .types import F64, Scalar
+from .types import F64, Scalar, scalar_of
 
 Array = Any
 
@@ -35,7 +35,7 @@ def _quiet(fn: Callable[..., Array]) -> Callable[..., Array]:
 def _format(ty: Scalar) -> tuple[int, int, int]:
     """(precision, smallest exponent of the last place, largest exponent of the first place)."""
     bias = (1 << (ty.ebits - 1)) - 1
-    return ty.mant + 1, 1 - bias - ty.mant, bias
+    return ty.mant + 1, 1 - bias - ty.mant, bias + (ty.name == "f8e4m3")  # which has no infinities
 
 
 def round_exact(value: Fraction, ty: Scalar, rnd: str = "rn") -> float:
@@ -56,15 +56,18 @@ def round_exact(value: Fraction, ty: Scalar, rnd: str = "rn") -> float:
             twice = 2 * rest
             up = twice > scaled.denominator or twice == scaled.denominator and n & 1 == 1
         n += up
-    if n.bit_length() + unit > highest + 1:
+    top = (1 << precision) - 1 - (ty.name == "f8e4m3")  # whose last pattern is NaN
+    if n.bit_length() + unit > highest + 1 or n > top and unit == highest - precision + 1:
         to_inf = rnd == "rn" or rnd == "rp" and sign > 0 or rnd == "rm" and sign < 0
-        largest = ((1 << precision) - 1) * 2.0 ** (highest - precision + 1)
+        largest = top * 2.0 ** (highest - precision + 1)
         return sign * (math.inf if to_inf else largest)
     return sign * math.ldexp(n, unit)
 
 
-def _elementwise(ty: Scalar, exact: Callable[..., Fraction], native: Array, args: tuple[Array, ...], rnd: str) -> Array:
-    """Where everything is finite, the exact value rounded; elsewhere what the native operation says."""
+def _elementwise(ty: Scalar, exact: Callable[..., Fraction], native: Array, args: tuple[Array, ...], rnd: str,
+                 terms: Callable[..., tuple[float, float]] | None = None) -> Array:  # fmt: skip
+    """Where everything is finite, the exact value rounded; elsewhere what the native operation says.  `terms` are those of a sum: if it is
+    zero, rounding down makes it −0 unless both are +0."""
     out = np.array(native, copy=True)
     flat = [np.broadcast_to(a, out.shape).astype(np.float64).ravel() for a in args]
     result = out.ravel()
@@ -77,32 +80,12 @@ def _elementwise(ty: Scalar, exact: Callable[..., Fraction], native: Array, args
         except (ZeroDivisionError, ValueError):
             continue
         if value == 0:
-            if rnd == "rm" and exact in (_add, _sub, _fma):  # a sum of zero is −0, but for +0 and +0
-                result[i] = 0.0 if all(x == 0 and math.copysign(1, x) > 0 for x in _addends(exact, xs)) else -0.0
+            if rnd == "rm" and terms is not None:
+                result[i] = 0.0 if all(x == 0 and math.copysign(1, x) > 0 for x in terms(*xs)) else -0.0
             continue
         rounded = round_exact(value, ty, rnd)
         result[i] = math.copysign(rounded, float(value)) if rounded == 0 else rounded
     return result.reshape(out.shape)
-
-
-def _add(a: Fraction, b: Fraction) -> Fraction:
-    return a + b
-
-
-def _sub(a: Fraction, b: Fraction) -> Fraction:
-    return a - b
-
-
-def _fma(a: Fraction, b: Fraction, c: Fraction) -> Fraction:
-    return a * b + c
-
-
-def _addends(exact: Callable[..., Fraction], xs: list[float]) -> tuple[float, float]:
-    """The two numbers of a sum; of a product only sign and whether it is zero."""
-    if exact is _fma:
-        a, b, c = xs
-        return math.copysign(0.0 if a == 0 or b == 0 else 1.0, math.copysign(1, a) * math.copysign(1, b)), c
-    return xs[0], -xs[1] if exact is _sub else xs[1]
 
 
 # ---- helpers --------------------------------------------------------------------------------------------------------
@@ -143,6 +126,13 @@ def _flush(x: Array, ty: Scalar) -> Array:
     return np.where(_subnormal(x, ty), np.copysign(np.zeros((), ty.np), x.astype(np.float64)).astype(ty.np), x)
 
 
+def _flush_own(x: Array) -> Array:
+    """`_flush` of an operand whose format is not the result's."""
+    ty = scalar_of(x.dtype)
+    assert ty is not None
+    return _flush(x, ty)
+
+
 def _finish(ty: Scalar, r: Array, ftz: Any, sat: Any) -> Array:
     if ftz:
         r = _flush(r, ty)
@@ -152,7 +142,8 @@ def _finish(ty: Scalar, r: Array, ftz: Any, sat: Any) -> Array:
     return np.asarray(r, dtype=ty.np)
 
 
-def _operation(native: Callable[..., Array], exact: Callable[..., Fraction]) -> Callable[..., Array]:
+def _operation(native: Callable[..., Array], exact: Callable[..., Fraction],
+               terms: Callable[..., tuple[float, float]] | None = None) -> Callable[..., Array]:  # fmt: skip
     @_quiet
     def run(ty: Scalar, *args: Array, rnd: str | None = None, ftz: Any = None, sat: Any = None, **_: Any) -> Array:
         args = tuple(np.asarray(a) for a in args)
@@ -160,17 +151,17 @@ def _operation(native: Callable[..., Array], exact: Callable[..., Fraction]) -> 
             args = tuple(_flush(a, ty) for a in args)
         r = native(ty, *args)
         if rnd not in (None, "rn"):
-            r = _elementwise(ty, exact, r, args, rnd)
+            r = _elementwise(ty, exact, r, args, rnd, terms)
         return _finish(ty, r, ftz, sat)
 
     return run
 
 
 def _wide(fn: Callable[..., Array]) -> Callable[..., Array]:
-    """Two-operand arithmetic: 16-bit formats through f32, whose single rounding is innocuous (24 ≥ 2·11 + 2)."""
+    """Two-operand arithmetic: narrow formats through f32, whose single rounding is innocuous (24 ≥ 2·11 + 2)."""
 
     def run(ty: Scalar, *args: Array) -> Array:
-        if ty.bits == 16:
+        if ty.bits <= 16:
             return fn(*(a.astype(np.float32) for a in args)).astype(ty.np)
         return fn(*args)
 
@@ -217,11 +208,11 @@ def _fma64(a: Array, b: Array, c: Array) -> Array:
     return out
 
 
-fadd = _operation(_wide(np.add), _add)
-fsub = _operation(_wide(np.subtract), _sub)
+fadd = _operation(_wide(np.add), lambda a, b: a + b, lambda a, b: (a, b))
+fsub = _operation(_wide(np.subtract), lambda a, b: a - b, lambda a, b: (a, -b))
 fmul = _operation(_wide(np.multiply), lambda a, b: a * b)
 fdiv = _operation(_wide(np.divide), lambda a, b: a / b)
-ffma = _operation(_fma_native, _fma)
+ffma = _operation(_fma_native, lambda a, b, c: a * b + c, lambda a, b, c: (a * b, c))
 
 
 def _sqrt_exact(ty: Scalar, a: Array, rnd: str, native: Array) -> Array:
@@ -246,7 +237,7 @@ def fsqrt(ty: Scalar, a: Array, rnd: str | None = None, ftz: Any = None, sat: An
     a = np.asarray(a)
     if ftz:
         a = _flush(a, ty)
-    r = np.sqrt(a.astype(np.float32)).astype(ty.np) if ty.bits == 16 else np.sqrt(a)
+    r = np.sqrt(a.astype(np.float32)).astype(ty.np) if ty.bits <= 16 else np.sqrt(a)
     if rnd not in (None, "rn"):
         r = _sqrt_exact(ty, a, rnd, r)
     return _finish(ty, r, ftz, sat)
@@ -278,7 +269,7 @@ def copysign(ty: Scalar, a: Array, b: Array, **_: Any) -> Array:
 
 def _order(a: Array, b: Array, smaller: bool) -> Array:
     """Whether a is chosen over b, NaN aside: by value, and −0 before +0."""
-    x, y = (a.astype(np.float32), b.astype(np.float32)) if a.dtype.itemsize == 2 else (a, b)
+    x, y = (a.astype(np.float32), b.astype(np.float32)) if a.dtype.itemsize <= 2 else (a, b)
     if smaller:
         return (x < y) | ((x == y) & np.signbit(x))
     return (x > y) | ((x == y) & ~np.signbit(x))
@@ -303,7 +294,7 @@ fminnum, fmaxnum = _extreme(True, False), _extreme(False, False)
 def _integral(fn: Callable[..., Array]) -> Callable[..., Array]:
     @_quiet
     def run(ty: Scalar, a: Array, **_: Any) -> Array:
-        r = fn(a.astype(np.float32) if ty.bits == 16 else a)
+        r = fn(a.astype(np.float32) if ty.bits <= 16 else a)
         return copysign(ty, np.asarray(r).astype(ty.np), a)
 
     return run
@@ -343,7 +334,7 @@ def utof(ty: Scalar, a: Array, rnd: str | None = None, **_: Any) -> Array:
 def _to_int(signed: bool) -> Callable[..., Array]:
     @_quiet
     def run(ty: Scalar, a: Array, rnd: str | None = None, ftz: Any = None, **_: Any) -> Array:
-        x = a.astype(np.float64)
+        x = np.asarray(_flush_own(a) if ftz else a).astype(np.float64)
         x = {"rn": np.rint, "rm": np.floor, "rp": np.ceil}.get(rnd or "rz", np.trunc)(x)
         lo, hi = (-(1 << (ty.bits - 1)), (1 << (ty.bits - 1)) - 1) if signed else (0, (1 << ty.bits) - 1)
         kind = f"{'i' if signed else 'u'}{ty.bytes}"
@@ -360,8 +351,8 @@ ftos, ftou = _to_int(True), _to_int(False)
 
 @_quiet
 def fcvt(ty: Scalar, a: Array, rnd: str | None = None, ftz: Any = None, sat: Any = None, **_: Any) -> Array:
-    x = a.astype(np.float64)
-    r = narrow(x, ty)
+    a = np.asarray(_flush_own(a) if ftz else a)
+    r = narrow(a.astype(np.float64), ty)
     if rnd not in (None, "rn"):
         r = _elementwise(ty, lambda v: v, r, (a,), rnd)
     return _finish(ty, r, ftz, sat)

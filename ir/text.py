@@ -247,6 +247,13 @@ def parse(text: str, file: str = "<string>") -> Any:
     return _Reader(text, file).module()
 
 
+class _Name(str):
+    """A name, and the number of its token."""
+
+    __slots__ = ("at",)
+    at: int
+
+
 class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self.text, self.file = text, file
@@ -266,9 +273,10 @@ class _Reader:
         self.functions: dict[str, Any] = {}
         self._next = 0
 
-    def fail(self, message: str, back: int = 0) -> ReadError:
-        k = min(self.at - back, len(self.tokens) - 1)
-        where = self.tokens[k][2] if self.tokens and self.at - back < len(self.tokens) else max(len(self.text) - 1, 0)
+    def fail(self, message: str, back: int = 0, name: str = "") -> ReadError:
+        """An error at the next token, some tokens before it, or at a name."""
+        k = name.at if isinstance(name, _Name) else self.at - back
+        where = self.tokens[k][2] if k < len(self.tokens) else max(len(self.text) - 1, 0)
         return ReadError.at(message, self.text, where, file=self.file)
 
     def peek(self, ahead: int = 0) -> tuple[str, str]:
@@ -279,8 +287,16 @@ class _Reader:
         k, t = self.peek()
         if k != kind or what and t != what:
             raise self.fail(f"expected {what or kind}, found {t or 'the end'}")
+        name = _Name(t)
+        name.at = self.at
         self.at += 1
-        return t
+        return name
+
+    def data(self) -> bytes:
+        try:
+            return bytes.fromhex(self.take("bytes")[2:-1])
+        except ValueError:
+            raise self.fail("an odd number of hexadecimal digits", back=1) from None
 
     def mark(self, t: str) -> None:
         self.take("mark", t)
@@ -298,8 +314,8 @@ class _Reader:
             rule = {"graph": self.graph, "kernel": self.kernel, "tile": self.tile, "program": self.program}.get(kind)
             if rule is None:
                 raise self.fail(f"expected graph, program, tile or kernel, found {kind}", back=1)
-            name = self.take("global")[1:]
-            last = self.functions[name] = rule(name)
+            name = self.take("global")
+            last = self.functions[name] = rule(name[1:])
         if last is None:
             raise self.fail("nothing here")
         return last
@@ -313,6 +329,8 @@ class _Reader:
 
     def attr(self) -> Any:
         kind, t = self.peek()
+        if kind == "bytes":
+            return self.data()
         self.at += 1
         if kind == "int":
             return int(t)
@@ -320,17 +338,15 @@ class _Reader:
             return float.fromhex(t)
         if kind == "string":
             return re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], t[1:-1])
-        if kind == "bytes":
-            return bytes.fromhex(t[2:-1])
         if kind == "type" and t.startswith("!"):
             self.at -= 1
             return self.type()
         if kind == "word" and t in ("true", "false"):
             return t == "true"
         if kind == "global":
-            if t[1:] not in self.functions:
+            if t not in self.functions:
                 raise self.fail(f"{t} is not defined above", back=1)
-            return self.functions[t[1:]]
+            return self.functions[t]
         if t == "(":
             out = []
             while not self.maybe(")"):
@@ -385,7 +401,7 @@ class _Reader:
 
     def known(self, table: dict[str, Any], v: str) -> Any:
         if v not in table:
-            raise self.fail(f"{v} is not defined", back=1)
+            raise self.fail(f"{v} is not defined", name=v)
         return table[v]
 
     def listed(self, kind: str, start: str = "", end: str = "") -> list[str]:
@@ -405,7 +421,7 @@ class _Reader:
     # kernel and tile
     def value(self, table: dict[str, Value], text: str, ty: Type) -> Value:
         if text in table and table[text].type is not None and getattr(table[text], "name", "") != "?":
-            raise self.fail(f"{text} is defined twice", back=1)
+            raise self.fail(f"{text} is defined twice", name=text)
         v = Value(self._next, ty, text[1:] if not text[1:].isdigit() else "")
         self._next += 1
         table[text] = v
@@ -463,7 +479,7 @@ class _Reader:
         args = tuple(self.known(table, v) for v in (self.listed("value") if self.peek()[0] == "value" else []))
         attrs = self.attrs()
         guard, through = None, ()
-        if self.maybe("if"):
+        if self.peek(2)[1] not in ("{", "region") and self.maybe("if"):  # else it is the op of that name: the next instruction
             guard = self.known(table, self.take("value"))
             if self.maybe("else"):
                 through = tuple(self.known(table, v) for v in self.listed("value", "(", ")"))
@@ -534,29 +550,28 @@ class _Reader:
         steps: list[Step] = []
         while not self.maybe("}"):
             if self.maybe("buffer"):
-                b, kind, ty = self.take("global")[1:], self.take("word"), self.type()
+                b, kind, ty = self.take("global"), self.take("word"), self.type()
                 if not isinstance(ty, Array):
                     from .types import array
 
                     ty = array(ty.elem, ())
-                data = bytes.fromhex(self.take("bytes")[2:-1]) if self.peek()[0] == "bytes" else None
-                buffers[b] = Buffer(b, ty, kind, data)
+                buffers[b] = Buffer(b[1:], ty, kind, self.data() if self.peek()[0] == "bytes" else None)
             elif self.maybe("inputs"):
                 inputs = self.listed("global")
             elif self.maybe("outputs"):
                 outputs = self.listed("global")
             else:
                 steps.append(self.step(buffers))
-        ins, outs = (tuple(self.known(buffers, n[1:]) for n in names) for names in (inputs, outputs))
+        ins, outs = (tuple(self.known(buffers, n) for n in names) for names in (inputs, outputs))
         return Program(name, tuple(buffers.values()), ins, outs, tuple(steps), meta)
 
     def buffer(self, buffers: dict[str, Buffer]) -> Buffer:
-        return self.known(buffers, self.take("global")[1:])  # type: ignore[no-any-return]
+        return self.known(buffers, self.take("global"))  # type: ignore[no-any-return]
 
     def step(self, buffers: dict[str, Buffer]) -> Step:
         kind = self.take("word")
         if kind == "launch":
-            fn = self.known(self.functions, self.take("global")[1:])
+            fn = self.known(self.functions, self.take("global"))
             grid = self.attr()
             args: list[Any] = []
             self.mark("(")

@@ -1,11 +1,14 @@
 """The promises of each level, checked.  `verify(x)` returns x or raises BugError with the place and the instruction.
 
-    all       operands are defined before their use; the op is allowed at the level; result types are those of the op's rule
+    all       operands are defined before their use; the op is allowed at the level; attributes are those of its schema; result types
+              are those of the op's rule; below the graph integers are signless
     graph     operands come first; inputs are `input` nodes; outputs belong to the graph; loop bodies are closed graphs
-    program   launch arguments match the parameters; buffers belong to the program; inputs are not written
-    tile      regions end in their yields, whose types are those of the carried values; views are made of pointers
-    kernel    every block ends in one terminator and has no other; edges carry the types of the target's parameters; the entry has
-              none; every use is dominated by its definition; a guard is an i1 on an op with an effect; a guarded op with results has
+    program   launch arguments match the parameters; buffers belong to the program; inputs are not written; copies keep the type;
+              conditions are 0-d i1
+    tile      an op has its number of regions; they end in their yields, whose types are those of the carried values; views are made
+              of pointers
+    kernel    every block ends in one terminator with its number of edges and has no other; edges lead to blocks and carry the types of
+              their parameters; the entry has none; every use is dominated by its definition; a guard is an i1 on an op with an effect; a guarded op with results has
               as many passthrough values of their types
 """
 from __future__ import annotations
@@ -14,11 +17,13 @@ from typing import Any
 
 from .errors import BugError, PtxjitError
 from .graph import Graph
-from .instr import Instr, Region, Value
+from .instr import Instr, Region
 from .kernel import Kernel
-from .program import Buffer, Copy, Fill, Launch, Loop, Program
+from .program import Buffer, Check, Copy, Fill, Launch, Loop, Program
 from .tile import TileProgram
-from .types import I1
+from .types import I1, I64, array
+
+EDGES = {"jump": 1, "branch": 2, "return": 0, "trap": 0}  # of the other terminators: one or more
 
 
 def verify(x: Any) -> Any:
@@ -47,9 +52,19 @@ def _types(i: Any, args: Any, results: Any, level: str) -> None:
         want = i.op.infer(tuple([a.type for a in args]), i.attrs)
     except PtxjitError as e:
         raise _fail(f"{i.op} does not take these operands ({e.message})", i) from None
-    have = tuple(r.type if isinstance(r, Value) else r for r in results)
+    have = tuple([r.type for r in results]) if level != "graph" else results
     if want != have:
         raise _fail(f"{i.op} gives {', '.join(map(str, want))}, but its results are {', '.join(map(str, have))}", i)
+    if level != "graph":
+        for t in have:
+            if t.elem.is_unsigned:
+                raise _fail(f"{t} below the graph: integers are signless there", i)
+
+
+def _params(params: Any, name: str) -> None:
+    for p in params:
+        if p.type.elem.is_unsigned:
+            raise BugError(f"{p!r} of {name}: integers are signless below the graph")
 
 
 # ---- graph ----------------------------------------------------------------------------------------------------------
@@ -79,32 +94,57 @@ def _graph(g: Graph) -> None:
 
 
 def _program(p: Program) -> None:
-    known = {b.name for b in p.buffers}
+    known = set(p.buffers)
+    flag, counter = array(I1, ()), array(I64, ())
+
+    def own(b: Buffer) -> None:
+        if b not in known:
+            raise BugError(f"{b!r} does not belong to program {p.name}")
+
+    for b in (*p.inputs, *p.outputs):
+        own(b)
     stack = list(p.steps)
     while stack:
         s = stack.pop()
         if isinstance(s, Loop):
             stack.extend((*s.before, *s.body))
+            for used, t in ((s.cond, flag), (s.counter, counter)):
+                if used is not None:
+                    own(used)
+                    if used.type is not t:
+                        raise BugError(f"a loop of program {p.name} takes a {t}, not {used!r}")
+        elif isinstance(s, Check):
+            own(s.flag)
+            if s.flag.type is not flag:
+                raise BugError(f"a check of program {p.name} takes a {flag}, not {s.flag!r}")
         elif isinstance(s, Launch):
             verify(s.fn)
             if len(s.args) != len(s.fn.params):
                 raise BugError(f"launch of {s.fn.name} with {len(s.args)} arguments for {len(s.fn.params)} parameters")
             for a, q in zip(s.args, s.fn.params):
                 if isinstance(a, Buffer):
-                    if a.name not in known:
-                        raise BugError(f"{a!r} does not belong to program {p.name}")
+                    own(a)
                     if q.elem is not a.type.elem.signless:
                         raise BugError(f"{s.fn.name} takes {q.elem}s where {a!r} is passed")
                     if a.kind in ("input", "const") and q.access != "r":
                         raise BugError(f"{s.fn.name} writes the {a.kind} {a!r}")
-        elif isinstance(s, (Copy, Fill)) and s.dst.kind in ("input", "const"):
-            raise BugError(f"program {p.name} writes the {s.dst.kind} {s.dst!r}")
+                elif q.role == "pointer":
+                    raise BugError(f"{s.fn.name} takes a buffer where {a!r} is passed")
+        elif isinstance(s, (Copy, Fill)):
+            own(s.dst)
+            if s.dst.kind in ("input", "const"):
+                raise BugError(f"program {p.name} writes the {s.dst.kind} {s.dst!r}")
+            if isinstance(s, Copy):
+                own(s.src)
+                if s.src.type is not s.dst.type:
+                    raise BugError(f"a copy of program {p.name} from {s.src!r} to {s.dst!r}")
 
 
 # ---- tile -----------------------------------------------------------------------------------------------------------
 
 
 def _tile(t: TileProgram) -> None:
+    _params([p.value for p in t.params], t.name)
     _region(t.body, {p.value.id for p in t.params})
 
 
@@ -116,21 +156,35 @@ def _region(r: Region, outer: set[int]) -> None:
             if a.id not in known:
                 raise _fail(f"{a!r} is not defined here", i)
         _types(i, i.args, i.results, "tile")
+        if len(i.regions) != i.op.regions:
+            raise _fail(f"{i.op} has {i.op.regions} regions, not {len(i.regions)}", i)
         for inner in i.regions:
             _region(inner, known)
-        if i.op.name == "for":
-            _yields(i, i.regions[0], [p.type for p in i.regions[0].params[1:]])
-        if i.op.name == "if":
-            for inner in i.regions:
-                _yields(i, inner, [v.type for v in i.results])
+        if i.op.regions:
+            _structure(i)
         known.update(v.id for v in i.results)
     for y in r.yields:
         if y.id not in known:
             raise BugError(f"a region yields {y!r}, which is not defined in it")
 
 
-def _yields(i: Instr, r: Region, want: list[Any]) -> None:
-    if [y.type for y in r.yields] != want:
+def _structure(i: Instr) -> None:
+    """What the regions of a structured op take and yield: the types of its results, which are those of its operands."""
+    carried = [v.type for v in i.results]
+    if i.op.name == "for":
+        _yields(i, i.regions[0], [i.args[0].type, *carried], carried)
+    elif i.op.name == "while":
+        _yields(i, i.regions[0], carried, [I1, *carried])
+        _yields(i, i.regions[1], carried, carried)
+    else:
+        for r in i.regions:
+            _yields(i, r, [], carried)
+
+
+def _yields(i: Instr, r: Region, takes: list[Any], gives: list[Any]) -> None:
+    if [p.type for p in r.params] != takes:
+        raise _fail("a region takes other types than are carried", i)
+    if [y.type for y in r.yields] != gives:
         raise _fail("a region yields other types than are carried", i)
 
 
@@ -140,12 +194,17 @@ def _yields(i: Instr, r: Region, want: list[Any]) -> None:
 def _kernel(k: Kernel) -> None:
     from .passes.cleanup import dominators, reverse_post_order
 
+    if not k.blocks:
+        raise BugError(f"{k.name} has no blocks")
+    _params([p.value for p in k.params], k.name)
     if k.blocks[0].params:
         raise BugError(f"the entry block of {k.name} has parameters")
     home: dict[int, tuple[int, int]] = {p.value.id: (-1, -1) for p in k.params}
     for n, b in enumerate(k.blocks):
         if not b.instrs or not b.instrs[-1].op.terminator:
             raise BugError(f"block {b.name} of {k.name} has no terminator")
+        _edges(k, b.instrs[-1])
+        _params(b.params, k.name)
         for p in b.params:
             if p.id in home:
                 raise BugError(f"{p!r} is defined twice in {k.name}")
@@ -171,6 +230,15 @@ def _kernel(k: Kernel) -> None:
             _instr(k, i)
 
 
+def _edges(k: Kernel, t: Instr) -> None:
+    want = EDGES.get(t.op.name)
+    if len(t.edges) != want and (want is not None or not t.edges):
+        raise _fail(f"{t.op} with {len(t.edges)} edges", t)
+    for e in t.edges:
+        if not 0 <= e.target < len(k.blocks):
+            raise _fail(f"an edge to block {e.target}, which does not exist", t)
+
+
 def _instr(k: Kernel, i: Instr) -> None:
     _types(i, i.args, i.results, "kernel")
     if i.guard is not None:
@@ -183,7 +251,7 @@ def _instr(k: Kernel, i: Instr) -> None:
     elif i.passthrough:
         raise _fail("passthrough values without a guard", i)
     for e in i.edges:
-        if not 0 <= e.target < len(k.blocks):
-            raise _fail(f"an edge to block {e.target}, which does not exist", i)
+        if not i.op.terminator:
+            raise _fail("an edge of what is no terminator", i)
         if [a.type for a in e.args] != [p.type for p in k.blocks[e.target].params]:
             raise _fail(f"an edge to {k.blocks[e.target].name} with other types than its parameters", i)

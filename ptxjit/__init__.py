@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "jit": "jitted", "fori_loop": "control", "while_loop": "control", "scan": "control", "debug_print": "control",
-    "load_ptx": "ptx", "check": "sanitize",
+    "load_ptx": "ptx", "translate": "translation", "check": "sanitize",
     "devices": "hardware", "device": "hardware", "default_device": "hardware", "use": "hardware", "set_num_threads": "hardware",
 }  # fmt: skip
 _MODULES = ("errors", "cache", "random", "testing", "ir", "targets")

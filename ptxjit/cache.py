@@ -160,12 +160,27 @@ def _write(file: Path, payload: bytes) -> None:
 
 
 def get_or_build(graph: Graph, target: Any, options: Options, build: Callable[[], Any]) -> Any:
-    """The executable of a graph: from disk, or built and stored.  The same key is built once per process."""
+    """The executable of a graph: from disk, or built and stored."""
+    return stored(lambda: key_of(graph, target, options), target.load, build)
+
+
+def text_key(*parts: bytes | str) -> str:
+    """The key of what is compiled from text (PTX): the parts, the tools' versions, the build."""
+    h = hashlib.sha256()
+    for p in (*parts, _versions(), build_id()):
+        data = p if isinstance(p, bytes) else p.encode()
+        h.update(len(data).to_bytes(8, "little") + data)
+    return h.hexdigest()
+
+
+def stored(key_of: Callable[[], str], load: Callable[[bytes], Any], build: Callable[[], Any]) -> Any:
+    """What `load` makes of an entry's bytes (ValueError: damaged), or what `build` makes, whose `to_bytes()` is then stored.  The same key is
+    built once per process."""
     mode = knobs.cache_mode()
     folder = None if mode == "off" else _safe_folder(create=mode == "on")
     if folder is None:
         return build()
-    key = key_of(graph, target, options)
+    key = key_of()
     with _guard:
         lock = _locks.setdefault(key, threading.Lock())
     with lock:
@@ -173,7 +188,7 @@ def get_or_build(graph: Graph, target: Any, options: Options, build: Callable[[]
         payload = _read(file)
         if payload is not None:
             try:
-                found = target.load(payload)
+                found = load(payload)
             except ValueError as e:
                 warnings.warn(f"a cache entry could not be loaded and was dropped: {e}", stacklevel=2)
                 _drop(file)

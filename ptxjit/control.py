@@ -1,6 +1,7 @@
 """Loops on traced values: `fori_loop`, `while_loop`, `scan`; and `debug_print`.  States are arrays or containers of them."""
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -61,10 +62,24 @@ def _items(trace: Trace, node: Any, like: list[Tracer]) -> list[Tracer]:
     return [make(trace, emit(trace, "item", [node], index=k, type=t.node.type), t.dtype) for k, t in enumerate(like)]
 
 
+def _bound(v: Any) -> Any:
+    """A bound of `fori_loop`: an integer, or a traced one without dimensions."""
+    if isinstance(v, Tracer) and v.dtype.kind in "iub" and v.shape == ():
+        return v
+    try:
+        if not isinstance(v, Tracer):
+            return operator.index(v)
+    except TypeError:
+        pass
+    what = f"{v.dtype}{list(v.shape)}" if isinstance(v, (Tracer, np.ndarray, np.generic)) else repr(v)
+    raise user_error(DTypeError, f"fori_loop: a bound must be one integer, not {what}", "convert with int(…) or .astype(int)")
+
+
 def fori_loop(lo: Any, hi: Any, body: Callable[[Any, Any], Any], state: Any) -> Any:
     """`for i in range(lo, hi): state = body(i, state)`.  i is an int64 scalar."""
+    lo, hi = (_bound(v) for v in (lo, hi))
     if current() is None:
-        for i in range(int(lo), int(hi)):
+        for i in range(lo, hi):
             state = body(i, state)
         return state
     leaves, tree = _states(state)
@@ -138,27 +153,45 @@ def _aligned(t: Trace, own: int, captured: list[Any], results: list[Any]) -> Gra
     return Graph("body", inputs, results)
 
 
+def _length(shapes: list[tuple[int, ...]], length: Any) -> int:
+    lengths = {s[0] if s else None for s in shapes}
+    if None in lengths or len(lengths) > 1:
+        raise user_error(ShapeError, "scan: the scanned arrays must have one common length")
+    if length is None and not lengths:
+        raise user_error(ShapeError, "scan: without arrays to scan, `length` must be given")
+    n = lengths.pop() if lengths else None
+    if length is not None:
+        try:
+            given = operator.index(length)
+        except TypeError:
+            raise user_error(DTypeError, f"scan: length must be an integer, not {length!r}") from None
+        if n not in (None, given) or given < 0:
+            raise user_error(ShapeError, f"scan: length={given}, but the scanned arrays have {n} elements" if n is not None else f"scan: length={given}")
+        n = given
+    assert n is not None
+    return n
+
+
 def scan(f: Callable[[Any, Any], Any], state: Any, xs: Any, length: int | None = None) -> Any:
-    """`for x in xs: state, y = f(state, x)`; returns the last state and the stacked ys.  xs may be a container of arrays of one length."""
+    """`for x in xs: state, y = f(state, x)`; returns the last state and the stacked ys.  xs may be a container of arrays of one length;
+    without any, `length` is the number of turns."""
     x_leaves, x_tree = flatten(xs)
     if current() is None:
-        n = length if not x_leaves else len(x_leaves[0])
+        n = _length([np.shape(x) for x in x_leaves], length)
+        if n == 0:  # what the ys would be, only a trace can tell
+            from .jitted import jit
+
+            return jit(lambda state, xs: scan(f, state, xs, 0), name="scan")(state, xs)
         ys = []
-        for i in range(n or 0):
+        for i in range(n):
             state, y = f(state, unflatten(x_tree, [x[i] for x in x_leaves]))
             ys.append(flatten(y))
-        if not ys:
-            return state, None
         return state, unflatten(ys[0][1], [np.stack([y[0][k] for y in ys]) for k in range(len(ys[0][0]))])
     leaves, tree = _states(state)
     trace = current()
     assert trace is not None
     arrays = [lift(x, trace) for x in x_leaves]
-    lengths = {a.shape[0] if a.shape else None for a in arrays}
-    if None in lengths or len(lengths) > 1 or not lengths and length is None:
-        raise user_error(ShapeError, "scan: the scanned arrays must have one common length")
-    n = lengths.pop() if lengths else length
-    assert n is not None
+    n = _length([a.shape for a in arrays], length)
     from .ir.types import array
 
     with Trace(trace) as inner:
@@ -184,9 +217,13 @@ def scan(f: Callable[[Any, Any], Any], state: Any, xs: Any, length: int | None =
 
 
 def debug_print(text: str, *args: Any, **kwargs: Any) -> None:
-    """Prints `text.format(*args)` where values are known: outside of a trace.  Compiled code cannot print in this version."""
-    if current() is None:
+    """Prints `text.format(*args, **kwargs)`.  In a jitted function the values are copied to the host, and every call prints them in order
+    when it has run.  Not in the body of a loop."""
+    trace = current()
+    if trace is None:
         print(text.format(*args, **kwargs))
         return
-    raise UnsupportedError("debug_print of traced values is not supported by compiled code in this version", place=user_loc(),
-                           hint="run with PTXJIT_DISABLE=1, or return the value")  # fmt: skip
+    if trace.parent is not None:
+        raise UnsupportedError("debug_print in the body of a loop", place=user_loc(), hint="print the state after the loop, or run with PTXJIT_DISABLE=1")
+    leaves, tree = flatten((args, dict(kwargs)))
+    trace.prints.append((text, tree, [lift(v, trace) if isinstance(v, (Tracer, np.ndarray)) else v for v in leaves]))

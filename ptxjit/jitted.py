@@ -27,7 +27,7 @@ from .ir.graph import Graph
 from .ir.loc import Loc
 from .noise import HINT, position
 from .options import Options
-from .pytree import LEAF, flatten, unflatten
+from .pytree import LEAF, count, flatten, unflatten
 from .trace import IntegerRangeError, Trace, Tracer, current, is_ours, lift, user_loc
 
 MANY = 8  # compilations after which we say so
@@ -47,6 +47,20 @@ def _short(run: Callable[..., Any], tree: Any, outside: list[Any]) -> Callable[.
     if outside:
         return lambda *a: run(*a, *outside)[0]
     return getattr(run, "single", None) or (lambda *a: run(*a)[0])
+
+
+def _printing(run: Callable[..., Any], results: int, prints: list[tuple[str, Any, list[Any]]]) -> Callable[..., Any]:
+    """The executable that gives what is printed after its results: prints it, and gives the results."""
+
+    def printing(*arrays: Any) -> tuple[Any, ...]:
+        out = run(*arrays)
+        values = iter(out[results:])
+        for text, tree, leaves in prints:
+            args, kwargs = unflatten(tree, [next(values) if isinstance(v, Tracer) else v for v in leaves])
+            print(text.format(*args, **kwargs))
+        return tuple(out[:results])
+
+    return printing
 
 
 class Entry:
@@ -245,10 +259,10 @@ class Jit:
 
     def trace(self, structure: Any, static: tuple[Any, ...], specs: list[Spec]) -> tuple[Graph, Any, list[Any]]:
         """Runs the function on tracers: the graph, the structure of its results, and what it captured."""
-        graph, tree, captured, _ = self._traced(structure, static, specs)
+        graph, tree, captured, *_ = self._traced(structure, static, specs)
         return graph, tree, captured
 
-    def _traced(self, structure: Any, static: tuple[Any, ...], specs: list[Spec]) -> tuple[Graph, Any, list[Any], Any]:
+    def _traced(self, structure: Any, static: tuple[Any, ...], specs: list[Spec]) -> tuple[Graph, Any, list[Any], Any, Any]:
         noise = self._environment().generators()
         with Trace() as trace:
             names = self._binding.names(structure, len(specs))
@@ -265,7 +279,8 @@ class Jit:
             leaves, tree = flatten(result, keep_order=True)
             outputs = [lift(self._checked(v), trace).node for v in leaves]
             self._quiet(noise)
-            return Graph(self.name, trace.inputs, outputs), tree, [value for value, _ in trace.captured], list(trace.limits)
+            outputs += [v.node for *_, printed in trace.prints for v in printed if isinstance(v, Tracer)]
+            return Graph(self.name, trace.inputs, outputs), tree, [value for value, _ in trace.captured], list(trace.limits), trace.prints
 
     def _quiet(self, noise: Any) -> None:
         """No generator of random numbers that the function can see has moved."""
@@ -285,7 +300,7 @@ class Jit:
         raise TraceError(f"{self.name} returned a {type(v).__name__}", place=self._place(), hint="return arrays, numbers, or containers of them")
 
     def _compile(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], key: Any) -> Entry:
-        graph, tree, captured, limits = self._traced(structure, static, specs)
+        graph, tree, captured, limits, prints = self._traced(structure, static, specs)
         env = self._environment()
         hidden: list[Callable[[], Any]] = [env.find(a) or (lambda a=a: a) for a in captured]  # type: ignore[misc]
         self._compiled.append((self._reason(structure, static, specs, key), key))
@@ -293,7 +308,8 @@ class Jit:
             where = user_loc()
             warnings.warn_explicit(f"{self.name} was compiled {MANY} times; the last because of: {self._compiled[-1][0]}. stats() lists all reasons",
                                    UserWarning, where.file, where.line)  # fmt: skip
-        return Entry(executable(graph, self._device(), self.options), tree, hidden, graph, limits)
+        run = executable(graph, self._device(), self.options)
+        return Entry(_printing(run, count(tree), prints) if prints else run, tree, hidden, graph, limits)
 
     def _reason(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], key: Any) -> str:
         names = self._binding.names(structure, len(specs))

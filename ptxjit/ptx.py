@@ -79,6 +79,8 @@ class Module:
 
     def __init__(self, tree: Any, device: str, bounds: bool) -> None:
         self.tree, self.device, self.bounds = tree, device, bounds
+        self.text: str = tree.text
+        self.mode = "auto"  # 'dispatch' forbids widening: for tests and comparisons
         self._kernels: dict[str, Kernel] = {}
         self._memory: Memory | None = None
 
@@ -263,7 +265,7 @@ class Kernel:
         self.module, self.name = module, name
         self._entry: Any = None
         self._code: Any = None
-        self._written: frozenset[int] = frozenset()
+        self._facts: dict[str, Any] | None = None
 
     @property
     def signature(self) -> Signature:
@@ -273,19 +275,40 @@ class Kernel:
     def entry(self) -> Any:
         """The lifted kernel (`.kernel` is its IR)."""
         if self._entry is None:
+            self._entry = targets.target("ptx").lift(self.module.tree, self.name)
+        return self._entry
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a launch must know: parameters, symbols, parameters that are written through, limits of the block."""
+        if self._facts is None:
             from .ir.analysis import written_params
 
-            self._entry = targets.target("ptx").lift(self.module.tree, self.name)
-            self._written = written_params(self._entry.kernel)
-        return self._entry
+            e = self.entry
+            self._facts = {"params": [list(p) for p in e.params], "symbols": list(e.symbols), "written": sorted(written_params(e.kernel)),
+                           "limits": {k: list(v) for k, v in e.facts.items() if k in ("maxntid", "reqntid", "reqnctapercluster")}}  # fmt: skip
+        return self._facts
 
     def compile(self) -> Kernel:
         """Compiles now rather than at the first launch; what is wrong with this kernel is raised here."""
-        if self._code is None and self.module.device == "cpu":
-            self._code = targets.target("cpu:host").compile_kernel(self.entry.kernel, self.module.bounds)
-        elif self.module.device != "cpu":
-            _ = self.entry
+        if self.module.device != "cpu":
+            _ = self.facts
+        elif self._code is None:
+            from . import cache
+
+            cpu, bounds = targets.target("cpu:host"), self.module.bounds
+            self._code = cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(cpu.facts), str(bounds), self.module.mode), cpu.load_kernel,
+                                      lambda: cpu.compile_kernel(self.entry.kernel, self.facts, bounds, self.module.mode))  # fmt: skip
+            self._facts = self._code.facts
         return self
+
+    def stats(self) -> dict[str, Any]:
+        """How it was compiled: `mode` ('widened', or 'dispatch' with the reason), bytes of a frame and of static shared memory."""
+        self.compile()
+        if self._code is None:
+            return {"kernel": self.name, "mode": "interpreted"}
+        return {"kernel": self.name, "mode": self._code.mode, "lanes": self._code.per, "frame bytes": self._code.frame,
+                "shared bytes": self._code.shared, "points": len(self._code.points)}  # fmt: skip
 
     def __getitem__(self, config: Any) -> Any:
         """`[grid, block]` or `[grid, block, shared_bytes]`."""
@@ -304,29 +327,27 @@ class Kernel:
         """
         if stream is not None:
             raise UserError("streams belong to GPU devices; on the CPU a launch is done when it returns")
-        targets_cpu = targets.target("cpu:host")
-        grid, block, size = self.shape(grid, block, cluster)
+        cpu = targets.target("cpu:host")
         shared = int(shared)
-        entry = self.entry
+        self.compile()
+        facts, memory = self.facts, self.module.memory
+        grid, block, size = self.shape(grid, block, cluster)
         values, keep = self._values(args)
+        values += [memory.address(s) for s in facts["symbols"]]
         if self.module.device == "interp":
             from .ir.interp.launch import run
 
-            values += [self.module.memory.address(s) for s in entry.symbols]
-            run(entry.kernel, values, self._host(args, keep), grid, block, shared, size, cooperative, self.module.memory.const)
+            run(self.entry.kernel, values, self._host(args, keep), grid, block, shared, size, cooperative, memory.const)
             return
-        self.compile()
-        values += [self.module.memory.address(s) for s in entry.symbols]
-        targets_cpu.launch(self._code, entry.kernel, values, grid, block, shared, cooperative, size, self.module.memory.const)
+        cpu.launch(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
 
     def shape(self, grid: Any, block: Any, cluster: Any) -> tuple[Any, Any, Any]:
         """Grid, block and cluster as threes that fit what the kernel declares."""
         three = targets.target("cpu:host").three
         grid, block = three(grid, "grid"), three(block, "block")
-        facts = self.entry.facts
-        self._check_block(facts, block)
-        words = tuple(facts.get("reqnctapercluster", ()))
-        return grid, block, three(cluster if cluster is not None else words or 1, "cluster")
+        limits = self.facts["limits"]
+        self._check_block(limits, block)
+        return grid, block, three(cluster if cluster is not None else limits.get("reqnctapercluster") or 1, "cluster")
 
     def _host(self, args: Sequence[Any], keep: list[Any]) -> list[Any]:
         """The memory that the kernel may touch: arrays of the launch, parameters passed by address, variables of the module."""
@@ -335,7 +356,7 @@ class Kernel:
         def region(name: str, a: Any) -> Region:
             return Region(name, _low(a), host_bytes(_low(a), _extent(a)))
 
-        names = [p[0] for p in self.entry.params]
+        names = [p[0] for p in self.facts["params"]]
         named = [(n, a) for n, a in zip(names, args) if isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V")]
         named += [("a parameter", a) for a in keep] + list(self.module.memory.arrays.items())
         return [region(n, a) for n, a in named if a.size]
@@ -358,7 +379,7 @@ class Kernel:
 
     def _values(self, args: tuple[Any, ...]) -> tuple[list[int], list[Any]]:
         """The parameters as 64-bit words, and what must stay alive."""
-        params = self.entry.params
+        params = self.facts["params"]
         if len(args) != len(params):
             raise UserError(f"{self.name} takes {len(params)} arguments, got {len(args)}", hint=repr(self.signature))
         values, keep = [], []
@@ -381,7 +402,7 @@ class Kernel:
         if isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V"):
             if size not in (4, 8):
                 raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
-            if not a.flags.writeable and n in self._written:
+            if not a.flags.writeable and n in self.facts["written"]:
                 raise UserError(f"{where} is written by the kernel, but the array is read-only")
             address = int(a.__array_interface__["data"][0])
             if size == 4 and address >= 1 << 32:

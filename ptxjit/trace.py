@@ -98,6 +98,7 @@ class Trace:
         self.inputs: list[Node] = []
         self.captured: list[tuple[Any, Node]] = []  # hidden inputs: arrays, or tracers of the enclosing trace
         self._captured_at: dict[Any, Node] = {}
+        self.prints: list[tuple[str, Any, list[Any]]] = []  # format, structure and values of each debug_print
         self.limits: list[tuple[int, Any, Loc]] = []  # argument number, integer dtype that a Python integer must fit, place
         self.alive = True
         self.last_error: UserError | None = None  # NumPy replaces some of our errors by its own
@@ -254,6 +255,11 @@ class Tracer:
 
     def __complex__(self) -> complex:
         raise self._value("complex()", "complex numbers are not supported")
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return repr(self)
+        raise self._value(f"formatting as {spec!r}", "print it with pj.debug_print, or format the result")
 
     def __contains__(self, value: Any) -> bool:
         raise self._value("`in`", "use (x == value).any(), which is an array")

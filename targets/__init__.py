@@ -62,6 +62,14 @@ class Target:
         """An entry of what `read` gave, as a kernel."""
         raise UnsupportedError(f"{self.name} has no reader")
 
+    def retarget(self, module: Any, arch: str | None, entry: str | None) -> str:
+        """What `read` gave as text, for another architecture of the family."""
+        raise UnsupportedError(f"{self.name} has no reader")
+
+    def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
+        """A kernel of threads (foreign code) at a stage."""
+        raise UnsupportedError(f"{self.name} cannot take kernels of other origin")
+
     def load(self, data: bytes) -> Any:
         """The executable that `to_bytes` described."""
         raise DeviceError(f"programs for {self.name} cannot run here: this target has no runtime in this version")
@@ -102,7 +110,12 @@ def _family(word: str) -> Callable[[str], Target]:
             point = _entry_points().get(word)
             if point is None:
                 raise UserError(f"there is no target family {word!r}", hint=f"known: {', '.join(families())}")
-            found = point.load()
+            try:
+                found = point.load()
+            except Exception as e:
+                whose = point.dist.name if point.dist is not None else point.value
+                raise DeviceError(f"the target family {word!r} of the distribution {whose} cannot be loaded: {type(e).__name__}: {e}",
+                                  hint=f"repair or remove it: pip install --force-reinstall {whose}") from e  # fmt: skip
         _families[word] = found
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BugError, UserError
+from ..errors import BugError, CheckError
 from ..graph import Graph, Node, literal_value
 from ..types import Scalar
 from .orders import contract_canonical, reduce_canonical, scan_canonical
@@ -107,7 +107,7 @@ def _scatter(n: Node, args: list[Array]) -> Array:
 
 def _check(n: Node, args: list[Array]) -> Array:
     if not args[0]:
-        raise UserError(n.attr("message"), place=n.attr("place"))
+        raise CheckError(n.attr("message"), place=n.attr("place"))
     return args[1]
 
 

@@ -1,20 +1,22 @@
 """Programs: buffers and steps, each launch by the tile or the kernel interpreter."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import CheckError
 from ..kernel import Kernel
 from ..program import Buffer, Check, Copy, Fill, Launch, Program, Step
 from .machine import run_kernel
 from .tile import run_tile
 
+Launcher = Callable[[str, Sequence[int], list[Any]], None]
 
-def run_program(program: Program, inputs: Sequence[Any], kernels: dict[str, Kernel] | None = None) -> list[Any]:
-    """Fresh results.  With `kernels`, launches run those (by name) instead of their tile programs."""
+
+def run_program(program: Program, inputs: Sequence[Any], kernels: dict[str, Kernel] | Launcher | None = None) -> list[Any]:
+    """Fresh results.  With `kernels`, launches run those (by name) instead of their tile programs; a function gets name, grid, arguments."""
     memory: dict[str, Any] = {}
     for b in program.buffers:
         memory[b.name] = np.zeros(b.type.shape, b.type.elem.signless.np)
@@ -28,10 +30,12 @@ def run_program(program: Program, inputs: Sequence[Any], kernels: dict[str, Kern
     return [memory[b.name].view(b.type.elem.np).copy() for b in program.outputs]
 
 
-def _step(s: Step, memory: dict[str, Any], kernels: dict[str, Kernel] | None) -> None:
+def _step(s: Step, memory: dict[str, Any], kernels: dict[str, Kernel] | Launcher | None) -> None:
     if isinstance(s, Launch):
         args = [memory[a.name].reshape(-1) if isinstance(a, Buffer) else a for a in s.args]
-        if kernels is not None:
+        if callable(kernels):
+            kernels(s.fn.name, s.grid, args)
+        elif kernels is not None:
             run_kernel(kernels[s.fn.name], s.grid, args)
         elif isinstance(s.fn, Kernel):
             run_kernel(s.fn, s.grid, args)
@@ -43,7 +47,7 @@ def _step(s: Step, memory: dict[str, Any], kernels: dict[str, Kernel] | None) ->
         memory[s.dst.name].fill(s.value)
     elif isinstance(s, Check):
         if not memory[s.flag.name]:
-            raise UserError(s.message, place=s.place)
+            raise CheckError(s.message, place=s.place)
     else:
         turn = 0
         while s.count is None or turn < s.count:

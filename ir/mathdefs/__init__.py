@@ -23,7 +23,7 @@ def definition(name: str) -> Definition:
 
     def write(b: LaneOps, *args: Any) -> Any:
         elem = b.type_of(args[0]).elem
-        if elem.bits == 16:
+        if elem.bits <= 16:
             from ..types import F32
 
             wide = [b.fcvt(a, to=F32) for a in args]

@@ -8,15 +8,17 @@ from .formats import Body, F
 
 
 def _quadrant(f: F, x: Any) -> tuple[Any, Any, Any]:
-    """x = n·π/2 + r + r_low with |r| ≤ π/4: (r, r_low, n modulo 4).  Rare large angles are reduced with integers."""
+    """x = n·π/2 + r + r_low with |r| ≤ π/4: (r, r_low, n modulo 4).  Rare large angles are reduced with integers.
+
+    The first step is exact, and leaves a multiple of the last place of π/2, hence of that of n times its second part: so the short form of
+    the exact sum holds whichever of the two is larger (Boldo, Graillat and Muller 2017, on FastTwoSum)."""
     b, fmt = f.b, f.fmt
     n, k = f.near(b.fmul(x, f.c(x, 2.0 / math.pi)))
     r = f.fma(n, f.c(x, -fmt.pio2[0]), x)
     p = b.fmul(n, f.c(x, -fmt.pio2[1]), rnd="rn")
     p_low = f.fma(n, f.c(x, -fmt.pio2[1]), b.fneg(p))
-    s, low = f.two_sum(r, p)
-    low = f.fma(n, f.c(x, -fmt.pio2[2]), b.fadd(low, p_low))
-    r, r_low = f.fast_sum(s, low)
+    r, low = f.fast_sum(r, p)
+    r_low = f.fma(n, f.c(x, -fmt.pio2[2]), b.fadd(low, p_low))
     large = b.fcmp(b.fabs(x), f.c(x, fmt.big_angle), pred="uge")
     r, r_low, k = b.cond(large, lambda: _large(f, x), [r, r_low, k])
     return r, r_low, k

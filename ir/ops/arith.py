@@ -4,7 +4,8 @@ Conventions of the meanings.  Integers arrive and leave as *signed* NumPy arrays
 the unsigned reading of the same bits.  Arithmetic wraps.  A shift count is read unsigned; counts of the width or more give 0, or
 the sign for `shr_s`.  Division by zero gives all ones (quotient) and the dividend (remainder), the smallest integer divided by
 −1 wraps: the ops never trap.  f16 and bf16 arithmetic rounds once from exact; `rnd` is one of `rn rz rm rp`, and *absent* means
-"to nearest, and may be contracted into an fma by a target that admits it under `fast_math`".
+"to nearest, and may be contracted into an fma by a target that admits it under `fast_math`".  `ftz`: subnormal operands and results
+become zeros of their sign; `sat`: the result is clamped to [0, 1], a NaN to 0.
 """
 from __future__ import annotations
 
@@ -30,6 +31,10 @@ def _s(a: Any) -> Any:
     return a.view(f"i{a.dtype.itemsize}") if a.dtype.kind == "u" else a
 
 
+def _largest(t: Scalar) -> float:
+    return 448.0 if t.name == "f8e4m3" else np.inf  # which has no infinities
+
+
 # ---- float ----------------------------------------------------------------------------------------------------------
 
 lane_op("fadd", "T:float T -> T", softfloat.fadd, attrs=FLOAT_ATTRS, commutative=True, identity=lambda t: -0.0, doc="a + b")
@@ -42,9 +47,9 @@ lane_op("fneg", "T:float -> T", softfloat.fneg, doc="the sign bit flipped, also 
 lane_op("fabs", "T:float -> T", softfloat.fabs, doc="the sign bit cleared, also of NaN")
 lane_op("copysign", "T:float T -> T", softfloat.copysign, doc="magnitude of a with the sign bit of b")
 lane_op("fmin", "T:float T -> T", softfloat.fmin, commutative=True, associative=True, idempotent=True,
-        identity=lambda t: np.inf, doc="smaller; NaN if either is NaN; −0 < +0 (IEEE 754-2019 minimum)")  # fmt: skip
+        identity=_largest, doc="smaller; NaN if either is NaN; −0 < +0 (IEEE 754-2019 minimum)")  # fmt: skip
 lane_op("fmax", "T:float T -> T", softfloat.fmax, commutative=True, associative=True, idempotent=True,
-        identity=lambda t: -np.inf, doc="larger; NaN if either is NaN; −0 < +0 (IEEE 754-2019 maximum)")  # fmt: skip
+        identity=lambda t: -_largest(t), doc="larger; NaN if either is NaN; −0 < +0 (IEEE 754-2019 maximum)")  # fmt: skip
 lane_op("fminnum", "T:float T -> T", softfloat.fminnum, commutative=True, associative=True, idempotent=True,
         identity=lambda t: np.nan, doc="smaller; a NaN loses; −0 < +0 (minimumNumber)")  # fmt: skip
 lane_op("fmaxnum", "T:float T -> T", softfloat.fmaxnum, commutative=True, associative=True, idempotent=True,
@@ -232,10 +237,12 @@ lane_op("brev", "T:int -> T", _brev, doc="bits in reverse order")
 def _icmp(ty: Scalar, a: Any, b: Any, pred: str = "eq") -> Any:
     if pred[0] == "u":
         a, b = _u(a), _u(b)
+    elif pred[0] == "s" and a.dtype == bool:  # one bit, signed: true is −1
+        a, b = b, a
     return {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
             "ge": np.greater_equal}[pred[-2:]](a, b)  # fmt: skip
 
 
-lane_op("icmp", "T:bits T -> i1", _icmp, attrs={"pred": ICMP}, doc="comparison; s… signed, u… unsigned")
+lane_op("icmp", "T:bits T -> i1", _icmp, attrs={"pred": ICMP}, doc="comparison; s… signed (a true i1 is −1), u… unsigned")
 lane_op("select", "i1 T:any T -> T", lambda ty, p, a, b: np.where(p, a, b), doc="a where p, else b")
 

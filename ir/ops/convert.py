@@ -36,9 +36,9 @@ def _itrunc(ty: Scalar, a: Any, **_: Any) -> Any:
     return a.astype(ty.np)
 
 
-lane_op("zext", "T:bits -> to:int", _zext, attrs=TO, doc="widen, upper bits zero")
-lane_op("sext", "T:bits -> to:int", _sext, attrs=TO, doc="widen, upper bits the sign")
-lane_op("itrunc", "T:int -> to:bits", _itrunc, attrs=TO, doc="keep the low bits")
+lane_op("zext", "T:bits -> to:int", _zext, attrs=TO, width="wider", doc="widen, upper bits zero")
+lane_op("sext", "T:bits -> to:int", _sext, attrs=TO, width="wider", doc="widen, upper bits the sign")
+lane_op("itrunc", "T:int -> to:bits", _itrunc, attrs=TO, width="narrower", doc="keep the low bits")
 lane_op("stof", "T:bits -> to:float", softfloat.stof, attrs={**TO, "rnd": RND}, doc="signed integer to float")
 lane_op("utof", "T:bits -> to:float", softfloat.utof, attrs={**TO, "rnd": RND}, doc="unsigned integer to float")
 lane_op("ftos", "T:float -> to:int", softfloat.ftos, attrs={**TO, "rnd": RND, "ftz": (True,)},
@@ -53,4 +53,4 @@ def _bitcast(ty: Scalar, a: Any, **_: Any) -> Any:
     return np.ascontiguousarray(a).view(ty.np)
 
 
-lane_op("bitcast", "T:any -> to:any", _bitcast, attrs=TO, doc="the same bits read as a type of the same width")
+lane_op("bitcast", "T:any -> to:any", _bitcast, attrs=TO, width="equally wide", doc="the same bits read as a type of the same width")

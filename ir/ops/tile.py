@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DTypeError, ShapeError
-from ..op import Effect, form_op, machine_op, op
+from ..op import Effect, combines, form_op, machine_op
 from ..types import I1, I32, I64, Pointer, Scalar, Tile, Type, View, pointer, tile, view
 
 Types = Sequence[Type]
@@ -43,15 +43,15 @@ def _matrix(v: View, index: Any, shape: Any) -> None:
 def _load(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
     v = _is_view(types[0])
     _matrix(v, attrs["index"], attrs["shape"])
-    if len(types) != v.rank + 2 or types[-1] is not v.elem:
-        raise DTypeError(f"load takes {v.rank} offsets and a fill of type {v.elem}")
+    if len(types) != v.rank + 2 or types[-1] is not v.elem or any(t is not I64 for t in types[1:-1]):
+        raise DTypeError(f"load takes {v.rank} i64 offsets and a fill of type {v.elem}")
     return (tile(v.elem, attrs["shape"]) if attrs["shape"] else v.elem,)
 
 
 def _store(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
     v = _is_view(types[0])
     _matrix(v, attrs["index"], types[-1].shape)
-    if types[-1].elem is not v.elem or len(types) != v.rank + 2:
+    if types[-1].elem is not v.elem or len(types) != v.rank + 2 or any(t is not I64 for t in types[1:-1]):
         raise DTypeError(f"store of {types[-1]} into {v}")
     return ()
 
@@ -75,7 +75,9 @@ def _reduce(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
     t = types[0]
     if not isinstance(t, Tile):
         raise DTypeError(f"reduce takes a tile, not {t}")
-    op(attrs["fn"])
+    combines(attrs["fn"], t.elem)
+    if not 0 <= attrs["axis"] < len(t.shape):
+        raise ShapeError(f"{t} has no axis {attrs['axis']}")
     if len(t.shape) == 1:
         return (t.elem,)
     return (tile(t.elem, [1 if i == attrs["axis"] else s for i, s in enumerate(t.shape)]),)
@@ -105,17 +107,29 @@ def _permute(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
     return (tile(types[0].elem, [types[0].shape[a] for a in attrs["axes"]]),)
 
 
-def _carried(skip: int) -> Any:
-    def rule(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
-        return tuple(types[skip:])
+def _constant(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    elem, value = attrs["type"].elem, attrs["value"]
+    if not isinstance(value, float if elem.is_float else int):
+        raise DTypeError(f"constant {value!r} of {attrs['type']}")
+    return (attrs["type"],)
 
-    return rule
+
+def _for(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    if len(types) < 3 or types[0] not in (I32, I64) or any(t is not types[0] for t in types[:3]):
+        raise DTypeError("for takes lo, hi and step of one integer type")
+    return tuple(types[3:])
+
+
+def _if(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    if list(types) != [I1]:
+        raise DTypeError("if takes one i1")
+    return tuple(attrs["types"])
 
 
 form_op("program_id", lambda t, a: (I32,), attrs={"axis": (0, 1, 2)}, **_T, doc="number of this program along `axis` of the grid")
 form_op("num_programs", lambda t, a: (I32,), attrs={"axis": (0, 1, 2)}, **_T, doc="size of the grid along `axis`")
 form_op("view", _view, attrs={"offset": int}, **_T, doc="pointer (+ `offset` elements), extents, strides")
-form_op("constant", lambda t, a: (a["type"],), attrs={"type": Type, "value": object}, levels="tile kernel", doc="a number, or a tile of equal numbers")
+form_op("constant", _constant, attrs={"type": Type, "value": object}, levels="tile kernel", doc="a number, or a tile of equal numbers")
 form_op("arange", lambda t, a: (tile(a["to"], a["shape"]),), attrs={"to": Scalar, "shape": tuple, "axis": int}, **_T, doc="coordinate along `axis`")
 form_op("splat", _splat, attrs={"shape": tuple}, **_T, doc="a tile of equal elements")
 form_op("expand", _broadcast, attrs={"shape": tuple}, **_T, doc="dimensions of size 1 repeated")
@@ -133,7 +147,7 @@ machine_op("atomic", _scatter, RMW, attrs={"fn": str}, **_T, doc="p[index] = fn(
 machine_op("alloc", lambda t, a: (pointer(a["to"], "shared"),), None, attrs={"to": Scalar, "size": int, "id": int}, **_T, doc="`size` elements of shared memory of this program")
 machine_op("barrier", lambda t, a: (), Effect(reads=True, writes=True, convergent=True, may_suspend=True), **_T, doc="all lanes of the program; orders shared memory")
 machine_op("assert_that", lambda t, a: (), Effect(writes=True), attrs={"message": str, "code": int}, **_T, doc="record error `code` if the i1 operand is false")
-form_op("for", _carried(3), attrs={"unroll": int}, **_T, doc="lo, hi, step, *carried; region (iv, *carried) yields the next carried")
-form_op("while", _carried(0), **_T, doc="regions: condition (yields i1, *values), body")
-form_op("if", lambda t, a: tuple(a["types"]), attrs={"types": tuple}, **_T, doc="regions: then, else; both yield the results")
+form_op("for", _for, attrs={"unroll": int}, regions=1, **_T, doc="lo, hi, step, *carried; region (iv, *carried) yields the next carried")
+form_op("while", lambda t, a: tuple(t), regions=2, **_T, doc="regions: condition (yields i1, *values), body")
+form_op("if", _if, attrs={"types": tuple}, regions=2, **_T, doc="regions: then, else; both yield the results")
 

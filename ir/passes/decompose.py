@@ -1,7 +1,8 @@
 """Ops that a device lacks become ops that it has.
 
-Math ops become their definitions (`ir/mathdefs`).  f16 and bf16 arithmetic is computed in f32 and rounded once, which is exact for
-these formats (24 ≥ 2·11 + 2 bits); fma goes through f64 rounded to odd.  `frem` becomes exact steps of division.
+Math ops become their definitions (`ir/mathdefs`).  Arithmetic of 8 and 16 bits is computed in f32 and rounded once more, which changes
+nothing for these formats (24 ≥ 2·11 + 2 bits), nor does rounding twice in one direction; fma goes through f64 rounded to odd.  Narrowing
+in a direction is narrowing to nearest and a step back where that went too far.  `frem` becomes exact steps of division.
 """
 from __future__ import annotations
 
@@ -9,21 +10,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..device import DeviceFacts
+from ..errors import UnsupportedError
 from ..instr import Instr, Value
 from ..kernel import Kernel, KernelBuilder
 from ..op import LaneOps, op
 from ..ops.math import definition_of
-from ..types import F32, F64, I1, I16, I64, Scalar
+from ..types import F32, F64, I1, I64, INT_OF_BITS, Scalar
 
 IN_F32 = frozenset("fadd fsub fmul fdiv fsqrt fmin fmax fminnum fmaxnum ffloor fceil ftrunc frint fcmp frem".split())
 ON_BITS = frozenset("fneg fabs copysign".split())
+DIRECTED = ("rz", "rm", "rp")
 Rule = Callable[[LaneOps, Instr, Sequence[Value]], Value]
 
 
 def decompose(k: Kernel, facts: DeviceFacts) -> Kernel:
     """The kernel over ops that a device of those facts has; the same object if it had nothing else."""
     native = frozenset(facts.features)
-    if not any(_rule(i, native) for i in k.instrs()):
+    ptx = facts.kind == "ptx"
+    if not any(_rule(i, native, ptx) for i in k.instrs()):
         return k
     b = KernelBuilder(k.name, warps=k.warps, lanes=k.lanes, first_id=k.next_id())
     b.params, b.shared, b.local, b.functions = list(k.params), k.shared, k.local, k.functions
@@ -34,7 +38,7 @@ def decompose(k: Kernel, facts: DeviceFacts) -> Kernel:
         b.start(n)
         for i in block.instrs:
             b.loc = i.loc
-            rule = _rule(i, native)
+            rule = _rule(i, native, ptx)
             if rule is None:
                 b.append(_renamed(i, new))
             else:
@@ -51,7 +55,7 @@ def _renamed(i: Instr, new: dict[int, Value]) -> Instr:
     return _with(i, tuple(new.get(a.id, a) for a in i.args), lambda v: new.get(v.id, v))
 
 
-def _rule(i: Instr, native: frozenset[str]) -> Rule | None:
+def _rule(i: Instr, native: frozenset[str], ptx: bool) -> Rule | None:
     if i.op.kind == "math":
         return lambda b, i, args: definition_of(i.op)(b, *args)
     if i.op.kind != "lane" or not i.args:
@@ -60,11 +64,14 @@ def _rule(i: Instr, native: frozenset[str]) -> Rule | None:
     elem = i.args[0].type.elem
     if name == "frem":
         return _frem
-    if name in ("stof", "utof") and i.result.type.elem.bits == 16:
+    out = i.result.type.elem
+    if name in ("stof", "utof") and out.bits <= 16:
         return _to_narrow
-    if name in ("ftos", "ftou") and elem.bits == 16 and elem.name not in native:
-        return lambda b, i, args: b.emit(i.op, (b.fcvt(args[0], to=F32),), i.attrs)
-    if not elem.is_float or elem.bits != 16 or elem.name in native and name != "frem":
+    if name == "fcvt" and i.attr("rnd") in DIRECTED and not (ptx and out.name != "bf16" and elem.name != "bf16"):
+        return _directed
+    if name in ("ftos", "ftou") and elem.bits <= 16 and elem.name not in native:
+        return _to_int
+    if not elem.is_float or elem.bits > 16 or elem.name in native:
         return None
     if name in IN_F32:
         return _in_f32
@@ -76,15 +83,70 @@ def _rule(i: Instr, native: frozenset[str]) -> Rule | None:
 
 
 def _in_f32(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
-    wide = [b.fcvt(a, to=F32) for a in args]
-    r = b.emit(i.op, wide, i.attrs)
-    return r if i.op.name == "fcmp" else b.fcvt(r, to=i.result.type.elem)  # type: ignore[no-any-return]
+    wide = [b.fcvt(_flushed(b, a) if i.attr("ftz") else a, to=F32) for a in args]
+    r = b.emit(i.op, wide, tuple((k, v) for k, v in i.attrs if k not in ("ftz", "sat")))
+    return r if i.op.name == "fcmp" else _narrowed(b, i, r)
+
+
+def _narrowed(b: LaneOps, i: Instr, r: Any) -> Value:
+    """The wide result as that of the instruction: converted, flushed, clamped to [0, 1] as its attributes say."""
+    elem = i.result.type.elem
+    if i.attr("sat"):  # 0 and 1 are numbers of every format: clamping and rounding may change places, unless overflow is NaN
+        if elem.name == "f8e4m3":
+            r = b.fcvt(b.fcvt(r, to=elem), to=F32)
+        r = b.fminnum(b.fmaxnum(r, b.like(r, 0.0)), b.like(r, 1.0))
+    r = _narrow(b, r, elem, i.attr("rnd"))
+    return _flushed(b, r) if i.attr("ftz") else r  # type: ignore[no-any-return]
+
+
+def _flushed(b: LaneOps, x: Any) -> Any:
+    """Subnormal numbers as zeros of their sign."""
+    elem = b.type_of(x).elem
+    bits = b.bitcast(x, to=INT_OF_BITS[elem.bits])
+    both = getattr(b, "and")
+    exponent = both(bits, b.like(bits, ((1 << elem.ebits) - 1) << elem.mant))
+    zero = both(bits, b.like(bits, -1 << (elem.bits - 1)))
+    return b.bitcast(b.select(b.icmp(exponent, b.like(bits, 0), pred="eq"), zero, bits), to=elem)
+
+
+def _narrow(b: LaneOps, x: Any, elem: Scalar, rnd: str | None) -> Any:
+    """x as a number of a narrower format.  In a direction: the nearest one, and its neighbour where that lies on the other side.
+    (e4m3 has no infinity: what is too large for it is no number, and has no neighbour.)"""
+    near = b.fcvt(x, to=elem)
+    if rnd not in DIRECTED:
+        return near
+    if elem.name == "f8e4m3":
+        raise UnsupportedError(f"rounding {rnd} to {elem}", place=getattr(b, "loc", None))
+    back = b.fcvt(near, to=b.type_of(x).elem)
+    bits = b.bitcast(near, to=INT_OF_BITS[elem.bits])
+    one, zero = b.like(bits, 1), b.like(bits, 0)
+    if rnd == "rz":
+        far, step = b.fcmp(b.fabs(back), b.fabs(x), pred="ogt"), b.like(bits, -1)
+    else:
+        negative = b.icmp(bits, zero, pred="slt")
+        far = b.fcmp(back, x, pred="ogt" if rnd == "rm" else "olt")
+        step = b.select(negative, one, b.ineg(one)) if rnd == "rm" else b.select(negative, b.ineg(one), one)
+    return b.bitcast(b.iadd(bits, b.select(far, step, zero)), to=elem)
+
+
+def _directed(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
+    x, elem, out = args[0], i.args[0].type.elem, i.result.type.elem
+    if out.mant >= elem.mant and out.ebits >= elem.ebits:  # exact
+        return b.emit(i.op, (x,), tuple((k, v) for k, v in i.attrs if k != "rnd"))  # type: ignore[no-any-return]
+    x = _flushed(b, x) if i.attr("ftz") else x
+    return _narrowed(b, i, b.fcvt(x, to=F32) if elem.bits <= 16 else x)
+
+
+def _to_int(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
+    x = b.fcvt(_flushed(b, args[0]) if i.attr("ftz") else args[0], to=F32)
+    return b.emit(i.op, (x,), tuple((k, v) for k, v in i.attrs if k != "ftz"))  # type: ignore[no-any-return]
 
 
 def _on_bits(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
     elem = i.result.type.elem
-    bits = [b.bitcast(a, to=I16) for a in args]
-    sign, rest = b.like(bits[0], -0x8000), b.like(bits[0], 0x7FFF)
+    bits = [b.bitcast(a, to=INT_OF_BITS[elem.bits]) for a in args]
+    sign = b.like(bits[0], -1 << (elem.bits - 1))
+    rest = b.like(bits[0], (1 << (elem.bits - 1)) - 1)
     both, either = getattr(b, "and"), getattr(b, "or")
     if i.op.name == "fneg":
         r = b.xor(bits[0], sign)
@@ -97,8 +159,10 @@ def _on_bits(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
 
 def _narrow_fma(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
     """The product is exact in f64; the sum is rounded to odd there, so that the last rounding is the only one."""
-    x, y, z = (b.fcvt(b.fcvt(a, to=F32), to=F64) for a in args)
+    x, y, z = (b.fcvt(b.fcvt(_flushed(b, a) if i.attr("ftz") else a, to=F32), to=F64) for a in args)
     p = b.fmul(x, y)
+    if i.attr("rnd") in DIRECTED:
+        return _narrowed(b, i, b.fadd(p, z, rnd=i.attr("rnd")))
     s = b.fadd(p, z, rnd="rn")
     v = b.fsub(s, p, rnd="rn")
     err = b.fadd(b.fsub(p, b.fsub(s, v, rnd="rn"), rnd="rn"), b.fsub(z, v, rnd="rn"), rnd="rn")
@@ -109,30 +173,30 @@ def _narrow_fma(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
     away = b.icmp(b.icmp(b.bitcast(err, to=I64), zero, pred="slt"), b.icmp(bits, zero, pred="slt"), pred="eq")
     moved = b.select(away, b.iadd(bits, one), b.isub(bits, one))
     odd = b.bitcast(b.select(getattr(b, "and")(even, inexact), moved, bits), to=F64)
-    return b.fcvt(odd, to=i.result.type.elem)  # type: ignore[no-any-return]
+    return _narrowed(b, i, odd)
 
 
 def _to_narrow(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
-    """An integer to 16 bits with one rounding: exact in f32 or f64 where it fits, else with its low bits made sticky."""
+    """An integer to 8 or 16 bits with one rounding: exact in f32 or f64 where it fits, else with its low bits made sticky."""
     x, elem = args[0], i.args[0].type.elem
     signed = i.op.name == "stof" and elem is not I1
     attrs = (("to", F32 if elem.bits <= 16 else F64),)
     name = op("stof" if signed else "utof")
     if elem.bits <= 32:
-        return b.fcvt(b.emit(name, (x,), attrs), to=i.result.type.elem)  # type: ignore[no-any-return]
+        return _narrowed(b, i, b.emit(name, (x,), attrs))
     low = getattr(b, "and")(x, b.like(x, 0x7FF))
     sticky = b.zext(b.icmp(low, b.like(x, 0), pred="ne"), to=I64)
     high = (b.shr_s if signed else b.shr_u)(x, b.like(x, 11))
     big = b.fmul(b.emit(name, (getattr(b, "or")(high, sticky),), attrs), b.like(x, 2048.0, F64))
     small = b.emit(name, (x,), attrs)
     exact = b.icmp(b.iadd(x, b.like(x, 1 << 53)) if signed else x, b.like(x, 1 << (54 if signed else 53)), pred="ult")
-    return b.fcvt(b.select(exact, small, big), to=i.result.type.elem)  # type: ignore[no-any-return]
+    return _narrowed(b, i, b.select(exact, small, big))
 
 
 def _frem(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
     """fmod, exact: r − trunc(r/d)·d for d = |b|·2^k, k falling; a quotient below 2^step is at most one too large."""
     elem = i.result.type.elem
-    if elem.bits == 16:
+    if elem.bits <= 16:
         return b.fcvt(_frem32(b, F32, *(b.fcvt(a, to=F32) for a in args)), to=elem)  # type: ignore[no-any-return]
     return _frem32(b, elem, *args)  # type: ignore[no-any-return]
 

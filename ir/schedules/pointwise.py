@@ -1,5 +1,7 @@
 """Elementwise work over one domain: strips of the merged dimensions.
 
+Rows that are shorter than a vector are walked by fewer lanes; where they are much shorter, the whole domain is one line.
+
 CPU: a program walks up to `STRIP` elements in tiles of a few vectors.  The last tile of a row is moved back so that it ends at the
 end: it writes some elements a second time, with the same values, and no access needs a mask.
 GPU: one tile per program; neighbouring elements per lane where all addresses allow wide accesses; masks at the end.
@@ -23,7 +25,10 @@ def pointwise(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
     exprs = [r.expr for r in c.roots]
     lanes = lanes_for(facts, exprs)
     sizes, groups = c.sizes, merge(exprs, c.sizes)
-    if groups and groups[-1].size < lanes and len(groups) > 1:  # short rows: walk the whole domain as one line
+    if groups and groups[-1].size < lanes and len(groups) > 1:
+        inner = groups[-1].size
+        if facts.kind == "cpu" and inner >= 4:  # shorter rows than a vector: fewer lanes, and accesses stay contiguous
+            return _launch(name, c, facts, exprs, sizes, groups, 1 << (inner.bit_length() - 1))
         flat = _flattened(c)
         return _launch(name, c, facts, flat, [c.size], [Group((0,), c.size)], lanes)
     return _launch(name, c, facts, exprs, sizes, groups, lanes)

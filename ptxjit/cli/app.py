@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..ir.errors import BugError, PtxjitError
+from . import ptx
 from .load import UsageError, load_function
 
 app = typer.Typer(name="ptxjit", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
@@ -185,19 +186,21 @@ def cache_path() -> None:
 
 
 @app.command()
-def doctor(ptx_coverage: Annotated[bool, typer.Option("--ptx-coverage", help="instructions that are read (a later version)")] = False) -> None:
+def doctor(ptx_coverage: Annotated[bool, typer.Option("--ptx-coverage", help="which instructions of PTX are read, lifted and run")] = False) -> None:
     """What works here, and what is missing for the rest."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
     from .. import __version__
-    from ..ir.errors import UnsupportedError
     from ..targets.cpu.load import LINUX_X86
     from ..targets.cpu.pool import POOL
     from ..targets.ptx.tools import PACKAGES, available, find
 
     if ptx_coverage:
-        raise UnsupportedError("doctor --ptx-coverage: reading PTX is not part of this version")
+        from ..targets.ptx.coverage import coverage, table
+
+        print(table(coverage()))
+        return
     print(f"ptxjit {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     for name in ("numpy", "llvmlite", "numba", "ml_dtypes", "hypothesis", "pyopencl", "cuda-bindings"):
         try:
@@ -222,87 +225,16 @@ def tour() -> None:
 
     for name in ("ptxjit", "ptxjit.ir", "ptxjit.ir.op", "ptxjit.ir.types", "ptxjit.ir.graph", "ptxjit.ir.program", "ptxjit.ir.tile", "ptxjit.ir.kernel",
                  "ptxjit.ir.lower", "ptxjit.ir.lower.fuse", "ptxjit.ir.schedules", "ptxjit.targets", "ptxjit.targets.llvm.emit",
-                 "ptxjit.targets.ptx.write"):  # fmt: skip
+                 "ptxjit.targets.ptx.write", "ptxjit.targets.ptx.syntax", "ptxjit.targets.ptx.lift", "ptxjit.targets.llvm.warp",
+                 "ptxjit.targets.llvm.dispatch"):  # fmt: skip
         doc = inspect.getdoc(importlib.import_module(name)) or ""
         print(f"── {name} " + "─" * max(3, 76 - len(name)))
         print(doc + "\n")
 
 
-def _later(name: str) -> None:
-    @app.command(name, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, help="Reads PTX (a later version).")
-    def command() -> None:
-        from ..ir.errors import UnsupportedError
-
-        raise UnsupportedError(f"`ptxjit {name}` reads PTX, which is not part of this version")
-
-
-_later("translate")
-
-PtxFile = Annotated[str, typer.Argument(metavar="FILE.ptx")]
-EntryOption = Annotated[str, typer.Option("--entry", "-e", help="which kernel (default: the only one)")]
-GridOption = Annotated[str, typer.Option("--grid", help="blocks, such as 4 or 4,2")]
-BlockOption = Annotated[str, typer.Option("--block", help="threads per block")]
-SharedOption = Annotated[int, typer.Option("--shared", help="bytes of dynamic shared memory")]
-ArgOption = Annotated[list[str], typer.Option("--arg", "-a", help="f32[1024]=zeros|ones|arange|random, f32[1024]=@file.npy, i32=1000; in order")]
-ClusterOption = Annotated[str, typer.Option("--cluster", help="blocks per cluster")]
-CooperativeOption = Annotated[bool, typer.Option("--cooperative", help="all blocks are resident together")]
-SeedOption = Annotated[int, typer.Option("--seed", help="of random arguments")]
-
-
-def _entry(path: str, entry: str, device: str) -> tuple[Any, str]:
-    """(module, name of the entry)."""
-    from ..ptx import load_ptx
-
-    if not Path(path).is_file():
-        raise UsageError(f"there is no file {path}")
-    mod = load_ptx(Path(path), device=device)
-    names = list(mod.kernels)
-    if entry and entry not in names or not entry and len(names) != 1:
-        raise UsageError(f"--entry: {path} has {', '.join(names) or 'no entries'}")
-    return mod, entry or names[0]
-
-
-@app.command("check")
-def check_ptx(file: PtxFile, entry: EntryOption = "", grid: GridOption = "1", block: BlockOption = "1", shared: SharedOption = 0,
-              arg: ArgOption = [], cluster: ClusterOption = "", cooperative: CooperativeOption = False, seed: SeedOption = 0,  # noqa: B006
-              json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:  # fmt: skip
-    """Runs a PTX kernel on the interpreter and reports races, accesses out of bounds, deadlocks …"""
-    import contextlib
-
-    from ..sanitize import check as check_kernel
-    from .launch_args import parse_args, parse_three
-
-    mod, name = _entry(file, entry, "interp")
-    shape = {"grid": parse_three(grid, "grid"), "block": parse_three(block, "block"), "cluster": parse_three(cluster, "cluster") if cluster else None}
-    args = parse_args(arg, seed)
-    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
-        report = check_kernel(mod, name, **shape, shared=shared, args=args, cooperative=cooperative)
-    print(report.to_json() if json else report)
-    if not report:
-        raise typer.Exit(1)
-
-
-@app.command("run")
-def run_ptx(file: PtxFile, entry: EntryOption = "", grid: GridOption = "1", block: BlockOption = "1", shared: SharedOption = 0,
-            arg: ArgOption = [], cluster: ClusterOption = "", cooperative: CooperativeOption = False, seed: SeedOption = 0,  # noqa: B006
-            device: Annotated[str, typer.Option("--device", help="cpu or interp")] = "cpu",
-            out: Annotated[list[str], typer.Option("--out", help="N=file.npy: where argument N goes afterwards")] = []) -> None:  # noqa: B006  # fmt: skip
-    """Runs a PTX kernel; prints what it changed."""
-    import numpy as np
-
-    from .launch_args import parse_args, parse_outs, parse_three
-
-    mod, name = _entry(file, entry, device)
-    args = parse_args(arg, seed)
-    outs = parse_outs(out, args)
-    before = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
-    mod[name].launch(*args, grid=parse_three(grid, "grid"), block=parse_three(block, "block"), shared=shared, cooperative=cooperative,
-                     cluster=parse_three(cluster, "cluster") if cluster else None)  # fmt: skip
-    for n, path in outs:
-        np.save(path, args[n])
-    for n, (a, b) in enumerate(zip(args, before)):
-        if isinstance(a, np.ndarray) and a.tobytes() != b.tobytes() and n not in [k for k, _ in outs]:
-            print(f"{n}: {np.array2string(a, threshold=32)}")
+app.command("translate")(ptx.translate)
+app.command("run")(ptx.run)
+app.command("check")(ptx.check)
 
 
 def run(argv: list[str]) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.errors import ShapeError
 from ..ir.types import array
 from ..trace import Tracer, current, emit, here, lift, make, operand, scalar, trace_of, user_error
 from .registry import register
@@ -27,7 +28,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Any:
     d = np.dtype(dtype) if dtype is not None else v.dtype
     from .shape import broadcast_to
 
-    return broadcast_to(make(trace, operand(v, d), d), ints(shape))
+    return broadcast_to(make(trace, operand(v, d), d), _sizes(shape))
 
 
 @register("zeros")
@@ -50,7 +51,14 @@ def _constant(value: int, shape: Any, dtype: Any) -> Tracer:
     trace = _trace()
     dtype = np.float64 if dtype is None else dtype
     s = scalar(dtype)
-    return make(trace, trace.builder.literal(np.array(value).astype(s.np), s, ints(shape)), dtype)
+    return make(trace, trace.builder.literal(np.array(value).astype(s.np), s, _sizes(shape)), dtype)
+
+
+def _sizes(shape: Any) -> tuple[int, ...]:
+    sizes = ints(shape)
+    if any(n < 0 for n in sizes):
+        raise user_error(ShapeError, f"negative dimensions are not allowed: {sizes}")
+    return sizes
 
 
 def _like(name: str, value: int) -> Any:
@@ -112,7 +120,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
 @register("eye", "identity")
 def eye(N: int, M: Any = None, k: int = 0, dtype: Any = np.float64, **_: Any) -> Any:
     trace = _trace()
-    shape = (int(N), int(N if M is None else M))
+    shape = _sizes((N, N if M is None else M))
     from ..ir.types import I64
 
     rows = emit(trace, "iota", [], axis=0, type=array(I64, shape))

@@ -1,4 +1,4 @@
-"""x[…]: integers, slices, None, Ellipsis, and integer arrays, known or traced."""
+"""x[…]: integers, slices, None, Ellipsis, integer arrays (known or traced), and boolean masks that are known while tracing."""
 from __future__ import annotations
 
 from typing import Any
@@ -6,12 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import ShapeError, TraceError
-from ..trace import Tracer, broadcast_shapes, emit, here, lift, spread, user_error
-from .shape import index_node, reshape, same, transpose
-
-
-class IndexUserError(ShapeError, IndexError):
-    """A position outside of the array, known while tracing."""
+from ..trace import Tracer, _leaves, broadcast_shapes, emit, here, lift, spread, user_error
+from .shape import IndexUserError, index_node, reshape, same, static_int, transpose
 
 
 def getitem(t: Tracer, index: Any) -> Any:
@@ -24,10 +20,16 @@ def getitem(t: Tracer, index: Any) -> Any:
         if item is None:
             out.append(1)
             continue
+        if isinstance(item, _Once):
+            arrays.append((len(out), d, item.places))
+            out.append(1)
+            continue
         n = t.shape[d]
         if isinstance(item, slice):
             if any(isinstance(v, Tracer) for v in (item.start, item.stop, item.step)):
                 raise user_error(TraceError, "the bounds of a slice must be known while tracing", "use np.take with pj-made indices, or make them static")
+            if item.step is not None and static_int(item.step) == 0:
+                raise user_error(ShapeError, "the step of a slice cannot be zero")
             lo, hi, k = item.indices(n)
             count = len(range(lo, hi, k))
             start.append(lo if count else 0)
@@ -51,21 +53,51 @@ def getitem(t: Tracer, index: Any) -> Any:
     plain = tuple(shape) == t.shape and all(k == 1 for k in step)
     x = t if plain else same(t, emit(t.trace, "slice", [t.node], start=tuple(start), step=tuple(step), shape=tuple(shape)))
     x = reshape(x, tuple(out))
-    return _advanced(x, [(place, item) for place, _, item in arrays], items) if arrays else x
+    if not arrays:
+        return x
+    advanced = [k for k, i in enumerate(items) if i is not None and not isinstance(i, slice)]
+    together = advanced[-1] - advanced[0] < len(advanced)  # NumPy counts integers, too
+    return _advanced(x, [(place, item) for place, _, item in arrays], together)
+
+
+class _Once:
+    """x[True] and x[False]: places in a new dimension of one element."""
+
+    def __init__(self, flag: Any) -> None:
+        self.places = np.zeros(int(flag), np.int64)
+
+
+def _mask(i: Any) -> np.ndarray[Any, Any] | None:
+    """A boolean index whose values are known, as an array."""
+    if isinstance(i, (bool, np.bool_)) or isinstance(i, np.ndarray) and i.dtype == np.bool_:
+        return np.asarray(i)
+    if isinstance(i, (list, tuple)) and i and not any(isinstance(v, Tracer) for v in _leaves(i)) and all(isinstance(v, (bool, np.bool_)) for v in _leaves(i)):
+        return np.asarray(i)
+    return None
 
 
 def _expanded(t: Tracer, items: tuple[Any, ...]) -> list[Any]:
-    """Ellipsis written out; a list becomes an array."""
-    used = sum(i is not None and i is not Ellipsis for i in items)
+    """Ellipsis written out; a list becomes an array, a mask the places where it is true."""
+    masks = [_mask(i) for i in items]
+    used = sum(m.ndim if m is not None else i is not None and i is not Ellipsis for i, m in zip(items, masks))
     if used > t.ndim:
         raise user_error(IndexUserError, f"too many indices: {used} for an array of {t.ndim} dimensions")
     if sum(i is Ellipsis for i in items) > 1:
         raise user_error(IndexUserError, "an index may have one ellipsis")
     out: list[Any] = []
-    for i in items:
+    d = 0
+    for i, m in zip(items, masks):
+        if m is not None:
+            for k, (size, n) in enumerate(zip(m.shape, t.shape[d:])):
+                if size != n:
+                    raise user_error(IndexUserError, f"a boolean mask of {size} elements for axis {d + k} of size {n}")
+            out.extend(m.nonzero() if m.ndim else [_Once(m)])
+            d += m.ndim
+            continue
+        d += t.ndim - used if i is Ellipsis else i is not None
         if i is Ellipsis:
             out.extend([slice(None)] * (t.ndim - used))
-        elif isinstance(i, (bool, np.bool_)) or getattr(i, "dtype", None) == np.bool_ or isinstance(i, list) and any(isinstance(v, bool) for v in i):
+        elif getattr(i, "dtype", None) == np.bool_ or isinstance(i, list) and any(isinstance(v, bool) for v in i):
             raise user_error(TraceError, "a boolean mask has a result of unknown size", "use pj.where(mask, x, other), or x * mask")
         else:
             out.append(np.asarray(i, np.int64) if isinstance(i, list) and not any(isinstance(v, Tracer) for v in i) else i)
@@ -74,13 +106,13 @@ def _expanded(t: Tracer, items: tuple[Any, ...]) -> list[Any]:
     return out
 
 
-def _advanced(x: Tracer, arrays: list[tuple[int, Any]], items: list[Any]) -> Any:
-    """Index arrays at dimensions of x: they are broadcast together; the result stands at the first if they are neighbours."""
+def _advanced(x: Tracer, arrays: list[tuple[int, Any]], together: bool) -> Any:
+    """Index arrays at dimensions of x: they are broadcast together; the result stands at the first if they are neighbours, else in front."""
     trace = x.trace
     nodes = [index_node(x, item, x.shape[place]) for place, item in arrays]
     shape = broadcast_shapes(*(n.shape for n in nodes))
     places = [place for place, _ in arrays]
-    if len(arrays) == 1:
+    if len(arrays) == 1 and together:
         return same(x, emit(trace, "take", [x.node, nodes[0]], axis=places[0]))
     b = trace.builder
     total = None
@@ -90,8 +122,7 @@ def _advanced(x: Tracer, arrays: list[tuple[int, Any]], items: list[Any]) -> Any
         wide = b.imax_s(b.imin_s(wide, b.like(wide, n - 1)), b.like(wide, 0))
         total = wide if total is None else b.iadd(b.imul(total, b.like(total, n)), wide)
     rest = [d for d in range(x.ndim) if d not in places]
-    neighbours = places == list(range(places[0], places[0] + len(places)))
-    at = places[0] if neighbours else 0
+    at = places[0] if together else 0
     order = rest[:at] + places + rest[at:]
     moved = transpose(x, order)
     size = int(np.prod([x.shape[p] for p in places], dtype=np.int64))

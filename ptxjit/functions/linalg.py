@@ -158,6 +158,9 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False, **kw: Any) ->
 
 def _parse(subscripts: str, ts: list[Tracer]) -> tuple[list[str], str]:
     text = subscripts.replace(" ", "")
+    for c in text.replace("...", "").replace("->", "", 1):
+        if not (c.isascii() and c.isalpha() or c == ","):
+            raise user_error(ShapeError, f"einsum: {c!r} in {subscripts!r} is not a subscript", "letters, ',', '->', '...' and blanks")
     left, arrow, right = text.partition("->")
     inputs = left.split(",")
     if len(inputs) != len(ts):

@@ -13,6 +13,10 @@ from ..trace import Tracer, cast_node, emit, here, lift, make, scalar, spread, t
 from .registry import method, prop, register
 
 
+class IndexUserError(ShapeError, IndexError):
+    """A position outside of the array, known while tracing."""
+
+
 def _lift(x: Any) -> Tracer:
     t = lift(x, trace_of([x]))
     here(t.trace)
@@ -331,7 +335,7 @@ def index_node(t: Tracer, indices: Any, n: int) -> Any:
         if known.dtype.kind not in "iu" and known.size:
             raise user_error(TraceError, f"an index must be of integers, not {known.dtype}")
         if known.size and (int(known.max()) >= n or int(known.min()) < -n):
-            raise _IndexUserError(f"index {int(known.max()) if int(known.max()) >= n else int(known.min())} is out of bounds for size {n}")
+            raise user_error(IndexUserError, f"index {int(known.max()) if int(known.max()) >= n else int(known.min())} is out of bounds for size {n}")
         if known.size <= 64:
             return t.trace.builder.literal(np.where(known < 0, known + n, known).astype(np.int64), scalar(np.int64), known.shape)
     i = lift(indices, t.trace)
@@ -344,10 +348,6 @@ def index_node(t: Tracer, indices: Any, n: int) -> Any:
     if i.dtype.kind == "u":
         return node
     return b.select(b.icmp(node, b.like(node, 0), pred="slt"), b.iadd(node, b.like(node, n)), node)
-
-
-def _IndexUserError(message: str) -> Any:  # noqa: N802
-    return user_error(ShapeError, message)
 
 
 @register("take_along_axis")

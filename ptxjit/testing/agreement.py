@@ -26,23 +26,35 @@ def traced(j: Jit, args: Sequence[Any]) -> tuple[Graph, list[Any]]:
 
 
 def run_on(fn: Any, target: str, args: Sequence[Any]) -> list[Any]:
-    """Results on a device (`cpu`, `interp`), or of the kernels for any code target (`ptx:sm_90`) on the kernel interpreter."""
+    """Results on a device (`cpu`, `interp`), or of the kernels for any code target (`ptx:sm_90`) on the kernel interpreter; `ptx:sm_90 on cpu`
+    is what our own PTX gives when `load_ptx` reads it back."""
     j = jitted(fn)
     if ":" not in target:
         return results(Jit(j.fn, device=target, fast_math=j.options.fast_math, reproducible=j.options.reproducible)(*args))
     from ..ir.interp.program import run_program
     from ..ir.lower import lower
+    from ..ptx import load_ptx
     from ..targets import target as find_target
 
     graph, leaves = traced(j, args)
-    low = lower(graph, find_target(target).facts, fast_math=j.options.fast_math, reproducible=j.options.reproducible)
-    return [np.asarray(x) for x in run_program(low.program, leaves, low.kernels)]
+    name, _, reader = target.partition(" on ")
+    found = find_target(name)
+    low = lower(graph, found.facts, fast_math=j.options.fast_math, reproducible=j.options.reproducible)
+    if not reader:
+        return [np.asarray(x) for x in run_program(low.program, leaves, low.kernels)]
+    module = load_ptx(str(found.emit(list(low.kernels.values()), "ptx")) + "\n", device=reader)
+
+    def launch(kernel: str, grid: Sequence[int], args: list[Any]) -> None:
+        module[kernel].launch(*args, grid=tuple(grid), block=(low.kernels[kernel].lanes or 32) * (low.kernels[kernel].warps or 1))
+
+    return [np.asarray(x) for x in run_program(low.program, leaves, launch)]
 
 
 def assert_targets_agree(fn: Any, *args: Any, targets: Sequence[str] | None = None, ulp: float | None = None, bitwise: bool = False) -> None:
     """Runs a function on several targets and compares each with the first.  AssertionError where they differ.
 
-    Targets are devices (`cpu`, `interp`) or code targets (`ptx:sm_90`, `cpu:x86-64-v3`), whose kernels run on the kernel interpreter;
+    Targets are devices (`cpu`, `interp`), code targets (`ptx:sm_90`, `cpu:x86-64-v3`), whose kernels run on the kernel interpreter, or our
+    PTX read back and run (`ptx:sm_90 on cpu`);
     by default interp, cpu and ptx:sm_80.  `ulp` admits a distance.  Without it the bits must be the same, unless the function was made
     with `fast_math`, which admits 64 ulp; `bitwise` asks for the same bits even then.
     """

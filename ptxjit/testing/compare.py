@@ -20,8 +20,9 @@ BASE = 4.0  # ulp that every result may differ by, where no bound is named
 CHAIN = 256  # the longest chain of additions in the canonical orders; a quarter ulp is admitted for each
 FACTOR = 16.0  # times what one unit of the last place in the inputs changes
 WITNESSES = 4
-finfo: Any = ml_dtypes.finfo  # NumPy's, and for bfloat16
-_WIDER = {"float16": np.float32, "bfloat16": np.float32, "float32": np.float64, "float64": np.longdouble}
+finfo: Any = ml_dtypes.finfo  # NumPy's, and for bfloat16 and 8 bits
+_WIDER = {"float8_e4m3fn": np.float32, "float8_e5m2": np.float32, "float16": np.float32, "bfloat16": np.float32, "float32": np.float64,
+          "float64": np.longdouble}  # fmt: skip
 
 
 def results(value: Any) -> list[Array]:

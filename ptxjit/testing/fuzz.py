@@ -22,6 +22,7 @@ from ..jitted import Jit
 from .compare import bits_difference, expect, results
 from .grammar import Program
 from .steps import which_step
+from .strategies import load_all
 
 FAILURES = Path(".ptxjit") / "failures"
 
@@ -74,6 +75,7 @@ def fuzz(n: int, seed: int, *, device: str = "cpu", tell: Callable[[Counter[str]
 
     from .grammar import programs
 
+    load_all()
     counts: Counter[str] = Counter()
     failures: list[Difference] = []
     seen: set[str] = set()

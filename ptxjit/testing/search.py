@@ -65,6 +65,9 @@ def check(fn: Any, reference: Callable[..., Any] | None = None, *strategies: Any
     from hypothesis import seed as with_seed
     from hypothesis.errors import Unsatisfiable
 
+    from .strategies import load_all
+
+    load_all()
     j = jitted(fn)
     plain = reference.fn if isinstance(reference, Jit) else reference or j.fn
     names = list(targets) if targets else [_device(j)]

@@ -24,6 +24,19 @@ DTYPES = tuple(np.dtype(d) for d in ("f4", "f8", "f2", ml_dtypes.bfloat16, "i4",
 LAYOUTS = ("c", "fortran", "strided", "reversed", "transposed", "repeated", "misaligned", "readonly")
 
 
+def load_all() -> None:
+    """Hypothesis tries the numbers that it reads in the source of modules that are loaded; and which of ours are depends on what the disk
+    cache knows.  With all of them loaded, a seed means one sequence of examples."""
+    from importlib import import_module
+    from pkgutil import walk_packages
+
+    import ptxjit
+
+    for m in walk_packages(ptxjit.__path__, "ptxjit."):
+        if not m.name.endswith("__main__"):
+            import_module(m.name)
+
+
 def dtype_of(word: Any) -> np.dtype[Any]:
     """The dtype of `f32`, `bf16`, `i1` …, or of anything that NumPy takes.  (`i8`, `i1` and their kin mean what NumPy says for a dtype,
     so a spec's text goes through `parse_spec` instead.)"""

@@ -6,9 +6,12 @@ of a launch that ended in a deadlock or a trap.
 from __future__ import annotations
 
 import ctypes
+import json
+import os
 import sys
 import threading
 from collections.abc import Sequence
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,8 @@ from ...ir.errors import DeviceError, ResourceError, UserError
 from ...ir.kernel import Kernel
 from ...ir.passes import kernel_pipeline
 from ...ir.printf import format_c
+from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, Dispatch
+from .link import Artifact
 from .load import LINUX_X86, load
 from .pool import POOL, RUN, TASK
 
@@ -25,28 +30,72 @@ LIMIT = 4 << 30  # bytes of frames that are resident at once
 STATES = {1: "has exited", 2: "waits for the other lanes of its mask", 3: "waits for its warp", 4: "waits at a barrier", 5: "spins",
           6: "waits at the barrier of the cluster"}  # fmt: skip
 BUFFERS, BLOCK_ALIGN = 64, 1024
+SMALL = 8192  # threads of a grid below which it runs on one thread of ours
 
 
 class Code:
-    """A kernel compiled in dispatch mode, loaded."""
+    """A kernel of threads, compiled and loaded.
 
-    def __init__(self, kernel: Kernel, facts: Any) -> None:
+    frame   bytes of a thread's frame      shared   bytes of static shared memory      prints   whether it calls vprintf
+    points  where a thread can wait: (state, op, place)       accesses   places of the tested accesses (`bounds`)
+    facts   of the entry, as its owner needs them (JSON)       mode       how it was compiled, and why
+    """
+
+    def __init__(self, head: dict[str, Any], artifact: Artifact, text: str = "") -> None:
+        self.head, self.artifact, self.text = head, artifact, text
+        self.name, self.frame, self.shared, self.prints = head["name"], head["frame"], head["shared"], head["prints"]
+        self.points, self.accesses, self.facts, self.mode = head["points"], head["accesses"], head["facts"], head["mode"]
+        self.per: int = head["per"]
+        self.loaded = load(artifact)
+        self.address, self.task = self.loaded.address(self.name), self.loaded.address(TASK)
+        self.fn = RUN(self.address)
+        self.spare: list[tuple[Any, int, int]] = []
+
+    @staticmethod
+    def compile(kernel: Kernel, device: Any, facts: dict[str, Any], bounds: bool, mode: str = "auto") -> Code:
         from ..llvm.compile import compile_object, host
-        from ..llvm.dispatch import Dispatch
-        from .link import Artifact, link
+        from .link import link
 
-        pipeline = kernel_pipeline(facts)
-        functions = tuple(pipeline.run(f) for f in kernel.functions)
-        kernel = pipeline.run(kernel)
-        if functions:
-            kernel = Kernel(kernel.name, kernel.params, kernel.blocks, shared=kernel.shared, local=kernel.local, functions=functions, meta=kernel.meta)
-        module = Dispatch(kernel, host().triple)
-        self.text, self.name, self.frame, self.points = module.text, module.name, module.frame, module.points
+        kernel = legal(kernel, device)
+        module = Dispatch(kernel, host().triple, bounds, mode)
         obj = compile_object(module.text)
         artifact = link(obj) if LINUX_X86 else Artifact("object", obj, {module.name: 0, TASK: 0})
-        self.loaded = load(artifact)
-        self.address, self.task = self.loaded.address(module.name), self.loaded.address(TASK)
-        self.fn = RUN(self.address)
+        prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
+        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode, "per": module.per,
+                "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": module.accesses}  # fmt: skip
+        return Code(head, artifact, module.text)
+
+    def borrow(self, size: int) -> tuple[Any, int]:
+        """Memory for the frames of a launch: that of an earlier one, if it is large enough."""
+        while self.spare:
+            memory, base, have = self.spare.pop()
+            if have >= size:
+                return memory, base
+        return aligned(size)
+
+    def give_back(self, memory: Any, base: int, size: int) -> None:
+        if len(self.spare) < 2 and size < 64 << 20:
+            self.spare.append((memory, base, size))
+
+    def to_bytes(self) -> bytes:
+        head = json.dumps(self.head).encode()
+        return len(head).to_bytes(8, "little") + head + self.artifact.to_bytes()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Code:
+        """Raises ValueError if the bytes are not what `to_bytes` made."""
+        n = int.from_bytes(data[:8], "little")
+        return Code(json.loads(data[8 : 8 + n]), Artifact.from_bytes(data[8 + n :]))
+
+
+def legal(kernel: Kernel, device: Any) -> Kernel:
+    """The kernel, and the functions that it calls, over ops that the device has."""
+    pipeline = kernel_pipeline(device)
+    functions = tuple(pipeline.run(f) for f in kernel.functions)
+    kernel = pipeline.run(kernel)
+    if functions:
+        kernel = Kernel(kernel.name, kernel.params, kernel.blocks, shared=kernel.shared, local=kernel.local, functions=functions, meta=kernel.meta)
+    return kernel
 
 
 def aligned(size: int) -> tuple[Any, int]:
@@ -67,15 +116,16 @@ def three(value: Any, what: str) -> tuple[int, int, int]:
 _grids = iter(range(1, 1 << 62))
 
 
-def launch(code: Code, kernel: Kernel, values: Sequence[int], grid: tuple[int, int, int], block: tuple[int, int, int], shared: int,
-           cooperative: bool, cluster: tuple[int, int, int], const: tuple[int, int] = (0, 0)) -> None:  # fmt: skip
-    """Runs a grid and returns when it is done.  `values` are the parameters as 64-bit words, `const` address and size of the constant bank."""
+def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block: tuple[int, int, int], shared: int,
+           cooperative: bool, cluster: tuple[int, int, int], const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+    """Runs a grid and returns when it is done.  `values` are the parameters as 64-bit words, `const` address and size of the constant bank;
+    `regions` (address, bytes) of what the kernel may touch, where it was compiled with `bounds`."""
     threads, blocks = block[0] * block[1] * block[2], grid[0] * grid[1] * grid[2]
     if threads > MAX_THREADS or threads == 0:
         raise ResourceError(f"a block has 1 to {MAX_THREADS} threads, not {threads}", hint="use more, smaller blocks")
-    arena = kernel.shared + shared
+    arena = code.shared + shared
     if arena > MAX_SHARED:
-        raise ResourceError(f"{kernel.name} asks for {arena} bytes of shared memory; a block has {MAX_SHARED}")
+        raise ResourceError(f"{code.name} asks for {arena} bytes of shared memory; a block has {MAX_SHARED}")
     if any(g % c for g, c in zip(grid, cluster)):
         raise UserError(f"the grid {grid} is not a multiple of the cluster {cluster}")
     if blocks == 0:
@@ -85,65 +135,91 @@ def launch(code: Code, kernel: Kernel, values: Sequence[int], grid: tuple[int, i
         raise DeviceError("a cooperative launch of clusters is not supported on the CPU")
     group = grid if cooperative else cluster
     count = group[0] * group[1] * group[2]
-    stride = -(-(BLOCK_ALIGN + -(-arena // 64) * 64 + threads * code.frame) // BLOCK_ALIGN) * BLOCK_ALIGN
+    stride = -(-(BLOCK_ALIGN + -(-arena // 64) * 64 + -(-threads // code.per) * code.frame) // BLOCK_ALIGN) * BLOCK_ALIGN
     pieces = 1 if cooperative else min(POOL.threads, -(-blocks // count), BUFFERS)
     total = stride * count * pieces
     if total > LIMIT:
         raise ResourceError(f"{count} blocks must be resident together and need {total >> 20} MiB; the limit is {LIMIT >> 20} MiB",
                             hint="launch fewer blocks or threads")  # fmt: skip
-    memory, base = aligned(total + 4096)
+    memory, base = code.borrow(total + 4096)
     record = np.zeros(32, np.int64)
     free = np.array([(1 << pieces) - 1], np.uint64).view(np.int64)
     stop, where = np.zeros(4, np.int32), np.zeros(4, np.int64)
-    printed = _Printf(kernel)
-    record[:26] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
-                   printed.address, shared, next(_grids), *const]  # fmt: skip
+    printed = _Printf(code.prints)
+    table = np.array(sorted(regions), np.int64).reshape(-1, 2)
+    record[:28] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
+                   printed.address, shared, next(_grids), *const, _at(table), len(table)]  # fmt: skip
     error = np.zeros(4, np.int32)
     words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
     groups = blocks // count
-    _interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), stop, groups * count * threads)
+    if blocks * threads < SMALL:
+        _interruptible(lambda: code.fn(_at(words), 0, groups, _at(record)), stop)
+    else:
+        _interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), stop)
     printed.show()
     status = int(where.view(np.int32)[0])
     if error[0] == 3:
-        raise ResourceError(f"{kernel.name}: calls are nested too deeply", hint="the limit is 2000")
-    if status:
-        raise _failure(code, kernel, status, int(where[1]), int(where[2]), int(error[0]), grid, group, count, stride, arena, threads)
+        raise ResourceError(f"{code.name}: calls are nested too deeply", hint="the limit is 2000")
+    if not status:
+        code.give_back(memory, base, total + 4096)
+    else:
+        raise _failure(code, status, int(where[1]), int(where[2]), int(error[0]), grid, group, count, stride, arena, threads)
 
 
 def _at(a: Any) -> int:
     return int(a.__array_interface__["data"][0])
 
 
-def _interruptible(run: Any, stop: Any, size: int) -> None:
+def _interruptible(run: Any, stop: Any) -> None:
     """Runs a launch such that Ctrl-C ends it: the main thread waits in Python while another one runs."""
     if threading.current_thread() is not threading.main_thread():
         run()
         return
-    failed: list[BaseException] = []
-    done = threading.Event()
-
-    def work() -> None:
-        try:
-            run()
-        except BaseException as e:
-            failed.append(e)
-        finally:
-            done.set()
-
-    worker = threading.Thread(target=work, name="ptxjit launch", daemon=True)
-    worker.start()
+    job = _Job(run)
+    _worker().put(job)
     try:
-        while not done.wait(0.2):
+        while not job.done.wait(0.2):
             pass
     except KeyboardInterrupt:
         stop[0] = 1
-        done.wait()
+        job.done.wait()
         raise
-    if failed:
-        raise failed[0]
+    if job.failed is not None:
+        raise job.failed
 
 
-def _failure(code: Code, kernel: Kernel, status: int, group_number: int, base: int, error: int, grid: tuple[int, int, int],
+class _Job:
+    __slots__ = ("run", "done", "failed")
+
+    def __init__(self, run: Any) -> None:
+        self.run, self.done = run, threading.Event()
+        self.failed: BaseException | None = None
+
+
+_queues: dict[int, Any] = {}
+
+
+def _worker() -> Any:
+    """The queue of the thread that runs the main thread's launches; one per process (a forked child makes its own)."""
+    queue = _queues.get(os.getpid())
+    if queue is None:
+        queue = _queues[os.getpid()] = SimpleQueue()
+
+        def work() -> None:
+            while True:
+                job = queue.get()
+                try:
+                    job.run()
+                except BaseException as e:
+                    job.failed = e
+                job.done.set()
+                del job
+
+        threading.Thread(target=work, name="ptxjit launches", daemon=True).start()
+    return queue
+
+
+def _failure(code: Code, status: int, group_number: int, base: int, error: int, grid: tuple[int, int, int],
              group: tuple[int, int, int], count: int, stride: int, arena: int, threads: int) -> DeviceError:  # fmt: skip
     """What the frames say."""
     lines: list[str] = []
@@ -157,22 +233,29 @@ def _failure(code: Code, kernel: Kernel, status: int, group_number: int, base: i
             t = head[7]
             if head[3] == 0 and count > 1:
                 continue
-            pc = (ctypes.c_int32 * 2).from_address(frames + t * code.frame)[1]
-            after = f" after {code.points[pc - 1][2]}" if pc > 0 else ""
+            pc = (ctypes.c_int32 * 2).from_address(frames + t // code.per * code.frame)[1]
+            after = f" after {code.points[pc - 1][2]}" if 0 < pc <= len(code.points) and code.points[pc - 1][2] else ""
+            if error >= 16:
+                address = (ctypes.c_int64 * 6).from_address(block)[5]
+                return DeviceError(f"{code.name}: access out of bounds at address {address & (2**64 - 1):#x} in {at}, thread {t}",
+                                   place=code.accesses[error - 16], hint="`ptxjit check` shows every fault of a kernel")  # fmt: skip
+            if error == 4:
+                return DeviceError(f"{code.name}: deadlock: in {at}, warp {t // 32}, a member mask names lanes that went another way{after}")
             what = "assertion failed" if error == 2 else "trap"
-            return DeviceError(f"{kernel.name}: {what} in {at}, thread {t}{after}")
+            return DeviceError(f"{code.name}: {what} in {at}, thread {t}{after}")
         where: dict[tuple[int, int, int], list[int]] = {}
-        for t in range(threads):
-            state, pc = (ctypes.c_int32 * 2).from_address(frames + t * code.frame)
+        for n in range(-(-threads // code.per)):
+            state, pc = (ctypes.c_int32 * 2).from_address(frames + n * code.frame)
             if state != 1:
-                where.setdefault((t // 32, state, pc), []).append(t % 32)
+                for t in range(n * code.per, min((n + 1) * code.per, threads)):
+                    where.setdefault((t // 32, state, pc), []).append(t % 32)
         for (warp, state, pc), lanes in sorted(where.items()):
-            name, loc = (code.points[pc - 1][1], code.points[pc - 1][2]) if pc > 0 else ("start", None)
+            name, loc = (code.points[pc - 1][1], code.points[pc - 1][2]) if 0 < pc <= len(code.points) else ("start", None)
             place = place or loc
             some = "all lanes" if len(lanes) == 32 else "lanes " + _ranges(lanes)
             lines.append(f"{at}, warp {warp}, {some}: {STATES.get(state, 'runs')} ({name}{f' at {loc}' if loc else ''})")
     shown = lines[:16] + ([f"… and {len(lines) - 16} more"] if len(lines) > 16 else [])
-    return DeviceError(f"{kernel.name}: deadlock, no thread can go on\n  " + "\n  ".join(shown), place=place)
+    return DeviceError(f"{code.name}: deadlock, no thread can go on\n  " + "\n  ".join(shown), place=place)
 
 
 def _ranges(lanes: list[int]) -> str:
@@ -191,11 +274,8 @@ def _ranges(lanes: list[int]) -> str:
 class _Printf:
     """The buffer of a launch's `vprintf` records, and their formatting as C has it."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS
-
+    def __init__(self, used: bool) -> None:
         self.size, self.count = PRINTF_RECORD, PRINTF_RECORDS
-        used = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
         self.buffer = np.zeros((64 + PRINTF_RECORD * PRINTF_RECORDS) if used else 0, np.uint8)
         self.address = _at(self.buffer) if used else 0
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.errors import BugError, UserError
+from ...ir.errors import BugError, CheckError
 from ...ir.program import Buffer, Check, Copy, Fill, Launch, Loop, Program, Step
 from ...ir.types import SCALARS
 from .link import Artifact
@@ -202,7 +202,7 @@ class Executable:
 
             def check(arrays: list[Any], addresses: list[int]) -> None:
                 if not arrays[flag]:
-                    raise UserError(message, place=place)
+                    raise CheckError(message, place=place)
 
             return check
         return self._loop(step)

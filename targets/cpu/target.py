@@ -63,20 +63,38 @@ class CpuTarget(Target):
             artifact = Artifact("object", obj, dict.fromkeys([*kernels, TASK], 0))
         return Executable(plan, constants, artifact)
 
-    def compile_kernel(self, kernel: Kernel, bounds: bool = False) -> Any:
-        """A kernel of threads (foreign PTX), compiled for this machine: what `launch` takes."""
+    def compile_kernel(self, kernel: Kernel, facts: dict[str, Any], bounds: bool = False, mode: str = "auto") -> Any:
+        """A kernel of threads (foreign PTX), compiled for this machine: what `launch` takes.  `facts` (JSON) travel with it to the cache."""
         from .launch import Code
 
         if not self.is_host:
             raise DeviceError(f"code for {self.name} does not run here", hint="use target='cpu:host'")
-        return Code(kernel, self.facts)
+        return Code.compile(kernel, self.facts, facts, bounds, mode)
 
-    def launch(self, code: Any, kernel: Kernel, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
-               const: tuple[int, int] = (0, 0)) -> None:  # fmt: skip
+    def load_kernel(self, data: bytes) -> Any:
+        """What `compile_kernel` gave, from its `to_bytes()`."""
+        from .launch import Code
+
+        return Code.from_bytes(data)
+
+    def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
+        """A kernel of threads as LLVM IR, assembly or object code of this target."""
+        from ..llvm.compile import compile_assembly, compile_object
+        from ..llvm.dispatch import Dispatch
+        from .launch import legal
+
+        machine = self._machine()
+        text = Dispatch(legal(kernel, self.facts), machine.triple).text
+        if stage == "ll":
+            return text
+        return compile_assembly(text, machine) if stage == "asm" else compile_object(text, machine)
+
+    def launch(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
+               const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
         """Runs a grid of it; returns when it is done."""
         from .launch import launch
 
-        launch(code, kernel, values, grid, block, shared, cooperative, cluster, const)
+        launch(code, values, grid, block, shared, cooperative, cluster, const, regions)
 
     def three(self, value: Any, what: str) -> tuple[int, int, int]:
         """A grid, block or cluster as three ints."""

@@ -17,22 +17,21 @@ The layouts of `launch`, block and frame are in `Launch`, `BLOCK` and `FRAME`; `
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
-from ...ir.types import BF16, F16, F32, F64, I1, I8, I16, I32, I64, Scalar
+from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 
 # launch: i64 words
 LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
           "free": 11, "group": 12, "gx": 13, "gy": 14, "gz": 15, "cx": 16, "cy": 17, "cz": 18, "stop": 19, "where": 20, "printf": 21, "dynamic": 22,
-          "gridid": 23, "const": 24, "const_size": 25}  # fmt: skip
+          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27}  # fmt: skip
 # block header: bytes
-BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "barriers": 64, "arena": 1024}
+BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "fault": 40, "barriers": 64, "arena": 1024}
 BARRIERS, BARRIER = 16, 16  # arrived, expected, accumulated
 # frame header: bytes; then operands and results of the pending op, saved values, local memory
 FRAME = {"state": 0, "pc": 4, "x": 8, "y": 12, "z": 16, "linear": 20, "heap": 24, "phase": 28, "depth": 32, "ops": 64}
@@ -116,8 +115,9 @@ class _NoShapes:
 class Lane(_Emit):
     """The lane function of a kernel, or a function of it (`main` is then the kernel's)."""
 
-    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None) -> None:
-        self.k, self.w = kernel, 1
+    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False) -> None:
+        self.k, self.w, self.bounds = kernel, 1, bounds
+        self.accesses: list[str] = main.accesses if main else []
         self.shapes = _NoShapes()  # type: ignore[assignment]
         self.declared, self.helpers, self.features = declared, helpers, frozenset()
         self.vals: dict[int, Val] = {}
@@ -466,56 +466,20 @@ class Lane(_Emit):
     # ---- arithmetic with modifiers
 
     def lane(self, i: Instr, vec: bool) -> str:
-        rnd, ftz, sat = i.attr("rnd"), i.attr("ftz"), i.attr("sat")
-        name = i.op.name
-        if rnd in (None, "rn") and not ftz and not sat or name in ("ftos", "ftou") and rnd in (None, "rn", "rz"):
-            if name == "fcvt" and i.args[0].type.elem is F64 and i.result.type.elem.bits == 16:
-                return super().lane(i, vec)
+        rnd, name = i.attr("rnd"), i.op.name
+        if rnd not in ("rz", "rm", "rp") or name in ("ftos", "ftou"):
             return super().lane(i, vec)
         elem, out = i.args[0].type.elem, i.result.type.elem
         args = [self.val(a).text for a in i.args]
-        if ftz and elem.is_float:
-            args = [self.flush(a, elem) for a in args]
-        if name in ("ftos", "ftou"):
-            t = NAMES[elem.name]
-            fn = {"rm": "floor", "rp": "ceil"}[rnd] if rnd in ("rm", "rp") else "trunc" if rnd != "rn" else "roundeven"
-            a = self.put(self.call(f"llvm.{fn}.{SUFFIX[elem.name]}", t, [(t, args[0])]))
-            kind = "fptosi" if name == "ftos" else "fptoui"
-            u = NAMES[out.name]
-            return self.put(self.call(f"llvm.{kind}.sat.{SUFFIX[out.name]}.{SUFFIX[elem.name]}", u, [(t, a)]))
-        if rnd in ("rz", "rm", "rp"):
-            r = self.directed(name, rnd, elem, out, args, i)
-        else:
-            hidden = []
-            for a, text in zip(i.args, args):
-                v = Value(-1 - len(hidden), a.type)
-                self.local_vals[v.id] = Val(text, a.type.elem, 0)
-                hidden.append(v)
-            plain = tuple((k, v) for k, v in i.attrs if k not in ("ftz", "sat", "rnd"))
-            r = super().lane(Instr(i.op, tuple(hidden), plain, i.results, loc=i.loc), False)
-        if ftz and out.is_float:
-            r = self.flush(r, out)
-        if sat:
-            t, s = NAMES[out.name], SUFFIX[out.name]
-            r = self.put(self.call(f"llvm.maximumnum.{s}", t, [(t, r), (t, self.literal(out, 0.0))]))
-            r = self.put(self.call(f"llvm.minimumnum.{s}", t, [(t, r), (t, self.literal(out, 1.0))]))
-        return r
-
-    def flush(self, a: str, elem: Scalar) -> str:
-        t, w = NAMES[elem.name], f"i{elem.bits}"
-        bits = self.put(f"bitcast {t} {a} to {w}") if t != w else a
-        mask = ((1 << elem.ebits) - 1) << elem.mant
-        tiny = self.put(f"icmp eq {w} {self.put(f'and {w} {bits}, {mask}')}, 0")
-        zero = self.put(f"and {w} {bits}, {-(1 << (elem.bits - 1))}")
-        r = self.put(f"select i1 {tiny}, {w} {zero}, {w} {bits}")
-        return self.put(f"bitcast {w} {r} to {t}") if t != w else r
+        if i.attr("ftz") and elem.is_float:
+            args = [self.flushed(a, elem, False) for a in args]
+        r = self.directed(name, rnd, elem, out, args, i)
+        if i.attr("ftz") and out.is_float:
+            r = self.flushed(r, out, False)
+        return self.clamped(r, out, False) if i.attr("sat") else r
 
     def directed(self, name: str, rnd: str, elem: Scalar, out: Scalar, args: list[str], i: Instr) -> str:
         """Directed rounding: a helper that sets the rounding mode around one constrained operation."""
-        if name == "fcvt" and elem is F64 and out.bits == 16:  # two steps in the same direction are one
-            args, elem = [self.directed("fcvt", rnd, F64, F32, args, i)], F32
-        if out is BF16 or elem.bits == 16 and name == "fcvt":
-            return self.directed_narrow(rnd, elem, out, args[0], i)
         t, u = NAMES[elem.name], NAMES[out.name]
         kind = {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name) or CONSTRAINED.get(name)
         if kind is None:
@@ -537,26 +501,6 @@ entry:
   ret {u} %r
 }}"""
         return self.put(f"call {u} @{helper}({', '.join(f'{t} {a}' for a in args)})")
-
-    def directed_narrow(self, rnd: str, elem: Scalar, out: Scalar, a: str, i: Instr) -> str:
-        """f32 → bf16 in a direction, on the bits."""
-        if elem is not F32:
-            raise UnsupportedError(f"fcvt {elem} → {out} with rounding {rnd}", place=i.loc)
-        bits = self.put(f"bitcast float {a} to i32")
-        high = self.put(f"lshr i32 {bits}, 16")
-        rest = self.put(f"icmp ne i32 {self.put(f'and i32 {bits}, 65535')}, 0")
-        if rnd != "rz":
-            sign = self.put(f"icmp slt i32 {bits}, 0")
-            away = sign if rnd == "rm" else self.put(f"xor i1 {sign}, true")
-            up = self.put(f"zext i1 {self.put(f'and i1 {rest}, {away}')} to i32")
-            raised = self.put(f"add i32 {high}, {up}")
-        else:
-            raised = high
-        nan = self.put(f"fcmp uno float {a}, {a}")
-        inf = self.put(f"icmp eq i32 {self.put(f'and i32 {bits}, 2147483647')}, 2139095040")
-        r = self.put(f"select i1 {inf}, i32 {high}, i32 {raised}")
-        r = self.put(f"select i1 {nan}, i32 32767, i32 {r}")
-        return self.put(f"trunc i32 {r} to i16")
 
     # ---- special registers
 
@@ -727,6 +671,23 @@ entry:
             return ("volatile " if i.attr("volatile") else ""), "", min(size, 8)
         return "atomic ", {"relaxed": " monotonic", "acquire": " acquire", "release": " release", "sc": " seq_cst"}.get(order, " seq_cst"), size
 
+    def test(self, i: Instr, p: str, size: int) -> None:
+        """With `bounds`: an access outside of what the launch may touch ends it."""
+        if not self.bounds:
+            return
+        self.helpers.setdefault("bounds", BOUNDS)
+        number = len(self.accesses)
+        self.accesses.append(str(i.loc) if i.loc else "")
+        a = self.put(f"ptrtoint ptr {p} to i64")
+        ok = self.put(f"call i1 @bounds.ok(ptr %launch, ptr %blk, i64 {a}, i64 {size})")
+        self.n += 1
+        n = self.n
+        self.lines += [f"  br i1 {ok}, label %in{n}, label %out{n}", f"out{n}:"]
+        q = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['fault']}")
+        self.lines.append(f"  store i64 {a}, ptr {q}")
+        e = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.main.k.params)}')}")
+        self.lines += [f"  store atomic i32 {16 + number}, ptr {e} monotonic, align 4", "  ret i32 -1", f"in{n}:"]
+
     def _ld(self, i: Instr) -> None:
         base, index, _ = self.split(i, 0)
         elem = i.attr("to")
@@ -734,6 +695,7 @@ entry:
 
         def body() -> list[str]:
             p = self.address(i, base, index)
+            self.test(i, p, elem.bytes * len(i.results))
             keyword, order, align = self.flags(i, elem)
             out = []
             for k in range(len(i.results)):
@@ -756,6 +718,7 @@ entry:
         def body() -> list[str]:
             texts = [self.val(v).text for v in data]
             p = self.address(i, base, index)
+            self.test(i, p, elem.bytes * count)
             keyword, order, align = self.flags(i, elem)
             for k, text in enumerate(texts):
                 q = p if k == 0 else self.put(f"getelementptr i8, ptr {p}, i64 {k * elem.bytes}")
@@ -782,6 +745,7 @@ entry:
         def body() -> list[str]:
             texts = [self.val(v).text for v in data]
             p = self.address(i, base, index)
+            self.test(i, p, elem.bytes)
             old = self.atomic(i, p, fn, elem, texts)
             return [old] if i.results else []
 
@@ -816,10 +780,8 @@ entry:
             inner.declared, inner.helpers, inner.lines, inner.n, inner.w = self.declared, self.helpers, [], 0, 1
             inner.local_vals, inner.vals, inner.crossing = {}, {}, {}
             t = NAMES[elem.name]
-            probe = Instr.__new__(Instr)
-            probe.attrs, probe.loc = (), None
             x = inner.put(f"bitcast {w} %old to {t}") if t != w else "%old"
-            a, c = (inner.fcvt(probe, elem, F32, False, v) for v in (x, "%value"))
+            a, c = (inner.to_f32(v, elem, False) for v in (x, "%value"))
             op = {"fadd": "fadd", "fminnum": "minimumnum", "fmaxnum": "maximumnum"}[fn]
             if op == "fadd":
                 r = inner.put(f"fadd float {a}, {c}")
@@ -1069,6 +1031,55 @@ out:
 }"""
 
 
+# Whether [a, a + n) lies in one of the launch's regions or in the memory of the block's group.
+BOUNDS = """define internal i1 @bounds.ok(ptr %launch, ptr %blk, i64 %a, i64 %n) #0 {
+entry:
+  %ps = getelementptr i8, ptr %launch, i64 REGIONS
+  %table = load i64, ptr %ps
+  %pc = getelementptr i8, ptr %launch, i64 COUNT
+  %count = load i64, ptr %pc
+  %pg = getelementptr i8, ptr %launch, i64 GROUP
+  %size = load i64, ptr %pg
+  %pk = getelementptr i8, ptr %launch, i64 STRIDE
+  %stride = load i64, ptr %pk
+  %pr = getelementptr i8, ptr %blk, i64 16
+  %r32 = load i32, ptr %pr
+  %rank = zext i32 %r32 to i64
+  %own = ptrtoint ptr %blk to i64
+  %back = mul i64 %rank, %stride
+  %first = sub i64 %own, %back
+  %d0 = sub i64 %a, %first
+  %e0 = sub i64 %size, %n
+  %in0 = icmp ule i64 %d0, %e0
+  br i1 %in0, label %yes, label %head
+head:
+  %k = phi i64 [ 0, %entry ], [ %k1, %next ]
+  %more = icmp ult i64 %k, %count
+  br i1 %more, label %body, label %no
+body:
+  %at = shl i64 %k, 4
+  %x = add i64 %table, %at
+  %p = inttoptr i64 %x to ptr
+  %start = load i64, ptr %p
+  %q = getelementptr i8, ptr %p, i64 8
+  %length = load i64, ptr %q
+  %d = sub i64 %a, %start
+  %last = sub i64 %length, %n
+  %big = icmp sge i64 %last, 0
+  %inside = icmp ule i64 %d, %last
+  %both = and i1 %big, %inside
+  br i1 %both, label %yes, label %next
+next:
+  %k1 = add i64 %k, 1
+  br label %head
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}""".replace("REGIONS", str(8 * LAUNCH["regions"])).replace("COUNT", str(8 * LAUNCH["region_count"])).replace(
+    "GROUP", str(8 * LAUNCH["group_stride"])).replace("STRIDE", str(8 * LAUNCH["block_stride"]))
+
+
 def _polls(i: Instr) -> bool:
     """Whether a loop around this instruction may wait for another lane."""
     name = i.op.name
@@ -1278,7 +1289,7 @@ def _open_barriers(f: Fn, lane: Lane, frame_of: Any, threads: str, moved: Any) -
                         f.store("i32", arrived, fr, lane.results_at + 16)
 
 
-def _group_function(lane: Lane) -> str:
+def _group_function(lane: Lane, lanes: int = 1) -> str:
     """Runs the blocks of a group together: status 0, or what stopped them."""
     f = Fn(f"define internal i32 @{lane.name}.group(ptr %args, ptr %launch, ptr %base, i64 %g) #0", lane.declared)
 
@@ -1310,14 +1321,17 @@ def _group_function(lane: Lane) -> str:
             f.store("i8", "0", f.at(f.at(blk, BLOCK["barriers"]), n))
         frames = f.at(f.at(blk, BLOCK["arena"]), room)
         tx, ty = word("tx"), word("ty")
-        with f.count(threads, "i64") as t:
+        some = threads if lanes == 1 else f.op("udiv", "i64", f.op("add", "i64", threads, lanes - 1), lanes)
+        with f.count(some, "i64") as t:
             fr = f.at(frames, f.op("mul", "i64", t, lane.frame))
             for name in ("state", "pc", "heap", "phase", "depth"):
                 f.store("i32", "0", fr, FRAME[name])
-            f.store("i32", f.put(f"trunc i64 {t} to i32"), fr, FRAME["linear"])
-            x, yz = f.op("urem", "i64", t, tx), f.op("udiv", "i64", t, tx)
-            for name, v in (("x", x), ("y", f.op("urem", "i64", yz, ty)), ("z", f.op("udiv", "i64", yz, ty))):
-                f.store("i32", f.put(f"trunc i64 {v} to i32"), fr, FRAME[name])
+            first = f.op("mul", "i64", t, lanes)
+            f.store("i32", f.put(f"trunc i64 {first} to i32"), fr, FRAME["linear"])
+            if lanes == 1:
+                x, yz = f.op("urem", "i64", t, tx), f.op("udiv", "i64", t, tx)
+                for name, v in (("x", x), ("y", f.op("urem", "i64", yz, ty)), ("z", f.op("udiv", "i64", yz, ty))):
+                    f.store("i32", f.put(f"trunc i64 {v} to i32"), fr, FRAME[name])
     left = f.var("i64", "1")
     with f.loop(lambda: f.cmp("ne", "i64", left.get(), 0)):
         left.set("0")
@@ -1350,7 +1364,7 @@ def _group_function(lane: Lane) -> str:
     return f.text()
 
 
-def _entry_function(lane: Lane) -> str:
+def _entry_function(lane: Lane, init: bool = False) -> str:
     """NAME: takes a free piece of scratch memory and runs its groups."""
     f = Fn(f"define void @{lane.name}(ptr %args, i64 %begin, i64 %end, ptr %launch) #0", lane.declared)
 
@@ -1371,6 +1385,8 @@ def _entry_function(lane: Lane) -> str:
             with f.when(f.put(f"extractvalue {{ i64, i1 }} {pair}, 1")):
                 mine.set(n)
     base = f.put(f"inttoptr i64 {f.op('add', 'i64', word('scratch'), f.op('mul', 'i64', mine.get(), word('group_stride')))} to ptr")
+    if init:
+        f.call("void", f"{lane.name}.init", [("ptr", "%launch"), ("ptr", base)])
     g = f.var("i64", "%begin")
     with f.loop(lambda: f.cmp("slt", "i64", g.get(), "%end")):
         halted = f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)
@@ -1393,25 +1409,39 @@ def _entry_function(lane: Lane) -> str:
 
 
 class Dispatch:
-    """The module of one kernel, and what its launcher must know: bytes of a frame, and the instruction at each point."""
+    """The module of one kernel, and what its launcher must know: bytes of a frame, threads per frame, the instruction at each point, and
+    `mode`: 'widened', or 'dispatch' with the reason."""
 
-    def __init__(self, kernel: Kernel, triple: str = "") -> None:
+    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto") -> None:
         declared: set[str] = set()
         helpers: dict[str, str] = {}
-        lane = Lane(kernel, declared, helpers)
-        inner = [Lane(f, declared, helpers, lane) for f in kernel.functions]
-        texts = [lane.run(), *(x.run() for x in inner)]
-        if any(p.kind in (WARP, CONVERGED) for p in lane.points):
-            texts.append(_warp_function(lane))
-        texts += [_step_function(lane), _group_function(lane), _entry_function(lane), *helpers.values(), TASK]
+        self.mode, self.per = "dispatch", 1
+        lane: Lane | None = None
+        if mode != "dispatch" and not bounds:
+            from .warp import Refused, Warp, init_function, step_function
+
+            try:
+                warp = Warp(kernel, declared, helpers)
+                texts = [warp.run(), step_function(warp), init_function(warp), _group_function(warp, 32)]
+                lane, self.mode, self.per = warp, "widened", 32
+            except Refused as e:
+                self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")
+                declared.clear()
+                helpers.clear()
+        if lane is None:
+            lane = Lane(kernel, declared, helpers, None, bounds)
+            inner = [Lane(f, declared, helpers, lane, bounds) for f in kernel.functions]
+            texts = [lane.run(), *(x.run() for x in inner)]
+            if any(p.kind in (WARP, CONVERGED) for p in lane.points):
+                texts.append(_warp_function(lane))
+            texts += [_step_function(lane), _group_function(lane)]
+        texts += [_entry_function(lane, self.per > 1), *helpers.values(), TASK]
         kinds = ", ".join(f"i32 {k}" for k in [EXIT, *(p.kind for p in lane.points)])
         table = f"@{lane.name}.kinds = internal constant [{1 + len(lane.points)} x i32] [ {kinds} ]"
         head = [f'target triple = "{triple}"'] if triple else []
-        tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" }',
+        tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" "prefer-vector-width"="512" }',
                 'attributes #1 = { nounwind strictfp noinline "no-builtins" }', "attributes #2 = { strictfp }"]  # fmt: skip
-        self.name, self.frame = lane.name, lane.frame
+        self.name, self.frame, self.accesses = lane.name, lane.frame, lane.accesses
         self.points = [(p.kind, p.instr.op.name, p.instr.loc) for p in lane.points]
         self.text = "\n\n".join(["\n".join(head), table, *texts, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"
 
-
-_ = (F16, I8, I16, Sequence)

@@ -20,7 +20,9 @@ from typing import Any
 from ...ir.errors import BugError, UnsupportedError
 from ...ir.instr import Block, Edge, Instr, Value
 from ...ir.kernel import Kernel
-from ...ir.types import F16, F32, F64, I1, I32, I64, Scalar
+from ...ir.passes.cleanup import reverse_post_order
+from ...ir.softfloat import narrow
+from ...ir.types import F16, F32, F64, I1, I16, I32, I64, INT_OF_BITS, Scalar
 
 NAMES = {"i1": "i1", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64", "i128": "i128",
          "f16": "half", "bf16": "i16", "f32": "float", "f64": "double", "f8e4m3": "i8", "f8e5m2": "i8"}  # fmt: skip
@@ -43,27 +45,17 @@ class Val:
 
 
 def float_text(elem: Scalar, value: float) -> str:
-    if elem is F16:
-        return f"0xH{struct.unpack('<H', struct.pack('<e', _half(value)))[0]:04X}"
-    if elem is F32:
-        value = struct.unpack("<f", struct.pack("<f", _single(value)))[0]
-    if elem.name == "bf16":
-        return str(struct.unpack("<H", struct.pack("<f", _single(value))[2:])[0])
+    """A number of the format, rounded to nearest: LLVM writes f32 as the f64 of that value, bf16 and 8 bits are integers here."""
+    import numpy as np
+
+    if elem is not F64:
+        with np.errstate(over="ignore"):
+            rounded = narrow(np.array([value], np.float64), elem)
+        if elem.bits <= 16:
+            bits = int(rounded.view(f"u{elem.bytes}")[0])
+            return f"0xH{bits:04X}" if elem is F16 else str(bits)
+        value = float(rounded[0])
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
-
-
-def _single(value: float) -> float:
-    import numpy as np
-
-    with np.errstate(over="ignore"):
-        return float(np.float32(value))
-
-
-def _half(value: float) -> float:
-    import numpy as np
-
-    with np.errstate(over="ignore"):
-        return float(np.float16(value))
 
 
 UNARY = {"fsqrt": "sqrt", "fabs": "fabs", "ffloor": "floor", "fceil": "ceil", "ftrunc": "trunc", "frint": "roundeven"}
@@ -86,6 +78,7 @@ class Shapes:
         self.run()
 
     def run(self) -> None:
+        """To a fixpoint, definitions before uses.  Block parameters start as uniform; one that is found to vary stays so."""
         k = self.kernel
         for param in k.params:
             self.step[param.value.id] = 0
@@ -93,20 +86,22 @@ class Shapes:
             if i.op.name == "constant":
                 self.step[i.result.id] = 0
                 self.const[i.result.id] = i.attr("value")
+        order = reverse_post_order(k)
         varying_params: set[int] = set()
         while True:
             before = len(varying_params)
-            for b in k.blocks:
-                for v in b.params:
+            self.small.clear()
+            for n in order:
+                for v in k.blocks[n].params:
                     self.step[v.id] = None if v.id in varying_params else 0
-            for b in k.blocks:
-                for i in b.instrs:
+            for n in order:
+                for i in k.blocks[n].instrs:
                     self.instr(i)
-            for n, b in enumerate(k.blocks):
-                t = b.terminator
+            for n in order:
+                t = k.blocks[n].terminator
                 for e in t.edges:
                     for a, p in zip(e.args, k.blocks[e.target].params):
-                        if self.step.get(a.id, 0) != 0:
+                        if self.step[a.id] != 0:
                             varying_params.add(p.id)
                 if t.op.name == "branch" and self.step[t.args[0].id] != 0:
                     join = self.join_of(n, t)
@@ -138,7 +133,7 @@ class Shapes:
 
     def of(self, i: Instr) -> int | None:
         name = i.op.name
-        steps = [self.step.get(a.id, 0) for a in i.operands()]
+        steps = [self.step[a.id] for a in i.operands()]
         if name == "constant":
             return 0
         if name == "sreg":
@@ -178,12 +173,12 @@ class Shapes:
 class _Emit:
     """One kernel."""
 
-    def __init__(self, kernel: Kernel, declared: set[str], features: frozenset[str]) -> None:
+    def __init__(self, kernel: Kernel, declared: set[str], features: frozenset[str], helpers: dict[str, str]) -> None:
         if kernel.warps not in (None, 1):
             raise UnsupportedError(f"{kernel.name} wants {kernel.warps} warps per block; the CPU runs one")
         self.k, self.w = kernel, kernel.lanes or 1
         self.shapes = Shapes(kernel)
-        self.declared, self.features = declared, features
+        self.declared, self.features, self.helpers = declared, features, helpers
         self.vals: dict[int, Val] = {}
         self.lines: list[str] = []
         self.n = 0
@@ -282,8 +277,7 @@ class _Emit:
             "  %ctx = trunc i64 %cx to i32", "  %cty = trunc i64 %cy to i32", "  %ctz = trunc i64 %cz to i32", "  br label %b0",
         ]  # fmt: skip
         bodies: list[tuple[int, list[str]]] = []
-        order = self.block_order()
-        for n in order:
+        for n in reverse_post_order(k):
             block = k.blocks[n]
             self.lines = []
             self.label = f"b{n}"
@@ -309,26 +303,6 @@ class _Emit:
             "out:", "  ret void", "}",
         ]  # fmt: skip
         return "\n".join(text)
-
-    def block_order(self) -> list[int]:
-        """Reverse post-order from the entry: every value is emitted before its uses, back edges aside."""
-        blocks = self.k.blocks
-        seen: set[int] = set()
-        post: list[int] = []
-        stack: list[tuple[int, int]] = [(0, 0)]
-        seen.add(0)
-        while stack:
-            n, e = stack.pop()
-            edges = blocks[n].terminator.edges
-            if e < len(edges):
-                stack.append((n, e + 1))
-                t = edges[e].target
-                if t not in seen:
-                    seen.add(t)
-                    stack.append((t, 0))
-            else:
-                post.append(n)
-        return post[::-1]
 
     def edge(self, e: Edge, mask: str | None = None, other: Sequence[str] | None = None) -> None:
         """Records the arguments of an edge that leaves the current label."""
@@ -408,24 +382,50 @@ class _Emit:
         if rule is not None:
             rule(i)
             return
-        name = i.op.name
         if i.op.kind != "lane":
             raise UnsupportedError(f"{i.op} on the CPU", place=i.loc)
         out = i.result
         if self.step(out) not in (0, None):  # affine: on lane 0's scalars
             self.define(out, self.lane(i, False))
             return
-        vec = self.step(out) is None
-        _ = name
-        self.define(out, self.lane(i, vec))
+        self.define(out, self.lane(i, self.step(out) is None))
 
     def lane(self, i: Instr, vec: bool) -> str:
-        name, out = i.op.name, i.result.type.elem
-        if i.attr("rnd") not in (None, "rn") and name not in ("ftos", "ftou") or i.attr("ftz"):
-            raise UnsupportedError(f"{name} with directed rounding or flushing on the CPU", place=i.loc)
-        elem = i.args[0].type.elem
-        t = self.ty(elem, vec)
+        name, out, elem = i.op.name, i.result.type.elem, i.args[0].type.elem
+        if i.attr("rnd") not in (None, "rn") and name not in ("ftos", "ftou"):
+            raise UnsupportedError(f"{name} with directed rounding on the CPU", place=i.loc)
         a = [self.operand(x, vec) for x in i.args]
+        if i.attr("ftz"):
+            a = [self.flushed(x, elem, vec) for x in a]
+        r = self.plain(i, name, elem, out, vec, a)
+        if i.attr("ftz") and out.is_float:
+            r = self.flushed(r, out, vec)
+        return self.clamped(r, out, vec) if i.attr("sat") else r
+
+    def flushed(self, a: str, elem: Scalar, vec: bool) -> str:
+        """Subnormal numbers as zeros of their sign."""
+        word = INT_OF_BITS[elem.bits]
+        t, w = self.ty(elem, vec), self.ty(word, vec)
+        bits = self.put(f"bitcast {t} {a} to {w}") if t != w else a
+        exponent = self.put(f"and {w} {bits}, {self.number(word, ((1 << elem.ebits) - 1) << elem.mant, vec)}")
+        tiny = self.put(f"icmp eq {w} {exponent}, {self.zero(vec)}")
+        zero = self.put(f"and {w} {bits}, {self.number(word, -1 << (elem.bits - 1), vec)}")
+        r = self.put(f"select {self.ty(I1, vec)} {tiny}, {w} {zero}, {w} {bits}")
+        return self.put(f"bitcast {w} {r} to {t}") if t != w else r
+
+    def clamped(self, a: str, elem: Scalar, vec: bool) -> str:
+        """To [0, 1]; a NaN and −0 become 0."""
+        if elem.name not in ("f16", "f32", "f64"):  # 0 and 1 are exact: the way through f32 changes nothing
+            return self.from_f32(self.clamped(self.to_f32(a, elem, vec), F32, vec), elem, vec)
+        t, s = self.ty(elem, vec), self.suffix(elem, vec)
+        for name, bound in (("maximumnum", 0.0), ("minimumnum", 1.0)):
+            text = float_text(elem, bound)
+            a = self.put(self.call(f"llvm.{name}.{s}", t, [(t, a), (t, f"splat ({NAMES[elem.name]} {text})" if vec else text)]))
+        return a
+
+    def plain(self, i: Instr, name: str, elem: Scalar, out: Scalar, vec: bool, a: list[str]) -> str:
+        """The op without `ftz` and `sat`."""
+        t = self.ty(elem, vec)
         if name in BINARY:
             return self.put(f"{BINARY[name]} {t} {a[0]}, {a[1]}")
         if name in CALL2:
@@ -518,7 +518,7 @@ class _Emit:
 
     def convert(self, i: Instr, name: str, elem: Scalar, out: Scalar, vec: bool, a: str) -> str:
         t, u = self.ty(elem, vec), self.ty(out, vec)
-        if t == u and name in ("bitcast", "fcvt", "itrunc", "zext", "sext"):
+        if elem is out or t == u and name == "bitcast":
             return a
         if name in ("zext", "sext"):
             return self.put(f"{name} {t} {a} to {u}")
@@ -527,12 +527,13 @@ class _Emit:
         if name == "bitcast":
             return self.put(f"bitcast {t} {a} to {u}")
         if name in ("stof", "utof"):
-            if out.bits == 16:
+            if out.bits <= 16:
                 raise UnsupportedError(f"{name} to {out} on the CPU must be legalised first", place=i.loc)
             return self.put(f"{'sitofp' if name == 'stof' and elem is not I1 else 'uitofp'} {t} {a} to {u}")
         if name in ("ftos", "ftou"):
-            if i.attr("rnd") == "rn":
-                a = self.put(self.call(f"llvm.roundeven.{self.suffix(elem, vec)}", t, [(t, a)]))
+            whole = {"rn": "roundeven", "rm": "floor", "rp": "ceil"}.get(i.attr("rnd"))
+            if whole:
+                a = self.put(self.call(f"llvm.{whole}.{self.suffix(elem, vec)}", t, [(t, a)]))
             kind = "fptosi" if name == "ftos" else "fptoui"
             return self.put(self.call(f"llvm.{kind}.sat.{self.suffix(out, vec)}.{self.suffix(elem, vec)}", u, [(t, a)]))
         if name == "fcvt":
@@ -540,27 +541,71 @@ class _Emit:
         raise UnsupportedError(f"{name} on the CPU", place=i.loc)
 
     def fcvt(self, i: Instr, elem: Scalar, out: Scalar, vec: bool, a: str) -> str:
-        t, u = self.ty(elem, vec), self.ty(out, vec)
-        f32, i32 = self.ty(F32, vec), self.ty(I32, vec)
-        if elem.name == "bf16":
-            wide = self.put(f"zext {t} {a} to {i32}")
-            up = self.put(f"shl {i32} {wide}, {self.number(I32, 16, vec)}")
-            x = self.put(f"bitcast {i32} {up} to {f32}")
-            return x if out is F32 else self.from_f32(x, out, vec)
-        if elem is F16 and out is not F32:
-            return self.from_f32(self.put(f"fpext {t} {a} to {f32}"), out, vec)
-        if elem is F64 and out.bits == 16:
-            return self.from_f32(self.odd(a, vec), out, vec)
+        if elem is F64 and out is F32:
+            return self.put(f"fptrunc {self.ty(elem, vec)} {a} to {self.ty(out, vec)}")
+        return self.from_f32(self.odd(a, vec) if elem is F64 else self.to_f32(a, elem, vec), out, vec)
+
+    def to_f32(self, a: str, elem: Scalar, vec: bool) -> str:
+        """Exact, from every narrower format."""
+        t, f32, i32 = self.ty(elem, vec), self.ty(F32, vec), self.ty(I32, vec)
         if elem is F32:
-            return self.from_f32(a, out, vec)
-        return self.put(f"{'fpext' if out.bits > elem.bits else 'fptrunc'} {t} {a} to {u}")
+            return a
+        if elem is F16:
+            return self.put(f"fpext {t} {a} to {f32}")
+        if elem.name == "f8e5m2":  # the upper half of an f16
+            i16, f16 = self.ty(I16, vec), self.ty(F16, vec)
+            up = self.put(f"shl {i16} {self.put(f'zext {t} {a} to {i16}')}, {self.number(I16, 8, vec)}")
+            return self.put(f"fpext {f16} {self.put(f'bitcast {i16} {up} to {f16}')} to {f32}")
+        wide = self.put(f"zext {t} {a} to {i32}")
+        if elem.name == "bf16":
+            up = self.put(f"shl {i32} {wide}, {self.number(I32, 16, vec)}")
+            return self.put(f"bitcast {i32} {up} to {f32}")
+        # e4m3: its bits in the place of an f32's, times the quotient of the biases; all ones are NaN
+        size = self.put(f"and {i32} {wide}, {self.number(I32, 127, vec)}")
+        small = self.put(f"bitcast {i32} {self.put(f'shl {i32} {size}, {self.number(I32, 20, vec)}')} to {f32}")
+        scale = float_text(F32, 2.0**120)
+        x = self.put(f"fmul {f32} {small}, {f'splat (float {scale})' if vec else scale}")
+        nan = self.put(f"icmp eq {i32} {size}, {self.number(I32, 127, vec)}")
+        bits = self.put(f"select {self.ty(I1, vec)} {nan}, {i32} {self.number(I32, 0x7FC00000, vec)}, {i32} {self.put(f'bitcast {f32} {x} to {i32}')}")
+        sign = self.put(f"shl {i32} {self.put(f'lshr {i32} {wide}, {self.number(I32, 7, vec)}')}, {self.number(I32, 31, vec)}")
+        return self.put(f"bitcast {i32} {self.put(f'or {i32} {bits}, {sign}')} to {f32}")
+
+    def to_f8(self, a: str, out: Scalar, vec: bool) -> str:
+        """To nearest even on the bits; below the normal numbers by an addition that leaves just the bits of the result."""
+        f32, i32, m = self.ty(F32, vec), self.ty(I32, vec), self.ty(I1, vec)
+        def n(value: int) -> str:
+            return self.number(I32, value, vec)
+
+        bias, shift = (1 << (out.ebits - 1)) - 1, 23 - out.mant
+        e4m3 = out.name == "f8e4m3"
+        bits = self.put(f"bitcast {f32} {a} to {i32}")
+        size = self.put(f"and {i32} {bits}, {n(0x7FFFFFFF)}")
+        rebased = self.put(f"sub {i32} {size}, {n((127 - bias) << 23)}")
+        lsb = self.put(f"and {i32} {self.put(f'lshr {i32} {rebased}, {n(shift)}')}, {n(1)}")
+        half = self.put(f"add {i32} {self.put(f'add {i32} {rebased}, {lsb}')}, {n((1 << (shift - 1)) - 1)}")
+        normal = self.put(self.call(f"llvm.umin.{self.suffix(I32, vec)}", i32, [
+            (i32, self.put(f"lshr {i32} {half}, {n(shift)}")), (i32, n(0x7F if e4m3 else 0x7C))]))  # fmt: skip
+        unit = (127 + 24 - bias - out.mant) << 23  # the power of two whose last place is the smallest subnormal
+        magnitude = self.put(f"bitcast {i32} {size} to {f32}")
+        moved = self.put(f"fadd {f32} {magnitude}, {self.put(f'bitcast {i32} {n(unit)} to {f32}')}")
+        low = self.put(f"sub {i32} {self.put(f'bitcast {f32} {moved} to {i32}')}, {n(unit)}")
+        small = self.put(f"icmp ult {i32} {size}, {n((128 - bias) << 23)}")
+        r = self.put(f"select {m} {small}, {i32} {low}, {i32} {normal}")
+        nan = self.put(f"fcmp uno {f32} {a}, {a}")
+        r = self.put(f"select {m} {nan}, {i32} {n(0x7F if e4m3 else 0x7E)}, {i32} {r}")
+        sign = self.put(f"and {i32} {self.put(f'lshr {i32} {bits}, {n(24)}')}, {n(128)}")
+        return self.put(f"trunc {i32} {self.put(f'or {i32} {r}, {sign}')} to {self.ty(out, vec)}")
 
     def from_f32(self, a: str, out: Scalar, vec: bool) -> str:
         f32, i32, u = self.ty(F32, vec), self.ty(I32, vec), self.ty(out, vec)
+        if out is F32:
+            return a
         if out is F64:
             return self.put(f"fpext {f32} {a} to {u}")
         if out is F16:
             return self.put(f"fptrunc {f32} {a} to {u}")
+        if out.bits == 8:
+            return self.to_f8(a, out, vec)
         bits = self.put(f"bitcast {f32} {a} to {i32}")  # bf16: round half to even on the bits, a NaN stays one
         high = self.put(f"lshr {i32} {bits}, {self.number(I32, 16, vec)}")
         lsb = self.put(f"and {i32} {high}, {self.number(I32, 1, vec)}")
@@ -746,6 +791,10 @@ class _Emit:
     def gather(self, i: Instr, base: Value, index: Value | None, elem: Scalar, t: str, s: str, mask: str | None, fill: str) -> str:
         w = self.w
         ps = self.pointers(i, base, index)
+        if mask is not None and (elem.bytes < 4 or "avx512" not in self.features):
+            name = f"gather.{w}x{s}"
+            self.helpers.setdefault(name, gather_helper(name, w, t, s, self.align(i)))
+            return self.put(f"call {t} @{name}(<{w} x ptr> {ps}, <{w} x i1> {mask}, {t} {fill})")
         if mask is None:
             x = "poison"
             for lane in range(w):
@@ -946,12 +995,28 @@ out:
 }"""
 
 
+def gather_helper(name: str, w: int, t: str, s: str, align: int) -> str:
+    """A gather that the hardware does not have, as a function: LLVM makes a branch per lane of each `masked.gather`, in the loop, and takes
+    long for it.  Lanes that are off read a place of the stack."""
+    lines = [f"define internal {t} @{name}(<{w} x ptr> %p, <{w} x i1> %m, {t} %fill) noinline #0 {{", "entry:", "  %slot = alloca i64",
+             f"  %one = insertelement <{w} x ptr> poison, ptr %slot, i64 0",
+             f"  %off = shufflevector <{w} x ptr> %one, <{w} x ptr> poison, <{w} x i32> zeroinitializer",
+             f"  %at = select <{w} x i1> %m, <{w} x ptr> %p, <{w} x ptr> %off", "  store i64 0, ptr %slot"]  # fmt: skip
+    x = "poison"
+    for lane in range(w):
+        lines += [f"  %p{lane} = extractelement <{w} x ptr> %at, i64 {lane}", f"  %e{lane} = load {s}, ptr %p{lane}, align {align}",
+                  f"  %x{lane} = insertelement {t} {x}, {s} %e{lane}, i64 {lane}"]  # fmt: skip
+        x = f"%x{lane}"
+    return "\n".join([*lines, f"  %r = select <{w} x i1> %m, {t} {x}, {t} %fill", f"  ret {t} %r", "}"])
+
+
 def emit_module(kernels: Sequence[Kernel], *, triple: str = "", features: frozenset[str] = frozenset()) -> str:
     """LLVM IR of some kernels as one module.  `features`: `avx512` where masks live in registers of their own."""
     declared: set[str] = set()
-    bodies = [_Emit(k, declared, features).run() for k in kernels]
+    helpers: dict[str, str] = {}
+    bodies = [_Emit(k, declared, features, helpers).run() for k in kernels]
     head = [f'target triple = "{triple}"'] if triple else []
-    bodies.append(TASK)
+    bodies += [*helpers.values(), TASK]
     tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" "prefer-vector-width"="512" }', "!0 = !{i32 1}"]
     return "\n\n".join(["\n".join(head), *bodies, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"
 

@@ -25,6 +25,7 @@ class Expand:
         use: Callable[[Value], str]
         register: Callable[[Value], str]
         fill: Callable[[Instr, str], None]
+        lacks: Callable[[Instr, str], Exception]
 
     # ---- 8-bit integers
 
@@ -352,6 +353,10 @@ class Expand:
         cls = {16: "rs", 32: "r", 64: "rd"}[bits]
         rnd = {"rn": "rni", "rm": "rmi", "rp": "rpi"}.get(i.attr("rnd", "rz"), "rzi")
         s = "s" if signed else "u"
+        if i.attr("ftz"):
+            if old is not F32:
+                raise self.lacks(i, "ftz")
+            rnd += ".ftz"
         if new is I8:
             wide = self.into("r", f"cvt.{rnd}.s32.{old} $, {x}")
             lo, hi = (-128, 127) if signed else (0, 255)
@@ -365,12 +370,21 @@ class Expand:
         self.put(f"selp.b{bits} {self.dest(i.result)}, 0, {r}, {p}")
 
     def _bitcast(self, i: Instr) -> None:
+        if i.result.type.elem is I1:
+            self.put(f"mov.pred {self.dest(i.result)}, {self.use(i.args[0])}")
+            return
         bits = max(i.result.type.elem.bits, 16)
         self.put(f"mov.b{bits} {self.dest(i.result)}, {self.register(i.args[0])}")
 
     def _fcvt(self, i: Instr) -> None:
         old, new, d = i.args[0].type.elem, i.result.type.elem, self.dest(i.result)
         x = self.register(i.args[0])
+        formats = {old.name, new.name}
+        plain = old is new or "bf16" in formats
+        for k, here in (("rnd", not plain), ("sat", not plain), ("ftz", formats == {"f32", "f64"})):  # with 16 bits, PTX flushes the f32 only
+            if i.attr(k, "rn") != "rn" and not here:
+                raise self.lacks(i, k)
+        flags = (".ftz" if i.attr("ftz") else "") + (".sat" if i.attr("sat") else "")
         if old is new:
             self.put(f"mov.b{old.bits} {d}, {x}")
         elif old.name == "bf16":
@@ -383,9 +397,9 @@ class Expand:
                 x = self.into("f", f"cvt.f32.f16 $, {x}")
             self.to_bf16(d, x)
         elif new.bits > old.bits:
-            self.put(f"cvt.{new}.{old} {d}, {x}")
+            self.put(f"cvt{flags}.{new}.{old} {d}, {x}")
         else:
-            self.put(f"cvt.{i.attr('rnd', 'rn')}.{new}.{old} {d}, {x}")
+            self.put(f"cvt.{i.attr('rnd', 'rn')}{flags}.{new}.{old} {d}, {x}")
 
     def from_bf16(self, x: str) -> str:
         wide = self.into("r", f"cvt.u32.u16 $, {x}")

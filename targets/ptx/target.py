@@ -45,6 +45,12 @@ class PtxTarget(Target):
 
         return lift(module, entry)
 
+    def retarget(self, module: Any, arch: str | None, entry: str | None) -> str:
+        """The text of a module for another architecture, or of one entry of it."""
+        from .retarget import retarget
+
+        return retarget(module, arch, entry)
+
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """Registers, spills, shared memory and occupancy, from ptxas."""
         from .occupancy import occupancy

@@ -17,13 +17,17 @@ from ...ir.loc import Loc
 from ...ir.types import F32, F64, I1, I8, I32, I64, Scalar
 from .expand import Expand
 from .facts import ARCHS
-from .rows import FCMP, ICMP, ROWS
+from .rows import FCMP, ICMP, ROWS, UNSUPPORTED
 
 CLASS = {"i1": "p", "i8": "rs", "i16": "rs", "f16": "rs", "bf16": "rs", "i32": "r", "i64": "rd", "f32": "f", "f64": "fd"}
 DECLARE = {"p": ".pred", "rs": ".b16", "r": ".b32", "rd": ".b64", "f": ".f32", "fd": ".f64"}
 MOVE = {"p": "pred", "rs": "b16", "r": "b32", "rd": "b64", "f": "f32", "fd": "f64"}
 MEMORY = {"i1": "u8", "i8": "s8", "i16": "b16", "f16": "b16", "bf16": "b16", "i32": "b32", "i64": "b64", "f32": "f32", "f64": "f64"}
-RED = {"iadd": "add", "imin_s": "min", "imax_s": "max", "imin_u": "min", "imax_u": "max", "and": "and", "or": "or", "xor": "xor", "fadd": "add"}
+RED = {"iadd": "add", "imin_s": "min", "imax_s": "max", "imin_u": "min", "imax_u": "max", "and": "and", "or": "or", "xor": "xor", "fadd": "add",
+       "inc": "inc", "dec": "dec"}  # fmt: skip
+ATOM = {**RED, "exch": "exch", "cas": "cas"}
+
+SPACES = {"generic": "", "global": ".global", "shared": ".shared", "const": ".const", "local": ".local"}
 
 Source = Callable[[Loc], "str | None"]
 
@@ -202,6 +206,8 @@ class Writer(Expand):
         if rule is not None:
             rule(i)
             return
+        if i.op.name in UNSUPPORTED:
+            raise UnsupportedError(f"{i.op} for {self.facts.target}: {UNSUPPORTED[i.op.name]}", place=i.loc)
         t = i.args[0].type.elem if i.op.name != "select" else i.args[1].type.elem
         pattern = ROWS.get(i.op.name, {}).get(t.name)
         if pattern is None:
@@ -210,6 +216,9 @@ class Writer(Expand):
 
     def fill(self, i: Instr, pattern: str) -> None:
         attrs = dict(i.attrs)
+        for k in ("rnd", "ftz", "sat"):
+            if attrs.get(k, "rn") != "rn" and f"{{.{k}}}" not in pattern:
+                raise self.lacks(i, k)
         text = pattern.replace("{.rnd}", "." + attrs.get("rnd", "rn"))
         text = text.replace("{.ftz}", ".ftz" if attrs.get("ftz") else "").replace("{.sat}", ".sat" if attrs.get("sat") else "")
         if "CMP" in text:
@@ -233,6 +242,10 @@ class Writer(Expand):
                 out.append(self.register(v) if first and len(i.args) > 1 and i.op.name not in ("select",) else self.use(v))
                 first = False
         self.put(f"{name} {', '.join(out)}")
+
+    def lacks(self, i: Instr, attribute: str) -> UnsupportedError:
+        types = " to ".join(dict.fromkeys(str(v.type) for v in (*i.args[:1], i.result)))
+        return UnsupportedError(f"{i.op} of {types} with {attribute}={i.attr(attribute)} for {self.facts.target}", place=i.loc)
 
     # ---- memory
 
@@ -284,12 +297,11 @@ class Writer(Expand):
                 self.put(f"selp.u16 {dests[k]}, 1, 0, {self.use(p)}")
             else:
                 self.put(f"mov.{MOVE[self.cls(elem)]} {dests[k]}, {self.use(p)}")
-        space = i.attr("space", "global")
-        name = f"ld.{space}.{MEMORY[elem.name]}"
+        name = f"ld{self.order(i)}"
         if count == 1:
-            self.put(f"{name} {dests[0]}, {at}", guard)
+            self.put(f"{name}.{MEMORY[elem.name]} {dests[0]}, {at}", guard)
         else:
-            self.put(f"ld.{space}.v{count}.{MEMORY[elem.name]} {{{', '.join(dests)}}}, {at}", guard)
+            self.put(f"{name}.v{count}.{MEMORY[elem.name]} {{{', '.join(dests)}}}, {at}", guard)
         if elem is I1:
             for d, r in zip(dests, i.results):
                 self.put(f"setp.ne.s16 {self.dest(r)}, {d}, 0")
@@ -300,20 +312,41 @@ class Writer(Expand):
         values = []
         for v in i.args[len(i.args) - count :]:
             values.append(self.into("rs", f"selp.u16 $, 1, 0, {self.use(v)}") if elem is I1 else self.register(v))
-        space = i.attr("space", "global")
         memory = "u8" if elem in (I1, I8) else MEMORY[elem.name]
         if count == 1:
-            self.put(f"st.{space}.{memory} {at}, {values[0]}", guard)
+            self.put(f"st{self.order(i)}.{memory} {at}, {values[0]}", guard)
         else:
-            self.put(f"st.{space}.v{count}.{memory} {at}, {{{', '.join(values)}}}", guard)
+            self.put(f"st{self.order(i)}.v{count}.{memory} {at}, {{{', '.join(values)}}}", guard)
+
+    def order(self, i: Instr, usual: str = "weak") -> str:
+        """`.volatile`, or order and scope, and the state space, of an access."""
+        order, space = i.attr("order", usual), i.attr("space", "global")
+        if order == "sc" or space not in SPACES:
+            raise UnsupportedError(f"{i.op} in {space} memory, order {order}, for {self.facts.target}", place=i.loc)
+        how = ".volatile" if i.attr("volatile") else "" if order == "weak" else f".{order}.{i.attr('scope', 'gpu')}"
+        return how + SPACES[space]
 
     def _red(self, i: Instr) -> None:
+        self.atomic(i, "red", RED)
+
+    def _atom(self, i: Instr) -> None:
+        self.atomic(i, "atom", ATOM)
+
+    def atomic(self, i: Instr, name: str, known: dict[str, str]) -> None:
         elem, fn = i.attr("to"), i.attr("fn")
-        if fn not in RED or elem.bits < 32:
+        if fn not in known or elem.bits < 32 or elem.is_float and fn not in ("fadd", "exch", "cas") or fn in ("inc", "dec") and elem is not I32:
             raise UnsupportedError(f"atomic {fn} on {elem} for {self.facts.target}", place=i.loc)
-        t = elem.name if elem.is_float else ("b" if fn in ("and", "or", "xor") else "u" if fn == "iadd" or fn.endswith("_u") else "s") + str(elem.bits)
-        at = self.address(i, 1)
-        self.put(f"red.relaxed.{i.attr('scope', 'gpu')}.{i.attr('space', 'global')}.{RED[fn]}.{t} {at}, {self.register(i.args[-1])}", self.guard(i))
+        letter = "b" if fn in ("and", "or", "xor", "exch", "cas") else "u" if fn in ("iadd", "inc", "dec") or fn.endswith("_u") else "s"
+        t = elem.name if fn == "fadd" else f"{letter}{elem.bits}"
+        values = i.args[-2:] if fn == "cas" else i.args[-1:]
+        at, guard = self.address(i, len(values)), self.guard(i)
+        operands = [at, *(self.register(v) for v in values)]
+        if name == "atom":
+            d = self.dest(i.result)
+            operands.insert(0, d)
+            for p in i.passthrough:
+                self.put(f"mov.{MOVE[self.cls(elem)]} {d}, {self.use(p)}")
+        self.put(f"{name}{self.order(i, 'relaxed')}.{known[fn]}.{t} {', '.join(operands)}", guard)
 
     def _bar(self, i: Instr) -> None:
         self.put(f"bar.sync {i.attr('id', 0)}")
@@ -339,8 +372,17 @@ class Writer(Expand):
         if name == "warpid":
             tid = self.into("r", "mov.u32 $, %tid.x")
             self.put(f"shr.u32 {d}, {tid}, 5")
+        elif name == "nwarpid":  # the register of that name is what a multiprocessor can hold
+            x = self.into("r", "mov.u32 $, %ntid.x")
+            for axis in "yz":
+                n = self.into("r", f"mov.u32 $, %ntid.{axis}")
+                x = self.into("r", f"mul.lo.u32 $, {x}, {n}")
+            x = self.into("r", f"add.u32 $, {x}, 31")
+            self.put(f"shr.u32 {d}, {x}, 5")
+        elif name == "is_explicit_cluster":
+            self.put(f"selp.u32 {d}, 1, 0, {self.into('p', 'mov.pred $, %is_explicit_cluster')}")
         else:
-            self.put(f"mov.u32 {d}, %{name}")
+            self.put(f"mov.{'u64' if i.result.type is I64 else 'u32'} {d}, %{name}")
 
     # ---- across lanes
 

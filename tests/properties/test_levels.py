@@ -11,7 +11,7 @@ from ptxjit.ir.verify import verify
 from ptxjit.testing import assert_targets_agree, programs
 from ptxjit.testing.fuzz import fuzz
 
-TARGETS = ["interp", "cpu", "cpu:x86-64-v3", "cpu:x86-64-v4", "ptx:sm_75", "ptx:sm_90"]
+TARGETS = ["interp", "cpu", "cpu:x86-64-v3", "cpu:x86-64-v4", "ptx:sm_75", "ptx:sm_90", "ptx:sm_75 on cpu", "ptx:sm_90 on cpu"]
 
 
 def softmax(x):

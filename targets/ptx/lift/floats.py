@@ -187,8 +187,9 @@ def rcp_sqrt(x: X) -> None:
 
 
 def upper(b: Body, v: Value) -> Value:
-    """f64 with its lower 32 bits cleared, subnormals flushed."""
-    return flushed(b, b.cast(b.both(b.bits(v), b.const(I64, -(1 << 32))), F64))
+    """f64 with its lower 32 bits cleared, subnormals flushed; NaN becomes the canonical one of that form."""
+    r = flushed(b, b.cast(b.both(b.bits(v), b.const(I64, -(1 << 32))), F64))
+    return b.make("select", b.make("fcmp", v, v, pred="uno"), b.cast(b.const(I64, 0x7FFFFFFF << 32), F64), r)  # type: ignore[no-any-return]
 
 
 @lifts("rsqrt")

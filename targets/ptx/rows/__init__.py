@@ -3,7 +3,7 @@
     row("fadd", "add{.rnd}{.ftz}{.sat}.TYPE d, a, b", "f32 f64")
 
 `TYPE` stands for each of the types; `{.rnd}` and its kin are filled from the op's attributes of that name (`rnd` is written as `.rn`
-if the op has none: a bare `add.f32` may be contracted by ptxas).  `ROWS[op][type]` is the pattern.  Ops of 8 and 16 bits, and those
+if the op has none: a bare `add.f32` may be contracted by ptxas); an attribute without a place in the pattern is refused.  `ROWS[op][type]` is the pattern.  Ops of 8 and 16 bits, and those
 without an instruction, are sequences in `targets/ptx/expand.py`.
 """
 from __future__ import annotations
@@ -41,12 +41,18 @@ row("imax_u", "max.TYPE d, a, b", _INTS, **_U)
 row("brev", "brev.TYPE d, a", "i32 i64", **_B)
 
 # ---- 9.7.3 Floating-Point Instructions
-row("fadd", "add{.rnd}{.ftz}{.sat}.TYPE d, a, b", "f32 f64")
-row("fsub", "sub{.rnd}{.ftz}{.sat}.TYPE d, a, b", "f32 f64")
-row("fmul", "mul{.rnd}{.ftz}{.sat}.TYPE d, a, b", "f32 f64")
-row("ffma", "fma{.rnd}{.ftz}{.sat}.TYPE d, a, b, c", "f32 f64")
-row("fdiv", "div{.rnd}{.ftz}.TYPE d, a, b", "f32 f64")
-row("fsqrt", "sqrt{.rnd}{.ftz}.TYPE d, a", "f32 f64")
+row("fadd", "add{.rnd}{.ftz}{.sat}.TYPE d, a, b", "f32")
+row("fadd", "add{.rnd}.TYPE d, a, b", "f64")
+row("fsub", "sub{.rnd}{.ftz}{.sat}.TYPE d, a, b", "f32")
+row("fsub", "sub{.rnd}.TYPE d, a, b", "f64")
+row("fmul", "mul{.rnd}{.ftz}{.sat}.TYPE d, a, b", "f32")
+row("fmul", "mul{.rnd}.TYPE d, a, b", "f64")
+row("ffma", "fma{.rnd}{.ftz}{.sat}.TYPE d, a, b, c", "f32")
+row("ffma", "fma{.rnd}.TYPE d, a, b, c", "f64")
+row("fdiv", "div{.rnd}{.ftz}.TYPE d, a, b", "f32")
+row("fdiv", "div{.rnd}.TYPE d, a, b", "f64")
+row("fsqrt", "sqrt{.rnd}{.ftz}.TYPE d, a", "f32")
+row("fsqrt", "sqrt{.rnd}.TYPE d, a", "f64")
 row("fabs", "abs{.ftz}.TYPE d, a", "f32 f64")
 row("fneg", "neg{.ftz}.TYPE d, a", "f32 f64")
 row("fminnum", "min{.ftz}.TYPE d, a, b", "f32 f64")
@@ -74,3 +80,6 @@ ICMP = {"eq": "eq", "ne": "ne", "slt": "lt", "sle": "le", "sgt": "gt", "sge": "g
 
 # What no PTX target can do, and why.
 UNSUPPORTED = {"frem": "decomposed before PTX is written", "switch": "no schedule makes it"}
+for _op in ("named_barrier cluster_barrier read_clock to_generic from_generic is_space alloca call call_indirect printf pause mbarrier copy async_wait "
+            "shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync activemask mma").split():  # fmt: skip
+    UNSUPPORTED[_op] = "read from foreign PTX, never written: no schedule makes it"

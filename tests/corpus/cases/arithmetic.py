@@ -20,10 +20,11 @@ def table(dtype, rows, *arrays):
 
 @case("saxpy")
 def saxpy(rng):
-    """y = a·x + y"""
+    """y = a·x + y, contracted or not: `mul; add` without roundings leaves the choice."""
     a = np.float32(rng.standard_normal())
     x, y = rng.standard_normal(N, np.float32), rng.standard_normal(N, np.float32)
-    return Case([a, x, y, N32], {2: each(lambda u, v: fma(float(a), u, v), x, y)})
+    once, twice = each(lambda u, v: fma(float(a), u, v), x, y), a * x + y
+    return Case([a, x, y, N32], {2: lambda got: ((got == once) | (got == twice)).all()})
 
 
 def s32(x):

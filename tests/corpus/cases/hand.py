@@ -161,8 +161,8 @@ def predicates(rng):
 
 @case("hand_literals", file="literals", block=1)
 def literals(rng):
-    """Literals and initialisers."""
+    """Literals and initialisers; the remainder is unsigned in constant expressions (PTX ISA 4.5.5, and ptxas)."""
     def word(x):
         return int(np.float32(x).view(np.uint32))
-    want = [13 * 100 + 7, 30, 20, word(2 * -15 + 0.5), -14 + 10, 0x30 | 2, 0xfffffffe & M32, word(1.5), 1 - 1 + 1, 32, word(-math.pi)]
+    want = [13 * 100 + 7, 30, 20, word(2 * -15 + 0.5), (2**64 - 14) % 5, 0x30 | 2, 0xfffffffe & M32, word(1.5), 1 - 1 + 1, 32, word(-math.pi)]
     return Case([np.zeros(11, np.uint32)], {0: np.array([w & M32 for w in want], np.uint32)})

@@ -140,6 +140,62 @@ def test_products(dtype, m, k, n):
     agree(lambda a, b: a @ b.T, a, np.ascontiguousarray(b.T))
 
 
+CUBE = np.arange(24.0).reshape(2, 3, 4)
+EVEN, SOME, LONG = CUBE[0] % 2 == 0, CUBE > 5, np.arange(240) % 3 == 1
+INDICES = {
+    "rows of a mask": lambda x: x[:, EVEN], "a whole mask": lambda x: x[SOME], "a list": lambda x: x[:, [True, False, True]], "all": lambda x: x[np.ones((2, 3, 4), bool)],
+    "none": lambda x: x[np.zeros(2, bool)], "mask and places": lambda x: x[np.array([True, False]), :, np.array([1, 2])],
+    "after an ellipsis": lambda x: x[..., np.array([True, False, True, True])], "True": lambda x: x[True], "False": lambda x: x[False],
+    "int and True": lambda x: x[0, True], "True and a list": lambda x: x[:, True, [1, 2]], "np.True_": lambda x: x[np.True_, 0], "long": lambda x: np.tile(x.ravel(), 10)[LONG],
+    "int, slice, places": lambda x: x[0, :, np.array([1, 2])], "slice, int, places": lambda x: x[:, 0, np.array([1, 2])],
+    "places, slice, int": lambda x: x[np.array([0, 1]), :, 1], "new, int, slice, list": lambda x: x[None, 0, :, [1, 2]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_indices_that_are_known(name):
+    """Masks are places; integers beside arrays decide where the result stands."""
+    fn = INDICES[name]
+    got, want = pj.jit(fn)(CUBE), fn(CUBE)
+    assert got.shape == want.shape and got.dtype == want.dtype
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("device", ["cpu", "interp"])
+def test_debug_print(device, capsys):
+    """Every call prints its own values, in order; also constants, arrays from outside, and what the results do not need."""
+    outside = np.arange(3)
+
+    def fn(x, n):
+        pj.debug_print("x = {}, twice {y:.2f}", x, y=(x * 2).sum())
+        y = pj.fori_loop(0, 3, lambda i, s: s + i, x)
+        pj.debug_print("{0[a]} {0[b][1]} {1!r} {2}", {"a": n, "b": (y, outside)}, "text", y.sum() + 0.5)
+        return y
+
+    run = pj.jit(fn, device=device)
+    for k in range(3):
+        got = run(np.arange(2.0) + k, k)
+        printed = capsys.readouterr().out
+        np.testing.assert_array_equal(got, fn(np.arange(2.0) + k, k))
+        assert printed == capsys.readouterr().out and printed.count("\n") == 2, printed
+    alone = pj.jit(lambda x: pj.debug_print("just {}", x.sum()), device=device)
+    assert alone(np.ones(3)) is None and capsys.readouterr().out == "just 3.0\n"
+    with pytest.raises(pj.errors.UnsupportedError, match="debug_print in the body of a loop"):
+        pj.jit(lambda x: pj.fori_loop(0, 3, lambda i, s: pj.debug_print("{}", s) or s, x))(1.0)
+
+
+def test_scan_over_nothing():
+    """Outside of a trace as inside: arrays without elements."""
+    fn = lambda xs: pj.scan(lambda s, v: (s + v, (v * 2, s.astype("f8"))), np.float32(1), xs)  # noqa: E731
+    for run in (fn, pj.jit(fn)):
+        s, (y, z) = run(np.zeros(0, "f4"))
+        assert s == 1 and y.shape == z.shape == (0,) and (y.dtype, z.dtype) == (np.float32, np.float64)
+    for n in (0, 3):
+        out = pj.jit(lambda: pj.scan(lambda s, v: (s + 1, s), np.int64(0), None, length=n))()
+        np.testing.assert_array_equal(out[1], pj.scan(lambda s, v: (s + 1, s), np.int64(0), None, length=n)[1])
+        assert out[0] == n
+
+
 def test_bincount():
     x = np.random.default_rng(0).integers(0, 8, 1000)
     np.testing.assert_array_equal(pj.jit(lambda x: np.bincount(x, minlength=9))(x), np.bincount(x, minlength=9))

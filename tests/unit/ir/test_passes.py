@@ -292,7 +292,6 @@ def test_every_decomposition(lane_cases):
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.xfail(strict=True, reason="16-bit floats: rnd is rounded twice or dropped, sat and ftz are dropped by fma and conversions")
 def test_every_decomposition_with_attributes(lane_cases):
     wrong = decomposed_wrongly([c for c in lane_cases(attributes=True) if {"rnd", "ftz", "sat"} & set(dict(c.attrs))])
     assert not wrong, "\n".join(wrong)

@@ -270,7 +270,6 @@ HOLES = {
 }  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, reason="the verifier does not see it (or ends in the built-in error that the name tells)")
 @pytest.mark.parametrize("name", HOLES)
 def test_hole(name):
     refused(HOLES[name]())

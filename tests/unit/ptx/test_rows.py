@@ -65,7 +65,6 @@ def test_every_lane_op_on_every_type(arch, ptxas, lane_cases):
     assembled(good, arch)
 
 
-@pytest.mark.xfail(strict=True, reason="bitcast of i1 to i1 writes mov.b16 on predicates, which ptxas refuses")
 def test_bitcast_of_predicates(ptxas, lane_cases):
     [case] = [c for c in lane_cases() if c.name == PRED_CAST]
     assembled(written([case], "sm_80")[0], "sm_80")
@@ -98,13 +97,11 @@ def test_every_attribute(ptxas, lane_cases):
     assembled(good, "sm_80")
 
 
-@pytest.mark.xfail(strict=True, reason="ftz and sat on f64 are written as add.rn.ftz.f64, which ptxas refuses; UnsupportedError is due")
 def test_attributes_that_ptx_lacks_are_refused(lane_cases):
     good, _ = written([c for c in lane_cases(attributes=True) if doubles(c)], "sm_80")
     assert not good, [k.name for k in good]
 
 
-@pytest.mark.xfail(strict=True, reason="rnd, ftz and sat are dropped without a word by fcvt, by conversions to 16 bits, and by 16-bit fma")
 def test_an_attribute_is_said_or_refused(lane_cases):
     """An attribute that changes the meaning changes the text."""
     def body(c, attrs):
@@ -154,15 +151,18 @@ def test_loads_and_stores(ptxas):
     assembled([lowered(memory_kernel(t, n, s, g), "sm_80") for t, n in widths for s in ("global", "shared") for g in (False, True)], "sm_80")
 
 
-def test_atomics_and_lanes(ptxas):
+@pytest.mark.parametrize("arch", ["sm_80", "sm_100"])
+def test_atomics_and_lanes(arch, ptxas):
     b = KernelBuilder("k", lanes=32, warps=2)
     b.shared = 512
     x = b.param("x", I64, role="pointer", elem=I32, access="rw")
     n = b.param("n", I32)
     lane, zero = b.sreg(name="laneid"), b.const(I32, 0)
     for name in op("sreg").attrs["name"]:
-        if name != "nwarpid":
-            b.st(x, b.sreg(name=name), space="global", to=I32)
+        if arch == "sm_80" and ("cluster" in name or name == "aggr_smem_size"):
+            continue
+        v = b.sreg(name=name)
+        b.st(x, v, space="global", to=v.type)
     for fn in ("iadd", "imin_s", "imax_s", "imin_u", "imax_u", "and", "or", "xor"):
         for t in (I32, I64):
             b.red(x, b.const(t, 3), space="global", to=t, fn=fn)
@@ -180,12 +180,27 @@ def test_atomics_and_lanes(ptxas):
     b.st(x, b.vote_all(p), space="global", to=I1)
     b.bar()
     b.bar(id=1)
+    old = b.atom(x, b.const(I32, 1), space="global", to=I32, fn="iadd")
+    for fn in ("iadd", "imin_s", "imax_u", "and", "xor", "exch"):
+        for t in (I32, I64):
+            b.st(x, b.atom(x, lane, b.const(t, 3), space="global", to=t, fn=fn, scale=8, order="acq_rel", scope="cta"), space="global", to=t)
+    for t in (I32, I64):
+        b.st(x, b.atom(x, b.const(t, 0), b.const(t, 1), space="generic", to=t, fn="cas"), space="global", to=t)
+    for t in (F32, F64):
+        b.st(x, b.atom(x, b.const(t, 3.0), space="global", to=t, fn="fadd", scope="sys"), space="global", to=t)
+        b.st(x, b.atom(x, b.const(t, 3.0), space="global", to=t, fn="exch"), space="global", to=t)
+    b.st(x, b.atom(zero, old, space="shared", to=I32, fn="inc", scope="cta"), space="global", to=I32)
+    guarded = (("fn", "iadd"), ("space", "global"), ("to", I32))
+    b.st(x, b.emit(op("atom"), (x, lane), guarded, guard=p, passthrough=(n,)), space="global", to=I32)
+    for order in ("relaxed", "acquire"):
+        b.st(x, b.ld(x, space="global", to=I32, order=order, scope="gpu"), space="global", to=I32, order="release", scope="sys")
+    b.st(x, b.ld(x, space="generic", to=I32, volatile=True), space="generic", to=I32, volatile=True)
     for scope in ("cta", "gpu", "sys"):
         b.fence(order="sc", scope=scope)
         b.fence(scope=scope)
     b.report(p, code=4)
     b.ret()
-    assembled([lowered(b.finish(), arch="sm_80")], "sm_80")
+    assembled([lowered(b.finish(), arch)], arch)
 
 
 def test_parallel_copies(ptxas):
@@ -219,7 +234,6 @@ def test_random_kernels(ptxas, random_kernel):
         assembled(kernels, "sm_80")
 
 
-@pytest.mark.xfail(strict=True, reason="%nwarpid is what a multiprocessor can hold; the op means the warps of the block")
 def test_number_of_warps():
     """`warpid` is computed from tid.x, since %warpid may change; the number of warps is a constant of the kernel."""
     b = KernelBuilder("k", lanes=32, warps=4)
@@ -240,12 +254,23 @@ def ways(o):
 
 def test_every_op_has_a_way():
     missing = [o.name for o in all_ops() if "kernel" in o.levels and not ways(o)]
-    assert set(missing) <= {"atom"}, missing
+    assert not missing, missing
+    assert "expansion" in ways(op("atom"))
 
 
-@pytest.mark.xfail(strict=True, reason="atom is neither written nor in UNSUPPORTED")
-def test_atom_has_a_way():
-    assert ways(op("atom"))
+def test_what_is_not_written_is_refused_with_its_reason():
+    b = KernelBuilder("k", lanes=32, warps=1)
+    b.activemask()
+    b.ret()
+    with pytest.raises(UnsupportedError, match="activemask for ptx:sm_80: read from foreign PTX"):
+        write_module([b.finish()], facts_for("ptx:sm_80"))
+    for fn, t in (("cas", F16), ("fmaxnum", F32), ("inc", I64)):
+        b = KernelBuilder("k", lanes=32, warps=1)
+        x = b.param("x", I64, role="pointer", elem=t)
+        b.atom(x, *[b.const(t, 1)] * (1 + (fn == "cas")), space="global", to=t, fn=fn)
+        b.ret()
+        with pytest.raises(UnsupportedError, match=f"atomic {fn} on {t}"):
+            write_module([b.finish()], facts_for("ptx:sm_80"))
 
 
 def test_refusals_have_a_reason_and_tables_know_their_ops():

@@ -171,3 +171,15 @@ def test_names():
     assert {"arrays", "shapes", "scalars", "programs", "assert_targets_agree", "check"} <= set(dir(testing))
     with pytest.raises(AttributeError):
         testing.nonsense  # noqa: B018
+
+
+def test_a_seed_means_one_sequence_of_programs(tmp_path):
+    """Whatever the disk cache knows, and however sets are ordered."""
+    import os
+    import subprocess
+    import sys
+
+    code = ("from ptxjit.testing import fuzz as F; old = F.examine; F.examine = lambda p, device: (print(repr(p)), old(p, device)); F.fuzz(12, 5)")
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                           env={**os.environ, "PTXJIT_CACHE_DIR": str(tmp_path), "PYTHONHASHSEED": seed}).stdout for seed in "12"]  # fmt: skip
+    assert runs[0].count("def f(") == 12 and runs[0] == runs[1]

@@ -1,0 +1,148 @@
+"""The commands that read PTX: `translate`, `run`, `check`."""
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .load import UsageError
+
+TARGETS = ["ptx", "ptx:sm_75", "ptx:sm_80", "ptx:sm_86", "ptx:sm_89", "ptx:sm_90", "ptx:sm_90a", "ptx:sm_100", "ptx:sm_120", "cpu:host",
+           "cpu:x86-64-v3", "cpu:x86-64-v4", "cpu:aarch64"]  # fmt: skip
+
+
+def _entries(incomplete: str) -> list[str]:
+    """Tab completion of `--entry`: the entries of the PTX file on the command line."""
+    import re
+
+    words = [w for w in sys.argv if w.endswith(".ptx") and Path(w).is_file()]
+    found = re.findall(r"\.entry\s+([\w$]+)", Path(words[-1]).read_text(errors="replace")) if words else []
+    return [n for n in found if n.startswith(incomplete)]
+
+
+File = Annotated[str, typer.Argument(metavar="FILE.ptx", help="PTX of any origin; - is standard input")]
+Entry = Annotated[str, typer.Option("--entry", "-e", help="which kernel (default: the only one)", autocompletion=_entries)]
+Grid = Annotated[str, typer.Option("--grid", help="blocks, such as 4 or 4,2")]
+Block = Annotated[str, typer.Option("--block", help="threads per block")]
+Shared = Annotated[int, typer.Option("--shared", help="bytes of dynamic shared memory")]
+Args = Annotated[list[str], typer.Option("--arg", "-a", help="f32[1024]=zeros|ones|arange|random, f32[1024]=@file.npy, i32=1000; in order")]
+Cluster = Annotated[str, typer.Option("--cluster", help="blocks per cluster")]
+Cooperative = Annotated[bool, typer.Option("--cooperative", help="all blocks are resident together")]
+Seed = Annotated[int, typer.Option("--seed", help="of random arguments")]
+
+
+def _source(file: str) -> str | Path:
+    """The PTX that a command line names; UsageError where there is none."""
+    if file == "-":
+        return sys.stdin.read() + "\n"
+    if not Path(file).is_file():
+        raise UsageError(f"there is no file {file}")
+    return Path(file)
+
+
+def _entry(file: str, entry: str, device: str) -> tuple[Any, str]:
+    """(module, name of the entry)."""
+    from ..ptx import load_ptx
+
+    mod = load_ptx(_source(file), device=device)
+    names = list(mod.kernels)
+    if entry and entry not in names or not entry and len(names) != 1:
+        raise UsageError(f"--entry: {file} has {', '.join(names) or 'no entries'}")
+    return mod, entry or names[0]
+
+
+def translate(file: File,
+              to: Annotated[str, typer.Option("--to", help="ptx, ptx:sm_80, cpu:host, cpu:x86-64-v3 …", autocompletion=lambda incomplete: [
+                  t for t in TARGETS if t.startswith(incomplete)])] = "cpu:host",
+              entry: Annotated[str, typer.Option("--entry", "-e", help="one kernel (default: all)", autocompletion=_entries)] = "",
+              stage: Annotated[str, typer.Option("--stage", "-s", help="kernel, ll, asm, ptx or final")] = "final",
+              output: Annotated[str, typer.Option("-o", help="write there instead; a name that ends in .o gets object code")] = "") -> None:  # fmt: skip
+    """PTX for another target: code for any CPU, or PTX for another architecture."""
+    from ..translation import translate as translated
+
+    t = translated(_source(file), target=to)
+    if entry and entry not in t.tree.entries:
+        raise UsageError(f"--entry: {file} has {', '.join(t.tree.entries) or 'no entries'}")
+    t.entry = entry or None
+    if output.endswith(".o"):
+        Path(output).write_bytes(t.binary)
+    elif output:
+        Path(output).write_text(t.as_text(stage))
+    else:
+        sys.stdout.write(t.as_text(stage))
+        sys.stdout.flush()
+
+
+def run(file: File, entry: Entry = "", grid: Grid = "1", block: Block = "1", shared: Shared = 0, arg: Args = [],  # noqa: B006
+        cluster: Cluster = "", cooperative: Cooperative = False, seed: Seed = 0,
+        device: Annotated[str, typer.Option("--device", help="cpu or interp")] = "cpu",
+        out: Annotated[list[str], typer.Option("--out", help="N=file.npy: where argument N goes afterwards")] = []) -> None:  # noqa: B006  # fmt: skip
+    """Runs a PTX kernel; prints what it changed."""
+    import numpy as np
+
+    from .launch_args import parse_args, parse_outs, parse_three
+
+    mod, name = _entry(file, entry, device)
+    args = parse_args(arg, seed)
+    outs = parse_outs(out, args)
+    before = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+    mod[name].launch(*args, grid=parse_three(grid, "grid"), block=parse_three(block, "block"), shared=shared, cooperative=cooperative,
+                     cluster=parse_three(cluster, "cluster") if cluster else None)  # fmt: skip
+    for n, path in outs:
+        np.save(path, args[n])
+    for n, (a, b) in enumerate(zip(args, before)):
+        if isinstance(a, np.ndarray) and a.tobytes() != b.tobytes() and n not in [k for k, _ in outs]:
+            print(f"{n}: {np.array2string(a, threshold=32)}")
+
+
+def check(file: Annotated[str, typer.Argument(metavar="FILE.ptx|FILE.py:FUNC", help="PTX, or a function whose kernels are checked")],
+          spec: Annotated[list[str], typer.Argument(metavar="SPEC…", help="arguments of a function, such as f32[1024]")] = [],  # noqa: B006
+          entry: Entry = "", grid: Grid = "1", block: Block = "1", shared: Shared = 0, arg: Args = [],  # noqa: B006
+          cluster: Cluster = "", cooperative: Cooperative = False, seed: Seed = 0,
+          json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:  # fmt: skip
+    """Runs a kernel on the interpreter and reports races, accesses out of bounds, deadlocks …"""
+    from ..sanitize import check as check_kernel
+    from .launch_args import parse_args, parse_three
+
+    if ".py:" in file:
+        _check_function(file, spec, seed, json)
+        return
+    mod, name = _entry(file, entry, "interp")
+    shape = {"grid": parse_three(grid, "grid"), "block": parse_three(block, "block"), "cluster": parse_three(cluster, "cluster") if cluster else None}
+    args = parse_args(arg, seed)
+    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
+        report = check_kernel(mod, name, **shape, shared=shared, args=args, cooperative=cooperative)
+    print(report.to_json() if json else report)
+    if not report:
+        raise typer.Exit(1)
+
+
+def _check_function(file: str, spec: list[str], seed: int, json: bool) -> None:
+    """Each kernel of a function, as the PTX that it becomes, on arguments of those specs."""
+    import numpy as np
+
+    from ..ir.interp.program import run_program
+    from ..ptx import load_ptx
+    from ..sanitize import check as check_kernel
+    from ..specs import parse_spec
+    from .load import load_function
+
+    specs = [parse_spec(t) for t in spec]
+    low = load_function(file).lower(*specs, target="ptx:sm_80")
+    mod = load_ptx(low.as_text("ptx") + "\n", device="interp")
+    rng = np.random.default_rng(seed)
+    reports: list[Any] = []
+
+    def launch(kernel: str, grid: Any, args: list[Any]) -> None:
+        k = low.kernels[kernel]
+        reports.append(check_kernel(mod, kernel, grid=tuple(grid), block=(k.lanes or 32) * (k.warps or 1), args=args))
+
+    program = low._low.program
+    inputs = [(rng.random(b.type.shape) * 8).astype(b.type.elem.np) for b in program.inputs]
+    run_program(program, inputs, launch)
+    print("[" + ",\n".join(r.to_json() for r in reports) + "]" if json else "\n".join(map(str, reports)))
+    if not all(reports):
+        raise typer.Exit(1)

@@ -1,0 +1,1184 @@
+"""Kernels to LLVM IR, a warp at a time: the mode that is fast.
+
+The 32 lanes of a warp are one vector; what is the same for all of them stays scalar.  A branch on a uniform condition is a branch.  From a
+divergent branch to where its sides meet, blocks are *linearised*: each block has a mask of the lanes that stand before it, runs if there is
+any, and hands its lanes on to the masks of its successors; a loop repeats while its head has lanes.  Values that cross blocks there are
+blended, so a lane keeps what it had when it left.  A lane that returns leaves `alive`.
+
+Block barriers are taken where control flow is uniform; collectives also in linearised code, where all lanes that get there are there at once
+(but not in loops that lanes leave one by one).  A member mask that names a lane which went another way is a deadlock.  What this mode refuses
+(`Refused`) goes lane by lane (`dispatch.py`): calls, loops that wait for other lanes, barriers in divergent code, asynchronous copies,
+directed rounding.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...ir.errors import UnsupportedError
+from ...ir.instr import Edge, Instr, Value
+from ...ir.kernel import Kernel
+from ...ir.passes.cleanup import reverse_post_order
+from ...ir.types import I1, I32, I64, Scalar
+from .asm import Fn
+from .collectives import collective
+from .dispatch import BARRIER, BARRIERS, BLOCK, FRAME, LAUNCH, RUN, Lane, _in_loops, _NoShapes, _polls
+from .emit import NAMES, SUFFIX, Val, _Emit
+
+W = 32
+MASK = "<32 x i1>"
+VARYING_SREGS = ("tid", "laneid", "lanemask")
+REFUSED = frozenset("call call_indirect printf alloca mbarrier copy async_wait cluster_barrier shfl vote_any vote_all".split())
+BARRIER_OPS = frozenset(("named_barrier", "bar"))
+COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
+BARRIER_STATE = 4
+
+
+class Refused(UnsupportedError):
+    """Why a kernel cannot be widened."""
+
+
+class Plan:
+    """Which values vary over a warp, and which blocks are linearised (block of the divergent branch → region)."""
+
+    def __init__(self, k: Kernel) -> None:
+        self.k = k
+        self.order = reverse_post_order(k)
+        self.varying: set[int] = set()
+        self.regions: dict[int, tuple[set[int], int | None]] = {}  # branch block → (blocks, join)
+        self.inside: dict[int, int] = {}  # linearised block → its branch block
+        self.crossing = self._crossing()
+        self.after = self._post_dominators()
+        for i in k.instrs():
+            if i.op.name in REFUSED or i.attr("space") == "cluster":
+                raise Refused(f"{i.op.name}{' in a cluster' if i.attr('space') == 'cluster' else ''}", place=i.loc)
+        while self._values() | self._branches():
+            pass
+        self._allowed()
+
+    def dies(self, n: int) -> bool:
+        b = self.k.blocks[n]
+        return len(b.instrs) == 1 and b.terminator.op.name == "return"
+
+    def _crossing(self) -> set[int]:
+        """Values used in another block than their own."""
+        home: dict[int, int] = {}
+        for n, b in enumerate(self.k.blocks):
+            for v in b.params:
+                home[v.id] = n
+            for i in b.instrs:
+                for v in i.results:
+                    home[v.id] = n
+        return {v.id for n, b in enumerate(self.k.blocks) for i in b.instrs for v in i.operands() if home.get(v.id, n) != n} | {
+            v.id for b in self.k.blocks for v in b.params}
+
+    def _post_dominators(self) -> dict[int, int | None]:
+        """Immediate post-dominator of each block; None stands for the end.  Sides that only return are left out: their lanes die."""
+        k = self.k
+        nodes = self.order
+        after: dict[int, list[int | None]] = {}
+        for n in nodes:
+            t = k.blocks[n].terminator
+            out: list[int | None] = [e.target for e in t.edges if not self.dies(e.target)]
+            after[n] = out or [None]
+        pdom: dict[int | None, set[int | None]] = {None: {None}}
+        everything: set[int | None] = {None, *nodes}
+        for n in nodes:
+            pdom[n] = set(everything)
+        changed = True
+        while changed:
+            changed = False
+            for n in reversed(nodes):
+                new = set.intersection(*(pdom[s] for s in after[n])) | {n}
+                if new != pdom[n]:
+                    pdom[n], changed = new, True
+        out2: dict[int, int | None] = {}
+        for n in nodes:
+            above = pdom[n] - {n}
+            out2[n] = max(above, key=lambda x: len(pdom[x])) if above else None
+        return out2
+
+    def _values(self) -> bool:
+        before = len(self.varying)
+        again = True
+        while again:
+            size = len(self.varying)
+            for n in self.order:
+                b = self.k.blocks[n]
+                masked = n in self.inside
+                if masked:
+                    self.varying.update(p.id for p in b.params)
+                for i in b.instrs:
+                    if i.results and self._varies(i, masked):
+                        self.varying.update(r.id for r in i.results)
+                    if masked:
+                        self.varying.update(r.id for r in i.results if r.id in self.crossing)
+                    for e in i.edges:
+                        for a, p in zip(e.args, self.k.blocks[e.target].params):
+                            if a.id in self.varying or masked:
+                                self.varying.add(p.id)
+            again = len(self.varying) != size
+        return len(self.varying) != before
+
+    def _varies(self, i: Instr, masked: bool) -> bool:
+        return self._varies_by(i, masked, self.varying)
+
+    def _varies_by(self, i: Instr, masked: bool, varying: set[int]) -> bool:
+        name = i.op.name
+        if name == "sreg":
+            return str(i.attr("name")).startswith(VARYING_SREGS)
+        if name in ("atom", "shfl_sync", "match_any_sync", "read_clock"):
+            return name != "read_clock"
+        if name == "mma":
+            return True
+        if name in ("vote_sync", "ballot_sync", "redux_sync", "match_all_sync", "activemask"):
+            return False
+        if name == "elect_sync":
+            return True
+        if name == "ld" and (masked or i.guard is not None or i.attr("space") == "local"):
+            return True
+        if name in ("to_generic", "from_generic", "is_space") and i.attr("space") == "local":
+            return True
+        return any(a.id in varying for a in i.operands())
+
+    def _branches(self) -> bool:
+        """New divergent branches, and the blocks that they linearise."""
+        found = False
+        for n in self.order:
+            t = self.k.blocks[n].terminator
+            if n in self.inside or n in self.regions or len(t.edges) < 2 or t.args[0].id not in self.varying:
+                continue
+            join = self.after[n]
+            live = [e.target for e in t.edges if not self.dies(e.target)]
+            blocks: set[int] = set()
+            stack = [x for x in live if x != join] if len(set(live)) > 1 else []
+            while stack:
+                m = stack.pop()
+                if m not in blocks and m != join:
+                    blocks.add(m)
+                    stack.extend(e.target for e in self.k.blocks[m].terminator.edges if not self.dies(e.target))
+            for m in [m for m in self.regions if m in blocks]:
+                del self.regions[m]
+            for other, _ in self.regions.values():
+                if other & blocks and not other <= blocks:
+                    raise Refused("divergent branches that cross", place=t.loc)
+            # a loop that lanes leave one by one is linearised whole, and entered at its head
+            self.regions[self._entry_of(blocks) if n in blocks else n] = (blocks, join)
+            for m in blocks:
+                self.inside[m] = n
+            if join is not None and blocks:
+                self.varying.update(p.id for p in self.k.blocks[join].params)
+            found = True
+        return found
+
+    def _entry_of(self, blocks: set[int]) -> int:
+        heads = {e.target for m in self.order if m not in blocks for e in self.k.blocks[m].terminator.edges if e.target in blocks}
+        if len(heads) != 1:
+            raise Refused("a divergent loop with several entries")
+        return heads.pop()
+
+    def _ragged(self) -> set[int]:
+        """Linearised blocks on cycles that hold a branch on data that differ between lanes."""
+        differ: set[int] = set()
+        again = True
+        while again:
+            size = len(differ)
+            for n in self.order:
+                for i in self.k.blocks[n].instrs:
+                    if i.results and (self._varies_by(i, n in self.inside, differ)):
+                        differ.update(r.id for r in i.results)
+                    for e in i.edges:
+                        differ.update(p.id for a, p in zip(e.args, self.k.blocks[e.target].params) if a.id in differ)
+                    if len(i.edges) > 1 and i.args[0].id in differ:
+                        for e in i.edges:
+                            join = self.after[n]
+                            if join is not None:
+                                differ.update(p.id for p in self.k.blocks[join].params)
+            again = len(differ) != size
+        out: set[int] = set()
+        for part in components(self.k, [n for n in self.order if n in self.inside]):
+            if len(part) > 1 or any(e.target in part for m in part for e in self.k.blocks[m].terminator.edges):
+                ends = [self.k.blocks[m].terminator for m in part]
+                if any(len(t.edges) > 1 and t.args[0].id in differ for t in ends):
+                    out |= part
+        return out
+
+    def _allowed(self) -> None:
+        k = self.k
+        loops = _in_loops(k)
+        tainted: set[int] = set()
+        again = True
+        while again:
+            size = len(tainted)
+            for n in loops:
+                for i in k.blocks[n].instrs:
+                    if _polls(i) and i.op.name != "red" or any(a.id in tainted for a in i.operands()):
+                        tainted.update(r.id for r in i.results)
+                    for e in i.edges:
+                        tainted.update(p.id for a, p in zip(e.args, k.blocks[e.target].params) if a.id in tainted)
+            again = len(tainted) != size
+        ragged = self._ragged()
+        for n, b in enumerate(k.blocks):
+            for i in b.instrs:
+                if n in loops and i.op.terminator and i.args and i.args[0].id in tainted:
+                    raise Refused("a loop that waits for other threads", place=i.loc)
+                if i.op.name == "pause":
+                    raise Refused("pause", place=i.loc)
+                if n in self.inside and i.op.name in BARRIER_OPS:
+                    raise Refused(f"{i.op.name} in divergent code", place=i.loc)
+                if n in ragged and i.op.name in COLLECTIVES:
+                    raise Refused(f"{i.op.name} in a divergent loop", place=i.loc)
+
+
+def components(k: Kernel, nodes: Sequence[int], cut: int | None = None) -> list[set[int]]:
+    """Strongly connected components of some blocks, in topological order; edges into `cut` are left out."""
+    inside = set(nodes)
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    on: set[int] = set()
+    stack: list[int] = []
+    out: list[set[int]] = []
+    for root in nodes:
+        if root in index:
+            continue
+        work: list[tuple[int, int]] = [(root, 0)]
+        while work:
+            n, e = work.pop()
+            targets = [x.target for x in k.blocks[n].terminator.edges if x.target in inside and x.target != cut]
+            if e == 0:
+                index[n] = low[n] = len(index)
+                stack.append(n)
+                on.add(n)
+            elif targets[e - 1] in on:
+                low[n] = min(low[n], low[targets[e - 1]])
+            if e < len(targets):
+                work.append((n, e + 1))
+                t = targets[e]
+                if t not in index:
+                    work.append((t, 0))
+                elif t in on:
+                    low[n] = min(low[n], index[t])
+                continue
+            if low[n] == index[n]:
+                part: set[int] = set()
+                while True:
+                    m = stack.pop()
+                    on.discard(m)
+                    part.add(m)
+                    if m == n:
+                        break
+                out.append(part)
+    return out[::-1]
+
+
+class Warp(Lane):
+    """The function of one warp: `i32 NAME.lane(args, launch, block, arena, frame, point)`, with a frame per warp."""
+
+    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str]) -> None:
+        if kernel.functions:
+            raise Refused("calls")
+        self.plan = Plan(kernel)
+        super().__init__(kernel, declared, helpers)
+        self.w = W
+        self.ops = 0
+
+    # ---- frame
+
+    def _layout(self) -> None:
+        at = FRAME["ops"] + 64  # results of barriers, alive
+        self.tid_at: dict[str, int] = {}
+        for i in self.k.instrs():
+            if i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") and i.attr("name")[-1] not in self.tid_at:
+                self.tid_at[i.attr("name")[-1]] = at
+                at += 4 * W
+        self.results_at, self.alive_at = FRAME["ops"] + 16, FRAME["ops"] + 48
+        for p in self.points:
+            for v in p.live:
+                if v.id not in self.saved:
+                    size = v.type.elem.bytes * (W if v.id in self.plan.varying else 1)
+                    at = -(-at // 64) * 64
+                    self.saved[v.id] = at
+                    at += max(size, 8)
+        self.local_at = -(-at // 64) * 64
+        self.frame = -(-(self.local_at + W * -(-self.k.local // 16) * 16) // 64) * 64
+        self.local_stride = -(-self.k.local // 16) * 16
+
+    def _cut(self) -> None:
+        from .dispatch import BARRIER_, _Point, _Segment
+
+        for n, b in enumerate(self.k.blocks):
+            s = _Segment(f"b{n}", n)
+            s.params = b.params
+            self.segments.append(s)
+            for i in b.instrs:
+                waits = i.op.name == "bar" or i.op.name == "named_barrier" and i.attr("kind") != "arrive"
+                if not waits:
+                    s.instrs.append(i)
+                    continue
+                p = _Point(len(self.points) + 1, i, BARRIER_)
+                self.points.append(p)
+                s.point, s.next = p, f"b{n}p{p.number}"
+                s = _Segment(s.next, n)
+                self.segments.append(s)
+
+    # ---- the function
+
+    def run(self) -> str:
+        k, plan = self.k, self.plan
+        self.shapes = _NoShapes()  # type: ignore[assignment]
+        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0 {{", "entry:",
+                f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}"]  # fmt: skip
+        for n, p in enumerate(k.params):
+            elem = p.value.type.elem
+            head.append(f"  %ps{n} = getelementptr i8, ptr %args, i64 {8 * n}")
+            if elem is I1:
+                head += [f"  %pb{n} = load i8, ptr %ps{n}", f"  %p{n} = icmp ne i8 %pb{n}, 0"]
+            else:
+                head.append(f"  %p{n} = load {NAMES[elem.name]}, ptr %ps{n}, align {max(1, elem.bytes)}")
+            self.vals[p.value.id] = Val(f"%p{n}", elem, 0)
+        for v in self.crossing.values():
+            head.append(f"  %c{v.id} = alloca {self.type_of(v)}, align 64")
+        head.append(f"  %alive = alloca {MASK}")
+        for m in sorted(plan.inside):
+            head += [f"  %m{m} = alloca {MASK}", f"  store {MASK} zeroinitializer, ptr %m{m}"]
+        self.allocas: list[str] = []
+        self.lines, self.local_vals, self.mask = [], {}, ""
+        self.prologue()
+        start = self.lines
+        body: list[str] = []
+        for s in self.segments:
+            if s.block in plan.inside or s.block not in set(plan.order):
+                continue
+            self.lines, self.local_vals, self.mask, self.label = [], {}, "", s.label
+            body.append(f"{s.label}:")
+            self.segment(s)
+            body += self.lines
+        cases = " ".join(f"i32 {p.number}, label %r{p.number}" for p in self.points)
+        start.append(f"  switch i32 %pc, label %b0 [ {cases} ]" if self.points else "  br label %b0")
+        for s in self.segments:
+            if s.point is not None:
+                self.lines, self.local_vals, self.mask = [], {}, ""
+                self.resume(s)
+                body += [f"r{s.point.number}:", *self.lines]
+        return "\n".join(head + self.allocas + start + body + ["}"])
+
+    def prologue(self) -> None:
+        """Which lanes there are: the last warp of a block may be partial."""
+        base = self.from_frame("linear")
+        threads = self.word32("threads")
+        left = self.do("sub i32", threads, base)
+        lanes = self.splat(left, I32)
+        inside = self.put(f"icmp ult <32 x i32> {self.iota(I32, 1)}, {lanes}")
+        self.n += 1
+        fresh = self.put("icmp eq i32 %pc, 0")
+        p = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
+        kept = self.put(f"bitcast i32 {self.put(f'load i32, ptr {p}')} to {MASK}")
+        self.lines.append(f"  store {MASK} {self.put(f'select i1 {fresh}, {MASK} {inside}, {MASK} {kept}')}, ptr %alive")
+
+    def segment(self, s: Any) -> None:
+        for i in s.instrs:
+            if i.op.terminator:
+                self.finish(s.block, i)
+            else:
+                self.instr(i)
+        if s.point is not None:
+            self.wait(s)
+
+    # ---- values
+
+    def type_of(self, v: Value) -> str:
+        return self.ty(v.type.elem, v.id in self.plan.varying)
+
+    def step(self, v: Value) -> int | None:
+        return None if v.id in self.plan.varying else 0
+
+    def val(self, v: Value) -> Val:
+        found = self.local_vals.get(v.id) or self.vals.get(v.id)
+        if found is None:
+            found = Val(self.put(f"load {self.type_of(v)}, ptr %c{v.id}"), v.type.elem, self.step(v))
+            self.local_vals[v.id] = found
+        return found
+
+    def define(self, v: Value, text: str) -> None:
+        self.local_vals[v.id] = Val(text, v.type.elem, self.step(v))
+        if v.id in self.crossing:
+            self.keep(v, text, self.mask)
+
+    def same(self, v: Value, text: str) -> None:
+        """Defines what is a scalar here; in linearised code a value that crosses blocks is a vector all the same."""
+        self.define(v, text if self.step(v) == 0 else self.splat(text, v.type.elem))
+
+    def _read_clock(self, i: Instr) -> None:
+        self.same(i.result, self.put(self.call("llvm.readcyclecounter", "i64", [])))
+
+    def keep(self, v: Value, text: str, mask: str) -> None:
+        """Into the variable, where the mask holds."""
+        t = self.type_of(v)
+        if mask and v.id in self.plan.varying:
+            old = self.put(f"load {t}, ptr %c{v.id}")
+            text = self.put(f"select {MASK} {mask}, {t} {text}, {t} {old}")
+        self.lines.append(f"  store {t} {text}, ptr %c{v.id}")
+
+    def here(self) -> str:
+        """The mask of the lanes that are here."""
+        return self.mask or self.put(f"load {MASK}, ptr %alive")
+
+    def both(self, a: str, b: str) -> str:
+        return self.put(f"select {MASK} {a}, {MASK} {b}, {MASK} zeroinitializer")
+
+    def bits(self, mask: str) -> str:
+        return self.put(f"bitcast {MASK} {mask} to i32")
+
+    def frozen(self, v: Value) -> str:
+        return self.put(f"freeze {MASK} {self.vec(v)}")
+
+    # ---- control flow
+
+    def die(self, mask: str) -> None:
+        """Lanes that return."""
+        alive = self.put(f"load {MASK}, ptr %alive")
+        gone = self.both(alive, mask)
+        n = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(gone))]))
+        p = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['live']}")
+        self.lines.append(f"  store i32 {self.do('sub i32', self.put(f'load i32, ptr {p}'), n)}, ptr {p}")
+        rest = self.put(f"xor {MASK} {mask}, splat (i1 true)")
+        self.lines.append(f"  store {MASK} {self.both(alive, rest)}, ptr %alive")
+
+    def finish(self, n: int, t: Instr) -> None:
+        """A terminator where control flow is uniform."""
+        name = t.op.name
+        region = self.plan.regions.get(n)
+        if name == "return":
+            self.die(self.put(f"load {MASK}, ptr %alive"))
+            self.lines.append("  ret i32 0")
+        elif name == "trap":
+            self.lines.append("  ret i32 -1")
+        elif region is not None:
+            self.diverge(t, region)
+        elif name == "jump":
+            self.pass_on(t.edges[0], "")
+            self.go(t.edges[0].target)
+        else:
+            x = self.val(t.args[0]).text
+            labels = []
+            for e in t.edges:
+                self.n += 1
+                labels.append((f"e{self.n}", e))
+            if name == "branch":
+                self.lines.append(f"  br i1 {x}, label %{labels[0][0]}, label %{labels[1][0]}")
+            else:
+                cases = " ".join(f"i32 {k}, label %{lab}" for k, (lab, _) in enumerate(labels))
+                self.lines.append(f"  switch i32 {x}, label %{labels[-1][0]} [ {cases} ]")
+            kept = dict(self.local_vals)
+            for lab, e in labels:
+                self.lines.append(f"{lab}:")
+                self.local_vals = dict(kept)
+                self.pass_on(e, "")
+                self.go(e.target)
+
+    def go(self, target: int) -> None:
+        """To a block; a linearised loop is written where it is entered."""
+        region = self.plan.regions.get(target)
+        if region is None or target not in region[0]:
+            self.lines.append(f"  br label %b{target}")
+            return
+        self.lines.append(f"  store {MASK} {self.put(f'load {MASK}, ptr %alive')}, ptr %m{target}")
+        self.linear(region)
+
+    def linear(self, region: tuple[set[int], int | None]) -> None:
+        """Linearised blocks in topological order; then, where lanes are left, on to the join."""
+        blocks, join = region
+        self.parts([n for n in self.plan.order if n in blocks], None)
+        self.mask, self.local_vals = "", {}
+        if join is None:
+            self.lines.append("  ret i32 0")
+            return
+        some = self.put(f"icmp ne i32 {self.bits(self.put(f'load {MASK}, ptr %alive'))}, 0")
+        self.n += 1
+        n = self.n
+        self.lines += [f"  br i1 {some}, label %on{n}, label %end{n}", f"end{n}:", "  ret i32 0", f"on{n}:"]
+        self.go(join)
+
+    def pass_on(self, e: Edge, mask: str) -> None:
+        """The arguments of an edge."""
+        params = self.k.blocks[e.target].params
+        texts = [self.vec(a) if p.id in self.plan.varying else self.val(a).text for a, p in zip(e.args, params)]
+        for p, text in zip(params, texts):
+            self.keep(p, text, mask)
+            self.local_vals.pop(p.id, None)
+
+    def diverge(self, t: Instr, region: tuple[set[int], int | None]) -> None:
+        """A divergent branch, its linearised blocks, and the way on.  Without blocks, one side only returns and the others go on."""
+        blocks, join = region
+        alive = self.put(f"load {MASK}, ptr %alive")
+        for e, mask in self.ways(t, alive):
+            if self.plan.dies(e.target):
+                self.die(mask)
+            else:
+                self.pass_on(e, mask)
+                if e.target in blocks:
+                    self.raise_mask(e.target, mask)
+        if not blocks:
+            join = next((e.target for e in t.edges if not self.plan.dies(e.target)), None)
+        self.linear((blocks, join))
+
+    def ways(self, t: Instr, mask: str) -> list[tuple[Edge, str]]:
+        """The edges of a terminator with the lanes that take them."""
+        name = t.op.name
+        if name == "jump":
+            return [(t.edges[0], mask)]
+        if name == "branch":
+            c = self.frozen(t.args[0])
+            other = self.put(f"xor {MASK} {c}, splat (i1 true)")
+            return [(t.edges[0], self.both(mask, c)), (t.edges[1], self.both(mask, other))]
+        if name == "switch":
+            x = self.vec(t.args[0])
+            out, rest = [], mask
+            for k, e in enumerate(t.edges[:-1]):
+                hit = self.both(rest, self.put(f"icmp eq <32 x i32> {x}, splat (i32 {k})"))
+                out.append((e, hit))
+                rest = self.both(rest, self.put(f"xor {MASK} {hit}, splat (i1 true)"))
+            return [*out, (t.edges[-1], rest)]
+        raise Refused(f"{name} in divergent code", place=t.loc)
+
+    def raise_mask(self, n: int, mask: str) -> None:
+        have = self.put(f"load {MASK}, ptr %m{n}")
+        self.lines.append(f"  store {MASK} {self.put(f'or {MASK} {have}, {mask}')}, ptr %m{n}")
+
+    def parts(self, nodes: list[int], cut: int | None) -> None:
+        for part in components(self.k, nodes, cut):
+            n = next(iter(part))
+            again = len(part) > 1 or any(e.target == n and n != cut for e in self.k.blocks[n].terminator.edges)
+            if not again:
+                self.linear_block(n)
+                continue
+            inside = [m for m in self.plan.order if m in part]
+            heads = {e.target for m in self.plan.order if m not in part for e in self.k.blocks[m].terminator.edges if e.target in part}
+            if len(heads) != 1:
+                raise Refused("a divergent loop with several entries")
+            [h] = heads
+            self.n += 1
+            top, out = f"loop{self.n}", f"out{self.n}"
+            self.lines += [f"  br label %{top}", f"{top}:"]
+            self.local_vals = {}
+            self.parts(inside, h)
+            some = self.put(f"icmp ne i32 {self.bits(self.put(f'load {MASK}, ptr %m{h}'))}, 0")
+            self.lines += [f"  br i1 {some}, label %{top}, label %{out}", f"{out}:"]
+            self.local_vals = {}
+
+    def linear_block(self, n: int) -> None:
+        b = self.k.blocks[n]
+        self.local_vals = {}
+        mask = self.put(f"freeze {MASK} {self.put(f'load {MASK}, ptr %m{n}')}")
+        self.lines.append(f"  store {MASK} zeroinitializer, ptr %m{n}")
+        self.n += 1
+        yes, no = f"in{self.n}", f"past{self.n}"
+        some = self.put(f"icmp ne i32 {self.bits(mask)}, 0")
+        self.lines += [f"  br i1 {some}, label %{yes}, label %{no}", f"{yes}:"]
+        self.mask = mask
+        for i in b.instrs[:-1]:
+            self.instr(i)
+        t = b.terminator
+        if t.op.name == "return":
+            self.die(mask)
+        elif t.op.name == "trap":
+            self.lines.append("  ret i32 -1")
+            self.n += 1
+            self.lines.append(f"dead{self.n}:")
+        else:
+            for e, part in self.ways(t, mask):
+                if self.plan.dies(e.target):
+                    self.die(part)
+                    continue
+                self.pass_on(e, part)
+                if e.target in self.plan.inside:
+                    self.raise_mask(e.target, part)
+        self.lines += [f"  br label %{no}", f"{no}:"]
+        self.mask = ""
+        self.local_vals = {}
+
+    # ---- barriers
+
+    def wait(self, s: Any) -> None:
+        p = s.point
+        i = p.instr
+        lanes = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(self.put(f"load {MASK}, ptr %alive")))]))
+        number, counted, what = "0", "0", None
+        if i.op.name == "named_barrier":
+            number = self.uniform(i.args[0], i)
+            counted = self.uniform(i.args[1], i) if i.attr("counted") else "0"
+            what = i.args[-1] if i.attr("kind") in ("popc", "and", "or") else None
+        self.count_in(number, counted, lanes, what)
+        self.frame_store(FRAME["ops"], I32, self.do("and i32", number, "15"))
+        for v in p.live:
+            self.save(v)
+        q = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
+        self.lines.append(f"  store i32 {self.bits(self.put(f'load {MASK}, ptr %alive'))}, ptr {q}")
+        self.lines.append(f"  ret i32 {p.number}")
+
+    def uniform(self, v: Value, i: Instr) -> str:
+        if v.id in self.plan.varying:
+            raise Refused("a barrier whose number differs between lanes", place=i.loc)
+        return self.val(v).text
+
+    def count_in(self, number: str, counted: str, lanes: str, what: Value | None) -> None:
+        place = self.put(f"zext i32 {self.do('mul i32', self.do('and i32', number, '15'), str(BARRIER))} to i64")
+        first = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['barriers']}")
+        p = self.put(f"getelementptr i8, ptr {first}, i64 {place}")
+        self.lines.append(f"  store i32 {self.do('add i32', self.put(f'load i32, ptr {p}'), lanes)}, ptr {p}")
+        q = self.put(f"getelementptr i8, ptr {p}, i64 4")
+        self.lines.append(f"  store i32 {counted}, ptr {q}")
+        if what is not None:
+            q = self.put(f"getelementptr i8, ptr {p}, i64 8")
+            hits = self.bits(self.both(self.put(f"load {MASK}, ptr %alive"), self.frozen(what)))
+            total = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", hits)]))
+            self.lines.append(f"  store i32 {self.do('add i32', self.put(f'load i32, ptr {q}'), total)}, ptr {q}")
+
+    def _named_barrier(self, i: Instr) -> None:
+        lanes = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(self.put(f"load {MASK}, ptr %alive")))]))
+        self.count_in(self.uniform(i.args[0], i), self.uniform(i.args[1], i) if i.attr("counted") else "0", lanes, None)
+
+    def save(self, v: Value) -> None:
+        t = self.memory_of(v)
+        p = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id]}")
+        x = self.vec(v) if v.id in self.plan.varying else self.val(v).text
+        if v.type.elem is I1:
+            x = self.put(f"zext {self.type_of(v)} {x} to {t}")
+        self.lines.append(f"  store {t} {x}, ptr {p}, align 8")
+
+    def memory_of(self, v: Value) -> str:
+        return self.type_of(v).replace("i1", "i8") if v.type.elem is I1 else self.type_of(v)
+
+    def resume(self, s: Any) -> None:
+        p = s.point
+        for v in p.live:
+            t = self.memory_of(v)
+            q = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id]}")
+            x = self.put(f"load {t}, ptr {q}, align 8")
+            if v.type.elem is I1:
+                x = self.put(f"trunc {t} {x} to {self.type_of(v)}")
+            self.lines.append(f"  store {self.type_of(v)} {x}, ptr %c{v.id}")
+        i = p.instr
+        if i.results:
+            total, everyone = (self.frame_load(self.results_at + 16 * n, I32) for n in (0, 1))
+            kind = i.attr("kind")
+            text = total if kind == "popc" else self.put(f"icmp ne i32 {total}, 0" if kind == "or" else f"icmp eq i32 {total}, {everyone}")
+            self.define(i.result, text if i.result.id not in self.plan.varying else self.splat(text, i.result.type.elem))
+        self.lines.append(f"  br label %{s.next}")
+
+    # ---- instructions
+
+    def lane(self, i: Instr, vec: bool) -> str:
+        if i.attr("rnd") in ("rz", "rm", "rp") and i.op.name not in ("ftos", "ftou"):
+            raise Refused(f"{i.op.name}.{i.attr('rnd')}", place=i.loc)
+        return _Emit.lane(self, i, vec)
+
+    def _undef(self, i: Instr) -> None:
+        if self.step(i.result) == 0:
+            _Emit._undef(self, i)
+        else:
+            self.define(i.result, "zeroinitializer")
+
+    def _sreg(self, i: Instr) -> None:
+        name = i.attr("name")
+        if not str(name).startswith(VARYING_SREGS):
+            self.same(i.result, self.sreg(name))
+            return
+        t = "<32 x i32>"
+        if name == "laneid":
+            self.define(i.result, self.iota(I32, 1))
+            return
+        if name.startswith("lanemask"):
+            bit = self.put(f"shl {t} splat (i32 1), {self.iota(I32, 1)}")
+            below = self.put(f"sub {t} {bit}, splat (i32 1)")
+            full = self.put(f"or {t} {bit}, {below}")
+            minus = "splat (i32 -1)"
+            out = {"eq": bit, "lt": below, "le": full}.get(name[-2:]) or self.put(f"xor {t} {below if name[-2:] == 'ge' else full}, {minus}")
+            self.define(i.result, out)
+            return
+        self.define(i.result, self.thread(name[-1]))
+
+    def thread(self, axis: str) -> str:
+        """%tid of the lanes: divisions that are made once per frame, not once per block (`init_function`)."""
+        p = self.put(f"getelementptr i8, ptr %frame, i64 {self.tid_at[axis]}")
+        return self.put(f"load <32 x i32>, ptr {p}, align 64")
+
+    # ---- memory
+
+    def guard_mask(self, i: Instr) -> str:
+        mask = self.here()
+        return mask if i.guard is None else self.both(mask, self.frozen(i.guard))
+
+    def addresses(self, i: Instr, base: Value, index: Value | None) -> str:
+        """A vector of i64 addresses."""
+        i64, i32 = "<32 x i64>", "<32 x i32>"
+        space, disp = i.attr("space", "global"), i.attr("disp", 0)
+        if index is not None:
+            raise Refused("an access with an index", place=i.loc)
+        x = self.vec(base)
+        if space in ("shared", "local"):
+            if base.type is not I32:
+                x = self.put(f"trunc {i64} {x} to {i32}")
+            if disp:
+                x = self.put(f"add {i32} {x}, splat (i32 {disp})")
+            wide = self.put(f"{'zext' if space == 'shared' else 'sext'} {i32} {x} to {i64}")
+            return self.put(f"add {i64} {wide}, {self.window_bases(space)}")
+        if base.type is I32:
+            x = self.put(f"zext {i32} {x} to {i64}")
+        return self.put(f"add {i64} {x}, splat (i64 {disp})") if disp else x
+
+    def window_bases(self, space: str) -> str:
+        start = self.put(f"ptrtoint ptr {'%arena' if space == 'shared' else '%local'} to i64")
+        bases = self.splat(start, I64)
+        return self.put(f"add <32 x i64> {bases}, {self.iota(I64, self.local_stride)}") if space == "local" and self.local_stride else bases
+
+    def contiguous(self, a: str, mask: str, size: int) -> tuple[str, str]:
+        """(whether the active lanes' addresses follow one another from an active lane 0, that lane's address)."""
+        first = self.put(f"extractelement <32 x i64> {a}, i64 0")
+        want = self.put(f"add <32 x i64> {self.splat(first, I64)}, {self.iota(I64, size)}")
+        same = self.put(f"icmp eq <32 x i64> {a}, {want}")
+        idle = self.put(f"xor {MASK} {mask}, splat (i1 true)")
+        fits = self.put(f"icmp eq i32 {self.bits(self.put(f'or {MASK} {same}, {idle}'))}, -1")
+        return self.do("and i1", fits, self.put(f"extractelement {MASK} {mask}, i64 0")), first
+
+    def _ld(self, i: Instr) -> None:
+        base, index, _ = self.split_args(i, 0)
+        elem = i.attr("to")
+        if self.step(i.results[0]) == 0:
+            p = self.place(i.attr("space", "global"), self.val(base), self.val(index) if index is not None else None, i.attr("scale", 1), i.attr("disp", 0))
+            t = "i8" if elem is I1 else NAMES[elem.name]
+            keyword, order, align = self.flags(i, elem)
+            for k, r in enumerate(i.results):
+                q = p if k == 0 else self.put(f"getelementptr i8, ptr {p}, i64 {k * elem.bytes}")
+                at = t if not (keyword == "atomic " and elem.is_float) else f"i{elem.bits}"
+                x = self.put(f"load {keyword}{at}, ptr {q}{order}, align {align}")
+                x = self.put(f"bitcast {at} {x} to {t}") if at != t else x
+                self.define(r, self.put(f"icmp ne i8 {x}, 0") if elem is I1 else x)
+            return
+        mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        for k, r in enumerate(i.results):
+            at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
+            old = self.vec(i.passthrough[k]) if i.passthrough else None
+            self.define(r, self.gathered(elem, at, mask, old, i))
+
+    def split_args(self, i: Instr, values: int) -> tuple[Value, Value | None, tuple[Value, ...]]:
+        n = len(i.args) - values
+        return i.args[0], i.args[1] if n == 2 else None, i.args[n:]
+
+    def gathered(self, elem: Scalar, a: str, mask: str, old: str | None, i: Instr) -> str:
+        """A vector load where the addresses follow one another, else lane by lane."""
+        m = "i8" if elem is I1 else NAMES[elem.name]
+        t = f"<32 x {m}>"
+        self.n += 1
+        n = self.n
+        self.allocas.append(f"  %ld{n} = alloca {t}, align 64")
+        if old is not None and elem is I1:
+            old = self.put(f"zext {MASK} {old} to {t}")
+        fill = old or "zeroinitializer"
+        fits, first = self.contiguous(a, mask, elem.bytes)
+        self.lines.append(f"  br i1 {fits}, label %row{n}, label %each{n}")
+        self.lines.append(f"row{n}:")
+        p = self.put(f"inttoptr i64 {first} to ptr")
+        suffix = f"v32{'i8' if elem is I1 else SUFFIX[elem.name]}"
+        if elem.bits > 64:
+            raise Refused("128-bit accesses", place=i.loc)
+        self.declared.add(f"declare {t} @llvm.masked.load.{suffix}.p0(ptr, {MASK}, {t})")
+        x = self.put(f"call {t} @llvm.masked.load.{suffix}.p0(ptr align {elem.bytes} {p}, {MASK} {mask}, {t} {fill})")
+        self.lines += [f"  br label %got{n}", f"each{n}:"]
+        self.allocas.append(f"  %ad{n} = alloca <32 x i64>, align 64")
+        self.lines += [f"  store <32 x i64> {a}, ptr %ad{n}", f"  store {t} {fill}, ptr %ld{n}"]
+        self.helper("gather", m, elem.bytes)
+        self.lines.append(f"  call void @lanes.gather.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %ld{n})")
+        y = self.put(f"load {t}, ptr %ld{n}")
+        self.lines += [f"  br label %got{n}", f"got{n}:"]
+        x = self.put(f"phi {t} [ {x}, %row{n} ], [ {y}, %each{n} ]")
+        return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
+
+    def helper(self, kind: str, m: str, size: int) -> None:
+        name = f"lanes.{kind}.{m}"
+        if name not in self.helpers:
+            self.helpers[name] = each_lane(name, kind, m, size, self.declared)
+
+    def _st(self, i: Instr) -> None:
+        count = i.attr("count", 1)
+        base, index, data = self.split_args(i, count)
+        elem = i.attr("to")
+        mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        for k, v in enumerate(data):
+            at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
+            self.scattered(elem, at, mask, self.vec(v), i)
+
+    def scattered(self, elem: Scalar, a: str, mask: str, x: str, i: Instr) -> None:
+        m = "i8" if elem is I1 else NAMES[elem.name]
+        t = f"<32 x {m}>"
+        if elem.bits > 64:
+            raise Refused("128-bit accesses", place=i.loc)
+        if elem is I1:
+            x = self.put(f"zext {MASK} {x} to {t}")
+        self.n += 1
+        n = self.n
+        fits, first = self.contiguous(a, mask, elem.bytes)
+        self.lines.append(f"  br i1 {fits}, label %row{n}, label %each{n}")
+        self.lines.append(f"row{n}:")
+        p = self.put(f"inttoptr i64 {first} to ptr")
+        suffix = f"v32{'i8' if elem is I1 else SUFFIX[elem.name]}"
+        self.declared.add(f"declare void @llvm.masked.store.{suffix}.p0({t}, ptr, {MASK})")
+        self.lines.append(f"  call void @llvm.masked.store.{suffix}.p0({t} {x}, ptr align {elem.bytes} {p}, {MASK} {mask})")
+        self.lines += [f"  br label %put{n}", f"each{n}:"]
+        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %st{n} = alloca {t}, align 64"]
+        self.lines += [f"  store <32 x i64> {a}, ptr %ad{n}", f"  store {t} {x}, ptr %st{n}"]
+        self.helper("scatter", m, elem.bytes)
+        self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %st{n})")
+        self.lines += [f"  br label %put{n}", f"put{n}:"]
+
+    def _atom(self, i: Instr) -> None:
+        """Lane by lane, ascending."""
+        fn, elem = i.attr("fn"), i.attr("to")
+        if elem.bits > 64:
+            raise Refused("128-bit atomics", place=i.loc)
+        base, index, data = self.split_args(i, 2 if fn == "cas" else 1)
+        mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        t = NAMES[elem.name]
+        self.n += 1
+        n = self.n
+        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %old{n} = alloca <32 x {t}>, align 64",
+                         *(f"  %op{n}_{k} = alloca <32 x {t}>, align 64" for k in range(len(data)))]  # fmt: skip
+        self.lines.append(f"  store <32 x i64> {a}, ptr %ad{n}")
+        old = self.vec(i.passthrough[0]) if i.passthrough else "zeroinitializer"
+        self.lines.append(f"  store <32 x {t}> {old}, ptr %old{n}")
+        for k, v in enumerate(data):
+            self.lines.append(f"  store <32 x {t}> {self.vec(v)}, ptr %op{n}_{k}")
+        name = f"lanes.atomic.{n}"
+        inner = Lane.__new__(Lane)
+        inner.declared, inner.helpers, inner.lines, inner.n, inner.w = self.declared, self.helpers, [], 0, 1
+        inner.local_vals, inner.vals, inner.crossing = {}, {}, {}
+        values = [inner.put(f"load {t}, ptr {inner.put(f'getelementptr {t}, ptr %o{k}, i64 %i')}") for k in range(len(data))]
+        result = Lane.atomic(inner, i, "%p", fn, elem, values)
+        self.declared.add("declare i32 @llvm.cttz.i32(i32, i1)")
+        params = ", ".join(f"ptr %o{k}" for k in range(len(data)))
+        self.helpers[name] = "\n".join([
+            f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %old, {params}) noinline #0 {{", "entry:", "  br label %head", "head:",
+            "  %left = phi i32 [ %mask, %entry ], [ %rest, %body ]", "  %some = icmp ne i32 %left, 0", "  br i1 %some, label %body, label %out", "body:",
+            "  %k = call i32 @llvm.cttz.i32(i32 %left, i1 true)", "  %less = sub i32 %left, 1", "  %rest = and i32 %left, %less",
+            "  %i = zext i32 %k to i64", "  %pa = getelementptr i64, ptr %addresses, i64 %i", "  %a = load i64, ptr %pa",
+            "  %p = inttoptr i64 %a to ptr", *inner.lines, f"  %qo = getelementptr {t}, ptr %old, i64 %i", f"  store {t} {result}, ptr %qo",
+            "  br label %head", "out:", "  ret void", "}",
+        ])  # fmt: skip
+        args = "".join(f", ptr %op{n}_{k}" for k in range(len(data)))
+        self.lines.append(f"  call void @{name}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %old{n}{args})")
+        if i.results:
+            self.define(i.result, self.put(f"load <32 x {t}>, ptr %old{n}"))
+
+    _red = _atom
+
+    def _report(self, i: Instr) -> None:
+        p = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.k.params)}')}")
+        hit = self.both(self.here(), self.frozen(i.args[0]))
+        self.when(self.put(f"icmp ne i32 {self.bits(hit)}, 0"), f"store atomic i32 {i.attr('code', 1)}, ptr {p} monotonic, align 4")
+
+    # ---- address spaces
+
+    def _to_generic(self, i: Instr) -> None:
+        space, v = i.attr("space"), i.args[0]
+        if self.step(i.result) == 0:
+            Lane._to_generic(self, i)
+            return
+        if space in ("shared", "local"):
+            probe = Instr(i.op, i.args, (("space", space),), i.results, loc=i.loc)
+            self.define(i.result, self.addresses(probe, v, None))
+        else:
+            self.define(i.result, self.vec(v) if v.type is I64 else self.put(f"zext <32 x i32> {self.vec(v)} to <32 x i64>"))
+
+    def _from_generic(self, i: Instr) -> None:
+        space = i.attr("space")
+        if self.step(i.result) == 0:
+            Lane._from_generic(self, i)
+        elif space in ("shared", "local"):
+            self.define(i.result, self.put(f"sub <32 x i64> {self.vec(i.args[0])}, {self.window_bases(space)}"))
+        else:
+            self.define(i.result, self.vec(i.args[0]))
+
+    def _is_space(self, i: Instr) -> None:
+        if self.step(i.result) == 0:
+            Lane._is_space(self, i)
+        else:
+            raise Refused("isspacep of addresses that differ between lanes", place=i.loc)
+
+    # ---- collectives, where control flow is uniform
+
+    def members(self, v: Value) -> str:
+        """The member mask, as those of it that are alive; all of them must be here."""
+        alive = self.bits(self.put(f"load {MASK}, ptr %alive"))
+        named = self.shapes.const.get(v.id)
+        if v.id in self.plan.varying and named is None:
+            if not self.mask:
+                raise Refused("a member mask that differs between lanes")
+            here = self.bits(self.mask)  # one value per lane: those that are here must name just themselves
+            want = self.splat(here, I32)
+            other = self.both(self.mask, self.put(f"icmp ne <32 x i32> {self.vec(v)}, {want}"))
+            self.stuck(self.put(f"icmp ne i32 {self.bits(other)}, 0"))
+            return here
+        members = self.do("and i32", self.val(v).text if named is None else str(named), alive)
+        if self.mask:
+            away = self.do("and i32", members, self.do("xor i32", self.bits(self.mask), "-1"))
+            self.stuck(self.put(f"icmp ne i32 {away}, 0"))
+        return members
+
+    def stuck(self, cond: str) -> None:
+        """Ends the launch: a lane waits for one that went another way."""
+        self.n += 1
+        n = self.n
+        self.lines += [f"  br i1 {cond}, label %stuck{n}, label %fine{n}", f"stuck{n}:"]
+        e = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.k.params)}')}")
+        self.lines += [f"  store atomic i32 4, ptr {e} monotonic, align 4", "  ret i32 -1", f"fine{n}:"]
+
+    def _activemask(self, i: Instr) -> None:
+        self.same(i.result, self.bits(self.here()))
+
+    def mask_of(self, members: str) -> str:
+        return self.put(f"bitcast i32 {members} to {MASK}")
+
+    def _warp_sync(self, i: Instr) -> None:
+        self.members(i.args[0])
+
+    def _ballot_sync(self, i: Instr) -> None:
+        m = self.mask_of(self.members(i.args[0]))
+        self.same(i.result, self.bits(self.both(m, self.frozen(i.args[1]))))
+
+    def _vote_sync(self, i: Instr) -> None:
+        members = self.members(i.args[0])
+        hits = self.bits(self.both(self.mask_of(members), self.frozen(i.args[1])))
+        some, full = self.put(f"icmp ne i32 {hits}, 0"), self.put(f"icmp eq i32 {hits}, {members}")
+        mode = i.attr("mode", "any")
+        self.same(i.result, {"any": some, "all": full}.get(mode) or self.do("or i1", full, self.put(f"icmp eq i32 {hits}, 0")))
+
+    def _shfl_sync(self, i: Instr) -> None:
+        """By a constant: one shuffle of the vector; else through memory."""
+        mode = i.attr("mode")
+        b, c = (self.shapes.const.get(a.id) for a in i.args[2:4])
+        elem = i.args[1].type.elem
+        t = self.ty(elem, True)
+        x = self.vec(i.args[1])
+        self.members(i.args[0])
+        if b is not None and c is not None:
+            b &= 31
+            clamp, segment = c & 31, (c >> 8) & 31
+            order, inside = [], []
+            for lane in range(W):
+                top, low = (lane & segment) | (clamp & ~segment & 31), lane & segment
+                src = {"up": lane - b, "down": lane + b, "bfly": lane ^ b, "idx": low | (b & ~segment & 31)}[mode]
+                ok = src >= top if mode == "up" else src <= top
+                order.append(src if ok else lane)
+                inside.append("i1 true" if ok else "i1 false")
+            picks = ", ".join(f"i32 {s}" for s in order)
+            self.define(i.results[0], self.put(f"shufflevector {t} {x}, {t} poison, <32 x i32> <{picks}>"))
+            self.define(i.results[1], f"<{', '.join(inside)}>")
+            return
+        self.collective(i)
+
+    def collective(self, i: Instr) -> None:
+        """Through memory laid out as the frames of 32 lanes."""
+        members = self.members(i.args[0])
+        self.ops += 1
+        name = f"{self.name}.op{self.ops}"
+        stride = -(-(FRAME["ops"] + 16 * (len(i.args) + len(i.results))) // 64) * 64
+        shim = _Shim(name, stride, FRAME["ops"] + 16 * len(i.args), self.helpers, self.declared)
+        f = Fn(f"define internal void @{name}(ptr %frames, i32 %members) #0", self.declared)
+        collective(f, shim, i)
+        f.line("ret void")
+        self.helpers[name] = f.text()
+        place = f"%ops{self.ops}"
+        self.allocas.append(f"  {place} = alloca [{stride * W} x i8], align 64")
+        for n, a in enumerate(i.args):
+            self.column(place, FRAME["ops"] + 16 * n, stride, a.type.elem, self.vec(a))
+        self.lines.append(f"  call void @{name}(ptr {place}, i32 {members})")
+        for n, r in enumerate(i.results):
+            x = self.fetch(place, shim.results_at + 16 * n, stride, r.type.elem)
+            if r.id not in self.plan.varying:  # the same in all members: the first one's
+                first = self.put(self.call("llvm.cttz.i32", "i32", [("i32", members), ("i1", "true")]))
+                x = self.put(f"extractelement {self.ty(r.type.elem, True)} {x}, i32 {first}")
+            self.define(r, x)
+
+    _match_any_sync = _match_all_sync = _redux_sync = _elect_sync = _mma = collective
+
+    def cells(self, place: str, offset: int, stride: int) -> str:
+        first = self.do("add i64", self.put(f"ptrtoint ptr {place} to i64"), str(offset))
+        return self.put(f"add <32 x i64> {self.splat(first, I64)}, {self.iota(I64, stride)}")
+
+    def column(self, place: str, offset: int, stride: int, elem: Scalar, x: str) -> None:
+        self.n += 1
+        n = self.n
+        m = "i32" if elem is I1 else NAMES[elem.name]
+        t = f"<32 x {m}>"
+        if elem is I1:
+            x = self.put(f"zext {MASK} {x} to {t}")
+        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %st{n} = alloca {t}, align 64"]
+        self.lines += [f"  store <32 x i64> {self.cells(place, offset, stride)}, ptr %ad{n}", f"  store {t} {x}, ptr %st{n}"]
+        self.helper("scatter", m, max(elem.bytes, 4) if elem is I1 else elem.bytes)
+        self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 -1, ptr %st{n})")
+
+    def fetch(self, place: str, offset: int, stride: int, elem: Scalar) -> str:
+        self.n += 1
+        n = self.n
+        m = "i32" if elem is I1 else NAMES[elem.name]
+        t = f"<32 x {m}>"
+        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %ld{n} = alloca {t}, align 64"]
+        self.lines += [f"  store <32 x i64> {self.cells(place, offset, stride)}, ptr %ad{n}"]
+        self.helper("gather", m, 4 if elem is I1 else elem.bytes)
+        self.lines.append(f"  call void @lanes.gather.{m}(ptr %ad{n}, i32 -1, ptr %ld{n})")
+        x = self.put(f"load {t}, ptr %ld{n}")
+        return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
+
+    def _fence(self, i: Instr) -> None:
+        self.lines.append("  fence " + ("seq_cst" if i.attr("order") == "sc" else "acq_rel"))
+
+
+class _Shim:
+    """What `collectives` must know of a lane's frame."""
+
+    def __init__(self, name: str, frame: int, results_at: int, helpers: dict[str, str], declared: set[str]) -> None:
+        self.name, self.frame, self.results_at, self.helpers, self.declared = name, frame, results_at, helpers, declared
+
+
+def init_function(warp: Warp) -> str:
+    """NAME.init: what the frames of a group hold for all its blocks, the lanes' %tid."""
+    f = Fn(f"define internal void @{warp.name}.init(ptr %launch, ptr %base) #0", warp.declared)
+
+    def word(name: str) -> str:
+        return f.load("i64", "%launch", 8 * LAUNCH[name])
+
+    tx, ty, threads = word("tx"), word("ty"), word("threads")
+    room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
+    stride = word("block_stride")
+    whole = f.op("mul", "i64", f.op("udiv", "i64", f.op("add", "i64", threads, 31), 32), 32)
+    with f.count(word("group"), "i64") as k:
+        block = f.at("%base", f.op("mul", "i64", k, stride))
+        frames = f.at(f.at(block, BLOCK["arena"]), room)
+        with f.count(whole, "i64") as t:
+            fr = f.at(frames, f.op("mul", "i64", f.op("lshr", "i64", t, 5), warp.frame))
+            lane = f.op("shl", "i64", f.op("and", "i64", t, 31), 2)
+            row = f.op("udiv", "i64", t, tx)
+            parts = {"x": lambda: f.op("urem", "i64", t, tx), "y": lambda: f.op("urem", "i64", row, ty), "z": lambda: f.op("udiv", "i64", row, ty)}
+            for axis, at in warp.tid_at.items():
+                v = f.put(f"trunc i64 {parts[axis]()} to i32")
+                f.store("i32", v, f.at(fr, at), lane)
+    f.line("ret void")
+    return f.text()
+
+
+def each_lane(name: str, kind: str, m: str, size: int, declared: set[str]) -> str:
+    """gather or scatter through memory: by groups of 8 lanes, which often read a row, a place, or write a row (blocks that are narrower than
+    a warp); else lane by lane, ascending."""
+    f = Fn(f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %data) noinline #0", declared)
+    group, vec = "<8 x i64>", f"<8 x {m}>"
+    suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
+    align = min(size, 8)
+    with f.count("4") as g:
+        m8 = f.op("and", "i32", f.op("lshr", "i32", "%mask", f.op("shl", "i32", g, 3)), 255)
+        with f.when(f.cmp("ne", "i32", m8, 0)):
+            wide = f.widen(g)
+            at = f.at("%addresses", f.op("shl", "i64", wide, 6))
+            data = f.at("%data", f.op("mul", "i64", wide, 8 * size))
+            v = f.put(f"load {group}, ptr {at}, align 64")
+            first = f.put(f"extractelement {group} {v}, i64 0")
+            splat = f.put(f"insertelement {group} poison, i64 {first}, i64 0")
+            splat = f.put(f"shufflevector {group} {splat}, {group} poison, <8 x i32> zeroinitializer")
+            bits = f.put(f"trunc i32 {m8} to i8")
+            mask = f.put(f"bitcast i8 {bits} to <8 x i1>")
+            idle = f.put(f"xor <8 x i1> {mask}, splat (i1 true)")
+            leads = f.cmp("ne", "i32", f.op("and", "i32", m8, 1), 0)
+
+            def fits(want: str, v: str = v, idle: str = idle, leads: str = leads) -> str:
+                same = f.put(f"or <8 x i1> {f.put(f'icmp eq {group} {v}, {want}')}, {idle}")
+                return f.op("and", "i1", f.cmp("eq", "i8", f.put(f"bitcast <8 x i1> {same} to i8"), -1), leads)
+
+            todo = f.var("i32", m8)
+            todo.set(m8)
+            row = f.put(f"add {group} {splat}, <{', '.join(f'i64 {size * k}' for k in range(8))}>")
+            with f.when(fits(row)):
+                p = f.put(f"inttoptr i64 {first} to ptr")
+                if kind == "gather":
+                    declared.add(f"declare {vec} @llvm.masked.load.v8{suffix}.p0(ptr, <8 x i1>, {vec})")
+                    old = f.put(f"load {vec}, ptr {data}, align {align}")
+                    x = f.put(f"call {vec} @llvm.masked.load.v8{suffix}.p0(ptr align {align} {p}, <8 x i1> {mask}, {vec} {old})")
+                    f.line(f"store {vec} {x}, ptr {data}, align {align}")
+                else:
+                    declared.add(f"declare void @llvm.masked.store.v8{suffix}.p0({vec}, ptr, <8 x i1>)")
+                    x = f.put(f"load {vec}, ptr {data}, align {align}")
+                    f.line(f"call void @llvm.masked.store.v8{suffix}.p0({vec} {x}, ptr align {align} {p}, <8 x i1> {mask})")
+                todo.set("0")
+            if kind == "gather":
+                with f.when(f.op("and", "i1", fits(splat), f.cmp("ne", "i32", todo.get(), 0))):
+                    one = f.put(f"load {m}, ptr {f.put(f'inttoptr i64 {first} to ptr')}, align {align}")
+                    x = f.put(f"insertelement {vec} poison, {m} {one}, i64 0")
+                    x = f.put(f"shufflevector {vec} {x}, {vec} poison, <8 x i32> zeroinitializer")
+                    old = f.put(f"load {vec}, ptr {data}, align {align}")
+                    f.line(f"store {vec} {f.put(f'select <8 x i1> {mask}, {vec} {x}, {vec} {old}')}, ptr {data}, align {align}")
+                    todo.set("0")
+            with f.loop(lambda: f.cmp("ne", "i32", todo.get(), 0)):
+                left = todo.get()
+                k = f.widen(f.call("i32", "llvm.cttz.i32", [("i32", left), ("i1", "true")], declare=True))
+                todo.set(f.op("and", "i32", left, f.op("sub", "i32", left, 1)))
+                p = f.put(f"inttoptr i64 {f.load('i64', at, f.op('shl', 'i64', k, 3))} to ptr")
+                q = f.at(data, f.op("mul", "i64", k, size))
+                source, target = (p, q) if kind == "gather" else (q, p)
+                x = f.put(f"load {m}, ptr {source}, align {align}")
+                f.line(f"store {m} {x}, ptr {target}, align {align}")
+    f.line("ret void")
+    return f.text()
+
+
+def step_function(warp: Warp) -> str:
+    """NAME.step: runs the warps of a block until they are done or stand still."""
+    f = Fn(f"define internal i32 @{warp.name}.step(ptr %args, ptr %launch, ptr %blk) #0", warp.declared)
+
+    def word(name: str) -> str:
+        return f.load("i64", "%launch", 8 * LAUNCH[name])
+
+    warps = f.op("lshr", "i32", f.op("add", "i32", f.put(f"trunc i64 {word('threads')} to i32"), 31), 5)
+    arena = f.at("%blk", BLOCK["arena"])
+    room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
+    frames = f.at(arena, room)
+    stop = f.put(f"inttoptr i64 {word('stop')} to ptr")
+    moved, again, kinds = f.var("i32"), f.var("i1", "true"), "@" + warp.name + ".kinds"
+    with f.loop(again.get):
+        moved.set("0")
+        with f.count(warps) as w:
+            fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
+            with f.when(f.cmp("eq", "i32", f.load("i32", fr), RUN)):
+                pc = f.load("i32", fr, FRAME["pc"])
+                r = f.call("i32", f"{warp.name}.lane", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", "%blk"), ("ptr", arena), ("ptr", fr), ("i32", pc)])
+                with f.when(f.cmp("slt", "i32", r, 0)):
+                    f.store("i32", f.op("shl", "i32", w, 5), "%blk", BLOCK["status"])
+                    f.ret("i32 3")
+                f.store("i32", f.load("i32", f.at(kinds, f.op("mul", "i64", f.widen(r), 4))), fr)
+                f.store("i32", r, fr, FRAME["pc"])
+                moved.set("1")
+        if warp.points:
+            with f.count(str(BARRIERS)) as b:
+                p = f.at(f.at("%blk", BLOCK["barriers"]), f.op("mul", "i64", f.widen(b), BARRIER))
+                arrived = f.load("i32", p)
+                counted = f.load("i32", p, 4)
+                want = f.select(f.cmp("eq", "i32", counted, 0), "i32", f.load("i32", "%blk", BLOCK["live"]), counted)
+                ready = f.op("and", "i1", f.cmp("ugt", "i32", arrived, 0), f.cmp("uge", "i32", arrived, want))
+                with f.when(ready):
+                    total = f.load("i32", p, 8)
+                    f.store("i32", "0", p)
+                    f.store("i32", "0", p, 8)
+                    moved.set("1")
+                    with f.count(warps) as w:
+                        fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
+                        mine = f.cmp("eq", "i32", f.load("i32", fr, FRAME["ops"]), b)
+                        with f.when(f.op("and", "i1", f.cmp("eq", "i32", f.load("i32", fr), BARRIER_STATE), mine)):
+                            f.store("i32", str(RUN), fr)
+                            f.store("i32", total, fr, warp.results_at)
+                            f.store("i32", arrived, fr, warp.results_at + 16)
+        with f.when(f.cmp("eq", "i32", f.load("i32", "%blk", BLOCK["live"]), 0)):
+            f.ret("i32 0")
+        with f.when(f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)):
+            f.ret("i32 4")
+        with f.when(f.cmp("eq", "i32", moved.get(), 0)):
+            f.ret("i32 2")
+    f.line("ret i32 0")
+    return f.text()
+

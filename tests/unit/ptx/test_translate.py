@@ -1,0 +1,53 @@
+"""`translate`: PTX to PTX byte for byte, to another architecture, to code for any CPU."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import ptxjit as pj
+from ptxjit.errors import UnsupportedError, UserError
+
+CORPUS = Path(__file__).resolve().parents[2] / "corpus"
+SAXPY = CORPUS / "ptx" / "arithmetic.sm_80.O3.ptx"
+
+
+def test_the_same_bytes():
+    assert pj.translate(SAXPY, target="ptx").binary == SAXPY.read_bytes()
+    assert pj.translate(SAXPY.read_text(), target="ptx:sm_80").as_text() == SAXPY.read_text()
+
+
+def test_another_architecture_and_one_entry():
+    text = pj.translate(SAXPY, target="ptx:sm_75", entry="saxpy").as_text()
+    assert ".target sm_75" in text and ".entry saxpy(" in text and "int32_ops" not in text.split("saxpy_param_3")[1]
+    assert list(pj.load_ptx(text).kernels) == ["saxpy"]
+    with pytest.raises(UnsupportedError, match="redux.sync.*needs sm_80") as e:
+        pj.translate(CORPUS / "ptx" / "warps.sm_80.O3.ptx", target="ptx:sm_75").as_text()
+    assert "warps.sm_80.O3.ptx:" in e.value.place
+    with pytest.raises(UserError, match="no PTX target"):
+        pj.translate(SAXPY, target="ptx:sm_12").as_text()
+
+
+def test_ptxas_takes_what_is_retargeted():
+    from ptxjit.targets.ptx.tools import assemble, available
+
+    if not available("ptxas"):
+        pytest.skip("ptxas is missing: pip install nvidia-cuda-nvcc")
+    assemble(pj.translate(SAXPY, target="ptx:sm_90", entry="int32_ops").as_text(), "sm_90")
+
+
+@pytest.mark.parametrize("target,sign", [("cpu:host", ""), ("cpu:x86-64-v3", "%rdi"), ("cpu:aarch64", "x0")])
+def test_code_for_any_cpu(target, sign):
+    t = pj.translate(SAXPY, target=target, entry="saxpy")
+    assert "saxpy" in t.as_text("ll") and "saxpy" in t.as_text() and sign in t.as_text()
+    assert t.binary[:4] == b"\x7fELF"
+    assert "kernel @saxpy" in t.as_text("kernel")
+
+
+def test_what_is_not_there():
+    with pytest.raises(UserError, match="no entry"):
+        pj.translate(SAXPY, target="cpu:host", entry="nope")
+    with pytest.raises(UserError, match="one entry"):
+        _ = pj.translate(SAXPY, target="cpu:host").binary
+    with pytest.raises(UnsupportedError):
+        pj.translate(SAXPY, target="spirv")
