@@ -205,7 +205,8 @@ class Clocks:
 
 
 class Shadow:
-    """Who touched what last: per granule the last write and up to three reads since (of different warps, if there are)."""
+    """Who touched what last: per granule the last weak write, the last strong one since, and up to three reads since (of different warps, if there
+    are)."""
 
     def __init__(self, m: Any, clocks: Clocks) -> None:
         self.m, self.c = m, clocks
@@ -214,12 +215,14 @@ class Shadow:
         self.granule = min([8, *sizes, *(4 for f in m.functions for i in f.k.instrs() if i.op.name == "copy")])
         n = m.memory.local_at // self.granule + 1
         self.w = np.zeros((3, n), np.int32)  # lane, clock, site·2 + strong
+        self.s = np.zeros((3, n), np.int32)
         self.r = np.zeros((3, 3, n), np.int32)
         self.together: tuple[int, int, int, int] | None = None  # lanes of a warp that wrote to one place with one instruction
 
     def begin(self) -> None:
         first = self.m.memory.shared_at // self.granule
         self.w[:, first:] = 0
+        self.s[:, first:] = 0
         self.r[:, :, first:] = 0
 
     def spans(self, lanes: Array, at: Array, size: int) -> tuple[Array, Array]:
@@ -253,6 +256,8 @@ class Shadow:
         if not g.size:
             return []
         out = self.conflicts(lanes, g, self.w, strong)
+        if not strong:
+            out += self.conflicts(lanes, g, self.s, strong)
         mine = np.stack([self.c.gid[lanes], self.c.clock[lanes] if clock is None else np.broadcast_to(clock, lanes.shape), np.full(lanes.size, site * 2 + strong)])
         left = np.arange(g.size)
         for slot in range(3):
@@ -282,12 +287,15 @@ class Shadow:
         if not g.size:
             return []
         out = self.conflicts(lanes, g, self.w, strong)
+        if not strong:
+            out += self.conflicts(lanes, g, self.s, strong)
+            self.s[1][g] = 0
         for slot in range(3):
             out += self.conflicts(lanes, g, self.r[slot], strong)
-        gid = self.c.gid[lanes]
-        self.w[0][g] = gid
-        self.w[1][g] = self.c.clock[lanes] if clock is None else clock
-        self.w[2][g] = site * 2 + strong
+        gid, last = self.c.gid[lanes], self.s if strong else self.w
+        last[0][g] = gid
+        last[1][g] = self.c.clock[lanes] if clock is None else clock
+        last[2][g] = site * 2 + strong
         self.r[:, 1, g] = 0
         if not strong:
             lost = np.flatnonzero(self.w[0][g] != gid)

@@ -13,7 +13,7 @@ from ..printf import format_c
 from ..types import I1, Scalar
 from .machine import Machine, Stopped
 from .memory import Region
-from .state import STATES, Shape
+from .state import RESIDENT, STATES, Shape
 
 MAX_THREADS, MAX_SHARED = 1024, 228 << 10
 STEPS = 3_000_000
@@ -33,7 +33,8 @@ def machine(kernel: Kernel, words: Sequence[int], regions: Sequence[Region], gri
     if cooperative and cluster != (1, 1, 1):
         raise DeviceError("a cooperative launch of clusters is not supported here")
     values = [_value(p.value.type.elem, w) for p, w in zip(kernel.params, words)]
-    return Machine(kernel, Shape(grid, block, cluster, shared, cooperative), values, regions, const=const, max_steps=steps)
+    spins = any(i.op.name == "atom" or i.op.name == "ld" and Machine.strong(i) for i in kernel.instrs())  # blocks may wait for each other
+    return Machine(kernel, Shape(grid, block, cluster, shared, cooperative, resident=RESIDENT * (16 if spins else 1)), values, regions, const=const, max_steps=steps)
 
 
 def run(kernel: Kernel, words: Sequence[int], regions: Sequence[Region], grid: Three, block: Three, shared: int = 0, cluster: Three = (1, 1, 1),
@@ -45,9 +46,14 @@ def run(kernel: Kernel, words: Sequence[int], regions: Sequence[Region], grid: T
     try:
         m.run()
     except Stopped as e:
-        raise DeviceError(f"{kernel.name}: deadlock, {e.why}\n  " + "\n  ".join(stands(m, e)), place=m.instr_at(e.stands[0][0]).loc) from None
+        raise failure(m, e) from None
     finally:
         show(m)
+
+
+def failure(m: Machine, e: Stopped) -> DeviceError:
+    """The error of a launch that cannot go on."""
+    return DeviceError(f"{m.kernel.name}: deadlock, {e.why}\n  " + "\n  ".join(stands(m, e)), place=m.instr_at(e.stands[0][0]).loc if e.stands else None)
 
 
 def show(m: Machine) -> None:

@@ -33,6 +33,7 @@ PATIENCE, DEPTH, STALL, TICK = 64, 2000, 4096, 64
 def run_kernel(kernel: Kernel, grid: Sequence[int], args: Sequence[Any], *, max_steps: int = 1_000_000) -> None:
     """Runs a kernel.  Pointer arguments are contiguous arrays, read and written in place; others are numbers."""
     from .findings import Strict
+    from .launch import failure
 
     regions: list[Region] = []
     values: list[Any] = []
@@ -46,7 +47,10 @@ def run_kernel(kernel: Kernel, grid: Sequence[int], args: Sequence[Any], *, max_
     shape = Shape((x, y, z), (lanes * (kernel.warps or 1), 1, 1), lanes=lanes)
     machine = Machine(kernel, shape, values, regions, max_steps=max_steps)
     machine.watch = Strict(machine)
-    machine.run()
+    try:
+        machine.run()
+    except Stopped as e:
+        raise failure(machine, e) from None
 
 
 class Stopped(Exception):

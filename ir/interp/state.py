@@ -52,14 +52,14 @@ class Shape:
     """A launch: grid, block and cluster."""
 
     def __init__(self, grid: tuple[int, int, int], block: tuple[int, int, int], cluster: tuple[int, int, int] = (1, 1, 1), shared: int = 0,
-                 cooperative: bool = False, lanes: int = 32) -> None:  # fmt: skip
+                 cooperative: bool = False, lanes: int = 32, resident: int = RESIDENT) -> None:  # fmt: skip
         self.grid, self.block, self.cluster, self.dynamic, self.lanes = grid, block, cluster, shared, lanes
         self.blocks, self.threads = grid[0] * grid[1] * grid[2], block[0] * block[1] * block[2]
         self.warps = -(-self.threads // lanes)
         self.padded = self.warps * lanes
         self.group = grid if cooperative else cluster
         self.count = self.group[0] * self.group[1] * self.group[2]
-        fit = max(RESIDENT // max(self.padded, 1) // max(self.count, 1), 1) * self.count
+        fit = max(resident // max(self.padded, 1) // max(self.count, 1), 1) * self.count
         self.slots = min(fit, self.blocks)
 
     def place(self, number: int) -> tuple[int, int, int]:
