@@ -49,6 +49,14 @@ def text_of(source: str | bytes | os.PathLike[str]) -> tuple[str | bytes, str]:
         raise UserError(f"{path} cannot be read: {e.strerror}", hint="PTX text has at least one newline; other strings are paths") from None
 
 
+def three(value: Any, what: str) -> tuple[int, int, int]:
+    """A grid, block or cluster: an int or up to three of them."""
+    items = (value,) if isinstance(value, (int, np.integer)) else tuple(value)
+    if not 1 <= len(items) <= 3 or any(isinstance(i, bool) or int(i) != i or i < 0 for i in items):
+        raise UserError(f"{what} is an int or a tuple of one to three, not {value!r}")
+    return tuple(int(i) for i in (*items, 1, 1)[:3])  # type: ignore[return-value]
+
+
 class Parameter:
     """One parameter of an entry: `name`, PTX `type`, `size` in bytes, `by_address` where it is an array or structure."""
 
@@ -203,7 +211,7 @@ class Memory:
             return int(e.value)
         if kind == "Sym":
             name = self.tree.aliases.get(e.name, e.name)
-            return self.numbers[name] if name in self.numbers else self.address(name)
+            return int(self.numbers[name]) if name in self.numbers else self.address(name)
         if isinstance(e, tuple) and e and e[0] == "mask":
             shift = (e[1] & -e[1]).bit_length() - 1
             return (self._value(e[2], "u64") & e[1]) >> shift
@@ -339,11 +347,10 @@ class Kernel:
 
             run(self.entry.kernel, values, self._host(args, keep), grid, block, shared, size, cooperative, memory.const)
             return
-        cpu.launch(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
+        cpu.launch_kernel(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
 
     def shape(self, grid: Any, block: Any, cluster: Any) -> tuple[Any, Any, Any]:
         """Grid, block and cluster as threes that fit what the kernel declares."""
-        three = targets.target("cpu:host").three
         grid, block = three(grid, "grid"), three(block, "block")
         limits = self.facts["limits"]
         self._check_block(limits, block)
@@ -382,7 +389,8 @@ class Kernel:
         params = self.facts["params"]
         if len(args) != len(params):
             raise UserError(f"{self.name} takes {len(params)} arguments, got {len(args)}", hint=repr(self.signature))
-        values, keep = [], []
+        values: list[int] = []
+        keep: list[Any] = []
         for n, ((name, t, size, by_address), a) in enumerate(zip(params, args)):
             word = self._one(n, name, t, size, a, keep)
             if by_address:
@@ -456,8 +464,7 @@ def _scalar(where: str, t: str, size: int, a: Any) -> int:
 
 
 def _low(a: Any) -> int:
-    address = int(a.__array_interface__["data"][0])
-    return address + sum((n - 1) * s for n, s in zip(a.shape, a.strides) if s < 0)
+    return int(a.__array_interface__["data"][0]) + int(sum((n - 1) * s for n, s in zip(a.shape, a.strides) if s < 0))
 
 
 def _extent(a: Any) -> int:

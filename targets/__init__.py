@@ -66,6 +66,19 @@ class Target:
         """What `read` gave as text, for another architecture of the family."""
         raise UnsupportedError(f"{self.name} has no reader")
 
+    def compile_kernel(self, kernel: Kernel, facts: dict[str, Any], bounds: bool = False, mode: str = "auto") -> Any:
+        """A kernel of threads, ready for `launch_kernel`; `facts` (JSON) travel with it to the cache."""
+        raise DeviceError(f"kernels of other origin cannot run on {self.name}")
+
+    def load_kernel(self, data: bytes) -> Any:
+        """What `compile_kernel` gave, from its `to_bytes()`."""
+        raise DeviceError(f"kernels of other origin cannot run on {self.name}")
+
+    def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
+                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+        """Runs a grid; returns when it is done."""
+        raise DeviceError(f"kernels of other origin cannot run on {self.name}")
+
     def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
         """A kernel of threads (foreign code) at a stage."""
         raise UnsupportedError(f"{self.name} cannot take kernels of other origin")

@@ -102,14 +102,6 @@ def aligned(size: int) -> tuple[Any, int]:
     return memory, -(-start // BLOCK_ALIGN) * BLOCK_ALIGN
 
 
-def three(value: Any, what: str) -> tuple[int, int, int]:
-    """A grid, block or cluster: an int or up to three of them."""
-    items = (value,) if isinstance(value, (int, np.integer)) else tuple(value)
-    if not 1 <= len(items) <= 3 or any(isinstance(i, bool) or int(i) != i or i < 0 for i in items):
-        raise UserError(f"{what} is an int or a tuple of one to three, not {value!r}")
-    return tuple(int(i) for i in (*items, 1, 1)[:3])  # type: ignore[return-value]
-
-
 _grids = iter(range(1, 1 << 62))
 
 

@@ -89,18 +89,12 @@ class CpuTarget(Target):
             return text
         return compile_assembly(text, machine) if stage == "asm" else compile_object(text, machine)
 
-    def launch(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
+    def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
                const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
         """Runs a grid of it; returns when it is done."""
         from .launch import launch
 
         launch(code, values, grid, block, shared, cooperative, cluster, const, regions)
-
-    def three(self, value: Any, what: str) -> tuple[int, int, int]:
-        """A grid, block or cluster as three ints."""
-        from .launch import three
-
-        return three(value, what)
 
     def load(self, data: bytes) -> Any:
         from .runtime import Executable

@@ -245,7 +245,7 @@ def _index_table(f: Fn, w: _Lanes, places: Any) -> str:
     """A constant table of element numbers, one per lane and slot."""
     flat = ", ".join(f"i16 {int(v)}" for v in places.ravel())
     text = f"[{places.size} x i16] [ {flat} ]"
-    helpers = w.lane.helpers
+    helpers: dict[str, str] = w.lane.helpers
     for name, have in helpers.items():
         if name.startswith("table.") and have.endswith(text):
             return "@" + name

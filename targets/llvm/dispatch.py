@@ -121,10 +121,11 @@ class Lane(_Emit):
         self.shapes = _NoShapes()  # type: ignore[assignment]
         self.declared, self.helpers, self.features = declared, helpers, frozenset()
         self.vals: dict[int, Val] = {}
+        self.local_vals: dict[int, Val] = {}  # of the segment that is being written
         self.lines: list[str] = []
         self.n = 0
         self.main = main or self
-        self.name = (main.name + "." if main else "") + kernel.name
+        self.name: str = (main.name + "." if main else "") + kernel.name
         self.points: list[_Point] = []
         self.segments: list[_Segment] = []
         self.crossing: dict[int, Value] = {}
@@ -1330,8 +1331,8 @@ def _group_function(lane: Lane, lanes: int = 1) -> str:
             f.store("i32", f.put(f"trunc i64 {first} to i32"), fr, FRAME["linear"])
             if lanes == 1:
                 x, yz = f.op("urem", "i64", t, tx), f.op("udiv", "i64", t, tx)
-                for name, v in (("x", x), ("y", f.op("urem", "i64", yz, ty)), ("z", f.op("udiv", "i64", yz, ty))):
-                    f.store("i32", f.put(f"trunc i64 {v} to i32"), fr, FRAME[name])
+                for name, part in (("x", x), ("y", f.op("urem", "i64", yz, ty)), ("z", f.op("udiv", "i64", yz, ty))):
+                    f.store("i32", f.put(f"trunc i64 {part} to i32"), fr, FRAME[name])
     left = f.var("i64", "1")
     with f.loop(lambda: f.cmp("ne", "i64", left.get(), 0)):
         left.set("0")
