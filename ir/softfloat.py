@@ -194,7 +194,7 @@ def _fma64(a: Array, b: Array, c: Array) -> Array:
     fine = (size < 2.0**900) & (size > 2.0**-900) & (np.abs(a) < 2.0**990) & (np.abs(b) < 2.0**990) & (np.abs(c) < 2.0**1000)
     fine &= (np.abs(c) > 2.0**-900) | (c == 0)
     simple = ~np.isfinite(a) | ~np.isfinite(b) | ~np.isfinite(c) | (a == 0) | (b == 0)
-    out = np.where(simple, p + c, out)
+    out = np.where(simple, np.where(np.isinf(c) & np.isfinite(a) & np.isfinite(b), c, p + c), out)  # a product that overflows is finite
     hard = ~(fine | simple)
     if hard.any():
         flat, xs, ys, zs = out.ravel().copy(), a.ravel(), b.ravel(), c.ravel()

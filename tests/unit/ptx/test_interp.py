@@ -12,10 +12,9 @@ from tests.corpus import corpus
 
 HEAD = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 out)\n{\n" + \
        ".reg .b32 %r<9>; .reg .b64 %rd<9>; .reg .pred %p<9>;\nld.param.u64 %rd1, [out]; mov.u32 %r1, %tid.x;\n"  # fmt: skip
-KNOWN = {"hand_literals"}  # the reader's constant expressions
 
 
-@pytest.mark.parametrize("name", [n for k, n in enumerate(sorted(corpus.CASES)) if k % 3 == 1 and n not in KNOWN])
+@pytest.mark.parametrize("name", [n for k, n in enumerate(sorted(corpus.CASES)) if k % 3 == 1])
 def test_corpus(name):
     run(name, "O3", checked=False)
 
