@@ -214,7 +214,7 @@ class Memory:
             return int(self.numbers[name]) if name in self.numbers else self.address(name)
         if isinstance(e, tuple) and e and e[0] == "mask":
             shift = (e[1] & -e[1]).bit_length() - 1
-            return (self._value(e[2], "u64") & e[1]) >> shift
+            return int((self._value(e[2], "u64") & e[1]) >> shift)
         if isinstance(e, tuple) and len(e) == 2:
             return self._value(e[0], "u64") + int(e[1] if isinstance(e[1], int) else e[1].value)
         raise UnsupportedError(f"an initialiser of this form ({kind}) is not supported")
@@ -408,7 +408,7 @@ class Kernel:
     def _one(self, n: int, name: str, t: str, size: int, a: Any, keep: list[Any]) -> int | bytes:
         where = f"argument {n} of {self.name} ({name}: .{t})"
         if isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V"):
-            if size not in (4, 8):
+            if size not in (4, 8) or t[0] == "f":
                 raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
             if not a.flags.writeable and n in self.facts["written"]:
                 raise UserError(f"{where} is written by the kernel, but the array is read-only")

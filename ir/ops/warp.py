@@ -48,10 +48,10 @@ warp_op("vote_all", _pred, lambda ty, mask, p: np.full_like(p, bool((p | ~mask).
 # that take part as `mask`; the operand itself is not passed on.
 
 
-def _member(types: Types, rest: Types | None = None) -> Types:
+def _member(types: Types, rest: Types | None = None) -> tuple[Type, ...]:
     if not types or types[0] is not I32 or rest is not None and list(types[1:]) != list(rest):
         raise DTypeError("takes a member mask (i32)" + (f" and {', '.join(map(str, rest))}" if rest else ""))
-    return types[1:]
+    return tuple(types[1:])
 
 
 def _lanes_of(mask: Any) -> int:
@@ -118,7 +118,7 @@ warp_op("ballot_sync", lambda t, a: (_member(t, [I1]), (I32,))[1], lambda ty, ma
         **_B, doc="mask, predicate → one bit per member")  # fmt: skip
 warp_op("match_any_sync", lambda t, a: (_member(t), (I32,))[1], _match_any, **_B, doc="mask, value → members with the same value")
 warp_op("match_all_sync", lambda t, a: (_member(t), (I32, I1))[1], _match_all, **_B, doc="mask, value → the members if all agree, else 0; agree")
-warp_op("redux_sync", lambda t, a: tuple(_member(t)), _redux, attrs={"fn": str}, **_B, doc="mask, value → reduction by a lane op over the members")
+warp_op("redux_sync", lambda t, a: _member(t), _redux, attrs={"fn": str}, **_B, doc="mask, value → reduction by a lane op over the members")
 warp_op("warp_sync", lambda t, a: (_member(t, []), ())[1], lambda ty, mask: (), **_B, doc="the members meet; orders their memory accesses")
 warp_op("elect_sync", lambda t, a: (_member(t, []), (I32, I1))[1], lambda ty, mask: (
     np.full(mask.shape, _first(mask), np.int32), np.arange(mask.size) == _first(mask)), **_B, doc="mask → the leader's lane, am I it")  # fmt: skip
