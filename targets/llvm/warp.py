@@ -756,10 +756,52 @@ class Warp(Lane):
                 self.define(r, self.put(f"icmp ne i8 {x}, 0") if elem is I1 else x)
             return
         mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        if len(i.results) > 1 and elem.bits <= 64 and elem is not I1:
+            self.wide_load(i, elem, a, mask)
+            return
         for k, r in enumerate(i.results):
             at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
             old = self.vec(i.passthrough[k]) if i.passthrough else None
             self.define(r, self.gathered(elem, at, mask, old, i))
+
+    def wide_load(self, i: Instr, elem: Scalar, a: str, mask: str) -> None:
+        """Several elements per lane: where all lanes read one run of memory it is loaded whole and taken apart."""
+        count, m = len(i.results), NAMES[elem.name]
+        t, whole = f"<32 x {m}>", f"<{32 * count} x {m}>"
+        self.n += 1
+        n = self.n
+        self.lines.append(f"  br i1 {self.dense(a, mask, elem.bytes * count)}, label %run{n}, label %loose{n}")
+        self.lines.append(f"run{n}:")
+        p = self.put(f"inttoptr i64 {self.put(f'extractelement <32 x i64> {a}, i64 0')} to ptr")
+        x = self.put(f"load {whole}, ptr {p}, align {elem.bytes}")
+        fast = [self.put(f"shufflevector {whole} {x}, {whole} poison, <32 x i32> <{', '.join(f'i32 {lane * count + k}' for lane in range(W))}>")
+                for k in range(count)]  # fmt: skip
+        self.lines += [f"  br label %taken{n}", f"loose{n}:"]
+        slow = []
+        for k in range(count):
+            at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
+            slow.append(self.by_lane(elem, at, mask, self.vec(i.passthrough[k]) if i.passthrough else "zeroinitializer"))
+        self.lines += [f"  br label %taken{n}", f"taken{n}:"]
+        phis = [self.put(f"phi {t} [ {x}, %run{n} ], [ {y}, %loose{n} ]") for x, y in zip(fast, slow)]
+        for r, text in zip(i.results, phis):
+            self.define(r, text)
+
+    def dense(self, a: str, mask: str, size: int) -> str:
+        """Whether all 32 lanes take part and their addresses are `size` apart."""
+        fits, _ = self.contiguous(a, mask, size)
+        return self.do("and i1", fits, self.put(f"icmp eq i32 {self.bits(mask)}, -1"))
+
+    def by_lane(self, elem: Scalar, a: str, mask: str, fill: str) -> str:
+        """A gather through memory."""
+        m = "i8" if elem is I1 else NAMES[elem.name]
+        t = f"<32 x {m}>"
+        self.n += 1
+        n = self.n
+        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %ld{n} = alloca {t}, align 64"]
+        self.lines += [f"  store <32 x i64> {a}, ptr %ad{n}", f"  store {t} {fill}, ptr %ld{n}"]
+        self.helper("gather", m, elem.bytes)
+        self.lines.append(f"  call void @lanes.gather.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %ld{n})")
+        return self.put(f"load {t}, ptr %ld{n}")
 
     def split_args(self, i: Instr, values: int) -> tuple[Value, Value | None, tuple[Value, ...]]:
         n = len(i.args) - values
@@ -771,25 +813,20 @@ class Warp(Lane):
         t = f"<32 x {m}>"
         self.n += 1
         n = self.n
-        self.allocas.append(f"  %ld{n} = alloca {t}, align 64")
         if old is not None and elem is I1:
             old = self.put(f"zext {MASK} {old} to {t}")
         fill = old or "zeroinitializer"
+        if elem.bits > 64:
+            raise Refused("128-bit accesses", place=i.loc)
         fits, first = self.contiguous(a, mask, elem.bytes)
         self.lines.append(f"  br i1 {fits}, label %row{n}, label %each{n}")
         self.lines.append(f"row{n}:")
         p = self.put(f"inttoptr i64 {first} to ptr")
         suffix = f"v32{'i8' if elem is I1 else SUFFIX[elem.name]}"
-        if elem.bits > 64:
-            raise Refused("128-bit accesses", place=i.loc)
         self.declared.add(f"declare {t} @llvm.masked.load.{suffix}.p0(ptr, {MASK}, {t})")
         x = self.put(f"call {t} @llvm.masked.load.{suffix}.p0(ptr align {elem.bytes} {p}, {MASK} {mask}, {t} {fill})")
         self.lines += [f"  br label %got{n}", f"each{n}:"]
-        self.allocas.append(f"  %ad{n} = alloca <32 x i64>, align 64")
-        self.lines += [f"  store <32 x i64> {a}, ptr %ad{n}", f"  store {t} {fill}, ptr %ld{n}"]
-        self.helper("gather", m, elem.bytes)
-        self.lines.append(f"  call void @lanes.gather.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %ld{n})")
-        y = self.put(f"load {t}, ptr %ld{n}")
+        y = self.by_lane(elem, a, mask, fill)
         self.lines += [f"  br label %got{n}", f"got{n}:"]
         x = self.put(f"phi {t} [ {x}, %row{n} ], [ {y}, %each{n} ]")
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
@@ -804,9 +841,39 @@ class Warp(Lane):
         base, index, data = self.split_args(i, count)
         elem = i.attr("to")
         mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        if count in (2, 4) and elem.bits <= 64 and elem is not I1:
+            self.wide_store(i, elem, a, mask, data)
+            return
         for k, v in enumerate(data):
             at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
             self.scattered(elem, at, mask, self.vec(v), i)
+
+    def wide_store(self, i: Instr, elem: Scalar, a: str, mask: str, data: tuple[Value, ...]) -> None:
+        count, m = len(data), NAMES[elem.name]
+        t = f"<32 x {m}>"
+        parts = [self.vec(v) for v in data]
+        self.n += 1
+        n = self.n
+        self.lines.append(f"  br i1 {self.dense(a, mask, elem.bytes * count)}, label %run{n}, label %loose{n}")
+        self.lines.append(f"run{n}:")
+        size = 32
+        while len(parts) > 1:  # side by side, then the elements of a lane together
+            size *= 2
+            order = ", ".join(f"i32 {k}" for k in range(size))
+            parts = [self.put(f"shufflevector <{size // 2} x {m}> {x}, <{size // 2} x {m}> {y}, <{size} x i32> <{order}>") for x, y in zip(parts[::2], parts[1::2])]
+        whole = f"<{size} x {m}>"
+        order = ", ".join(f"i32 {32 * k + lane}" for lane in range(W) for k in range(count))
+        x = self.put(f"shufflevector {whole} {parts[0]}, {whole} poison, <{size} x i32> <{order}>")
+        p = self.put(f"inttoptr i64 {self.put(f'extractelement <32 x i64> {a}, i64 0')} to ptr")
+        self.lines.append(f"  store {whole} {x}, ptr {p}, align {elem.bytes}")
+        self.lines += [f"  br label %taken{n}", f"loose{n}:"]
+        self.helper("scatter", m, elem.bytes)
+        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %st{n} = alloca {t}, align 64"]
+        for k, v in enumerate(data):
+            at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
+            self.lines += [f"  store <32 x i64> {at}, ptr %ad{n}", f"  store {t} {self.vec(v)}, ptr %st{n}"]
+            self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %st{n})")
+        self.lines += [f"  br label %taken{n}", f"taken{n}:"]
 
     def scattered(self, elem: Scalar, a: str, mask: str, x: str, i: Instr) -> None:
         m = "i8" if elem is I1 else NAMES[elem.name]
