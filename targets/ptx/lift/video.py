@@ -80,7 +80,12 @@ def video_shift(x: X) -> None:
     td, ta, _ = x.types()
     a, c = taken(x, 1, ta), taken(x, 2, "u32")
     c = b.both(c, b.const(I64, 31)) if wrap else b.make("imin_u", c, b.const(I64, 32))
-    r = b.make("shl", a, c) if x.name == "vshl" else b.make("shr_s" if ta[0] == "s" else "shr_u", a, c)
+    if x.name == "vshl":
+        r = b.make("shl", a, c)
+        if ta[0] == "u":  # from 2^63 on, only by 32 bits: any large multiple of 2^32 stands for it
+            r = b.make("select", b.make("icmp", r, b.const(I64, 0), pred="slt"), b.const(I64, 1 << 62), r)
+    else:
+        r = b.make("shr_s" if ta[0] == "s" else "shr_u", a, c)
     _finish(x, r, td, sat)
 
 
