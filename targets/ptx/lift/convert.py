@@ -29,6 +29,8 @@ def mov(x: X) -> None:
     if isinstance(s, Vec) and len(s.items) > 1:  # pack
         total = BYTES[t]
         part = total // len(s.items)
+        if part * len(s.items) != total or part not in _INT:
+            raise x.bad(f"{len(s.items)} parts do not make {8 * total} bits")
         wide = _INT[total]
         out = None
         for k, o in enumerate(s.items):
@@ -40,6 +42,8 @@ def mov(x: X) -> None:
     elif isinstance(d, Vec) and len(d.items) > 1:  # unpack
         v = b.bits(b.source(s, t))
         part = BYTES[t] // len(d.items)
+        if part * len(d.items) != BYTES[t] or part not in _INT:
+            raise x.bad(f"{8 * BYTES[t]} bits do not make {len(d.items)} parts")
         for k, o in enumerate(d.items):
             w = b.make("shr_u", v, b.const(v.type, 8 * part * k)) if k else v
             x.put(o, b.resize(w, _INT[part]))
