@@ -847,6 +847,8 @@ entry:
             d = self.put(f"sub i64 {x}, {self.put(f'sub i64 {base}, {mine}')}")
             size = self.put(f"mul i64 {self.word('group')}, {self.word('block_stride')}")
             r = self.put(f"icmp ult i64 {d}, {size}")
+            offset = self.do("urem i64", d, self.word("block_stride"))  # between the arenas of two blocks lie the frames of the first
+            r = self.do("and i1", r, self.do("icmp ult i64", offset, self.word("arena")))
         elif space == "local":
             r = self.within(x, "%local", str(max(self.k.local, 1) + (HEAP if self.uses_heap else 0)))
         elif space == "global":

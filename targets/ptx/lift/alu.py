@@ -6,7 +6,7 @@ from typing import Any
 
 from ....ir.instr import Value
 from ....ir.types import F16, I1, I8, I16, I32, I64, I128, Scalar
-from ..syntax import Imm, Pair, Sym
+from ..syntax import Pair, Sym
 from .core import _INT, BYTES, Body, X, ir_type, lifts
 
 PACKED = {"u16x2": "u16", "s16x2": "s16", "f16x2": "f16", "bf16x2": "bf16", "f32x2": "f32"}
@@ -135,7 +135,7 @@ def mul_mad(x: X) -> None:
         else:
             float_fma(x)
         return
-    part, sat, cc, t = x.pick("lo", "hi", "wide"), x.flag("sat"), x.flag("cc"), x.type()
+    part, sat, cc, t = x.need("lo", "hi", "wide"), x.flag("sat"), x.flag("cc"), x.type()
     r = product(x, t, part)
     if x.name != "mul":
         c = b.source(x.operand(3), t if part != "wide" else t[0] + str(2 * int(t[1:])))
@@ -150,7 +150,7 @@ def mul_mad(x: X) -> None:
 
 @lifts("mul24", "mad24")
 def mul24(x: X) -> None:
-    b, part, sat, t = x.b, x.pick("lo", "hi"), x.flag("sat"), x.type()
+    b, part, sat, t = x.b, x.need("lo", "hi"), x.flag("sat"), x.type()
     wide = []
     for n in (1, 2):
         v = b.resize(x.src(n, t), I64)
@@ -299,7 +299,7 @@ def bfi(x: X) -> None:
 
 @lifts("bmsk")
 def bmsk(x: X) -> None:
-    b, wrap = x.b, x.pick("wrap", "clamp") == "wrap"
+    b, wrap = x.b, x.need("wrap", "clamp") == "wrap"
     x.type()
     a, n = x.src(1, "b32"), x.src(2, "b32")
     if wrap:
@@ -309,7 +309,7 @@ def bmsk(x: X) -> None:
 
 @lifts("szext")
 def szext(x: X) -> None:
-    b, wrap, t = x.b, x.pick("wrap", "clamp") == "wrap", x.type()
+    b, wrap, t = x.b, x.need("wrap", "clamp") == "wrap", x.type()
     a, n = x.src(1, t), x.src(2, "u32")
     if wrap:
         n = b.both(n, b.const(I32, 31))
@@ -327,7 +327,7 @@ def dp4a(x: X) -> None:
 
 @lifts("dp2a")
 def dp2a(x: X) -> None:
-    high = x.pick("lo", "hi") == "hi"
+    high = x.need("lo", "hi") == "hi"
     dot_bytes(x, [(k, k + 2 * high) for k in range(2)], 16)
 
 
@@ -377,6 +377,8 @@ def setp(x: X) -> None:
     t = x.type()
     if not cmp:
         raise x.bad("a comparison is missing")
+    if t in PACKED and not isinstance(x.operand(0), Pair):
+        raise x.bad("two predicates are expected")
     a, c = x.src(1, t), x.src(2, t)
     d = x.operand(0)
     if t in PACKED:
@@ -397,7 +399,7 @@ def setp(x: X) -> None:
 @lifts("set")
 def set_(x: X) -> None:
     b, ftz = x.b, x.flag("ftz")
-    cmp, boolop = x.pick(*ORDERED, *SIGNED), x.pick("and", "or", "xor")
+    cmp, boolop = x.need(*ORDERED, *SIGNED), x.pick("and", "or", "xor")
     to, t = x.types()
     a, c = x.src(1, t), x.src(2, t)
 
@@ -459,10 +461,7 @@ def lop3(x: X) -> None:
     b, boolop = x.b, x.pick("and", "or")
     x.type()
     a = [x.src(n, "b32") for n in (1, 2, 3)]
-    table = x.operand(4)
-    if not isinstance(table, Imm):
-        raise x.bad("the table must be a constant")
-    r = lookup(b, a, table.value & 255)
+    r = lookup(b, a, x.number(4) & 255)
     d = x.operand(0)
     if isinstance(d, Pair):
         some = b.make("icmp", r, b.const(I32, 0), pred="ne")
@@ -517,7 +516,7 @@ def shift(x: X) -> None:
 @lifts("shf")
 def shf(x: X) -> None:
     b = x.b
-    left, wrap = x.pick("l", "r") == "l", x.pick("wrap", "clamp") == "wrap"
+    left, wrap = x.need("l", "r") == "l", x.need("wrap", "clamp") == "wrap"
     x.type()
     a, c, n = x.src(1, "b32"), x.src(2, "b32"), x.src(3, "u32")
     n = b.both(n, b.const(I32, 31)) if wrap else b.make("imin_u", n, b.const(I32, 32))

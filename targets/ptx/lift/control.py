@@ -26,9 +26,12 @@ def brx(x: X) -> None:
     b = x.b
     x.flag("idx")
     x.flag("uni")
-    labels = b.frame.tables.get(x.operand(1).name)
-    if labels is None:
-        raise ReadError(f"there is no .branchtargets {x.operand(1).name}", place=b.loc)
+    table = x.operand(1)
+    if not isinstance(table, Sym):
+        raise x.bad("the name of a .branchtargets is expected")
+    labels = b.frame.tables.get(table.name)
+    if not labels:
+        raise ReadError(f"there is no .branchtargets {table.name}", place=b.loc)
     b.end("switch", (x.src(0, "u32"),), [b.label(n) for n in labels])
 
 

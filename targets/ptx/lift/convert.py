@@ -29,6 +29,8 @@ def mov(x: X) -> None:
     if isinstance(s, Vec) and len(s.items) > 1:  # pack
         total = BYTES[t]
         part = total // len(s.items)
+        if part * len(s.items) != total or part not in _INT:
+            raise x.bad(f"{len(s.items)} parts do not make {8 * total} bits")
         wide = _INT[total]
         out = None
         for k, o in enumerate(s.items):
@@ -40,6 +42,8 @@ def mov(x: X) -> None:
     elif isinstance(d, Vec) and len(d.items) > 1:  # unpack
         v = b.bits(b.source(s, t))
         part = BYTES[t] // len(d.items)
+        if part * len(d.items) != BYTES[t] or part not in _INT:
+            raise x.bad(f"{8 * BYTES[t]} bits do not make {len(d.items)} parts")
         for k, o in enumerate(d.items):
             w = b.make("shr_u", v, b.const(v.type, 8 * part * k)) if k else v
             x.put(o, b.resize(w, _INT[part]))
@@ -291,7 +295,7 @@ def cvt(x: X) -> None:
         _two(x, to, rnd, rel, finite)
         return
     if to[-2:] in ("x2", "x4") or t[-2:] in ("x2", "x4"):
-        _small(x, to, t, rnd, rel)
+        _small(x, to, t, rnd, rel, finite)
         return
     if to == "tf32":
         x.dst(0, tf32(b, x.src(1, "f32"), rnd, rel, finite))
@@ -304,12 +308,14 @@ def cvt(x: X) -> None:
     if have.is_float and want.is_float:
         if integral:
             r = b.make(INTEGRAL[integral], flushed(b, v) if ftz else v)
-            r = b.make("fcvt", r, to=want) if want is not have else r
+            r = canonical(b, b.make("fcvt", r, to=want) if want is not have else r)
         elif want is have:
             r = flushed(b, v) if ftz else v
         else:
             v = flushed(b, v) if ftz and have is F32 else v
-            r = b.make("fcvt", v, to=want, rnd=rnd if rnd in ("rz", "rm", "rp") else None)
+            if have.bits == want.bits == 16:
+                v = b.make("fcvt", v, to=F32)  # exact
+            r = b.make("fcvt", v, to=want, rnd=directed(rnd))
             r = flushed(b, r) if ftz and want is F32 else canonical(b, r)
         x.dst(0, clamped(b, r) if sat else r)
     elif have.is_float:
@@ -319,17 +325,25 @@ def cvt(x: X) -> None:
             r = b.make("select", nan, b.const(want, 1 << (want.bits - 1)), r)
         x.dst(0, r, to[0] == "s")
     elif want.is_float:
-        r = b.make("stof" if t[0] == "s" else "utof", v, to=want, rnd=rnd if rnd in ("rz", "rm", "rp") else None)
+        name = "stof" if t[0] == "s" else "utof"
+        if directed(rnd) and want.bits == 16:  # two steps in the same direction are one
+            r = b.make("fcvt", b.make(name, v, to=F32, rnd=rnd), to=want, rnd=rnd)
+        else:
+            r = b.make(name, v, to=want, rnd=directed(rnd))
         x.dst(0, clamped(b, r) if sat else r)
     else:
         x.dst(0, _integer(b, v, t, to, sat), to[0] == "s")
+
+
+def directed(rnd: str) -> str | None:
+    return rnd if rnd in ("rz", "rm", "rp") else None
 
 
 def _integer(b: Body, v: Value, t: str, to: str, sat: bool) -> Value:
     want = ir_type(to)
     if not sat:
         return b.resize(v, want, t[0] == "s")
-    w = b.resize(v, I128 if v.type is I64 else I64, t[0] == "s")
+    w = b.resize(v, I128 if I64 in (v.type, want) else I64, t[0] == "s")
     lo, hi = (-(1 << (want.bits - 1)), (1 << (want.bits - 1)) - 1) if to[0] == "s" else (0, (1 << want.bits) - 1)
     w = b.make("imin_s", b.make("imax_s", w, b.const(w.type, lo)), b.const(w.type, hi))
     return b.resize(w, want)
@@ -363,12 +377,12 @@ def _two(x: X, to: str, rnd: str, rel: bool, finite: bool) -> None:
     x.dst(0, joined(b, narrow(b, lo, t, rnd, rel, finite), narrow(b, hi, t, rnd, rel, finite)))
 
 
-def _small(x: X, to: str, t: str, rnd: str, rel: bool) -> None:
+def _small(x: X, to: str, t: str, rnd: str, rel: bool, finite: bool) -> None:
     b = x.b
     if "s2f6x2" in (to, t):
         raise x.bad("the format s2f6 is not executed yet")
     if to == "ue8m0x2":
-        x.dst(0, _ue8m0(x, t, rnd))
+        x.dst(0, _ue8m0(x, t, rnd, finite))
         return
     if t == "ue8m0x2":
         code = x.src(1, "b16")
@@ -404,15 +418,14 @@ def _small(x: X, to: str, t: str, rnd: str, rel: bool) -> None:
     for k, v in enumerate(sources):
         extra = None
         if random is not None:
-            at = 16 * (k >= 2) + (8 * (k % 2) if width == 4 else 0)
-            bits = 8 if width == 4 else 16
+            at, bits = (16 * (k % 2) + 8 * (k >= 2), 8) if width == 4 else (16 * (k >= 2), 16)
             extra = (b.both(b.make("shr_u", random, b.const(I32, at)), b.const(I32, (1 << bits) - 1)), bits)
         r = b.either(r, b.make("shl", encode(b, v, f, rel, extra), b.const(I32, width * k)))
     x.dst(0, b.resize(r, _INT[max(1, width * count // 8)]))
 
 
-def _ue8m0(x: X, t: str, rnd: str) -> Value:
-    """Exponents only: rz takes the power of two below, rp the one above."""
+def _ue8m0(x: X, t: str, rnd: str, finite: bool) -> Value:
+    """Exponents only: rz takes the power of two below, rp the one above; the least is 2^-127, and 255 is NaN."""
     b = x.b
     if t == "f32":
         sources = [x.src(2, "f32"), x.src(1, "f32")]
@@ -422,8 +435,9 @@ def _ue8m0(x: X, t: str, rnd: str) -> Value:
     for v in sources:
         w = b.both(b.bits(v), b.const(I32, 0x7FFFFFFF))
         if rnd == "rp":
-            w = b.make("iadd", w, b.const(I32, 0x7FFFFF))
-        e = b.make("imin_u", b.make("shr_u", w, b.const(I32, 23)), b.const(I32, 254))
+            least = b.make("icmp", w, b.const(I32, 0x400000), pred="ule")
+            w = b.make("select", least, b.const(I32, 0), b.make("iadd", w, b.const(I32, 0x7FFFFF)))
+        e = b.make("imin_u", b.make("shr_u", w, b.const(I32, 23)), b.const(I32, 254 if finite else 255))
         e = b.make("select", b.make("fcmp", v, v, pred="uno"), b.const(I32, 255), e)
         parts.append(b.resize(e, I8))
     return joined(b, *parts)

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ....ir.errors import ReadError, UnsupportedError
+from ....ir.errors import BugError, PtxjitError, ReadError, UnsupportedError
 from ....ir.instr import Block, Edge, Instr, Param, Value
 from ....ir.kernel import Kernel
 from ....ir.op import Attrs, LaneOps, Op, freeze_attrs, op
@@ -134,9 +134,11 @@ class Body(LaneOps):
         self.at = self.blocks[0]
         self.next = 0
         self.loc: Place | None = None
+        self.doing = ""  # the instruction at `loc`
         self.consts: dict[Any, Value] = {}
         self.const_instrs: list[Instr] = []
         self.casts: dict[int, Value] = {}
+        self.frames: list[_Frame] = []
         self.params: list[Param] = []
         self.local = 0
         self.local_at: dict[Any, int] = {}
@@ -363,7 +365,8 @@ class Body(LaneOps):
     # ---- operands
 
     def fail(self, message: str, hint: str | None = None) -> UnsupportedError:
-        return UnsupportedError(message, place=self.loc, hint=hint)
+        """The error that names the instruction and its place."""
+        return UnsupportedError(message if self.doing in message else f"{self.doing}: {message}", place=self.loc, hint=hint)
 
     def source(self, o: Any, t: str) -> Value:
         """An operand as a value of PTX type `t`."""
@@ -576,7 +579,7 @@ class Body(LaneOps):
         return found
 
     def statement(self, i: Instruction) -> None:
-        self.loc = Place(self.module.name, i.line, i.column, self.position(i.position))
+        self.loc, self.doing = Place(self.module.name, i.line, i.column, self.position(i.position)), i.name
         from . import table
 
         handler = table().get(i.opcode)
@@ -594,16 +597,15 @@ class Body(LaneOps):
             self.end("branch", (guard,), (then, after))
             self.start(then)
             x.guard = None
-            handler(x)
-            x.done()
+            x.perform(handler)
             self.fall_into(after)
             return
-        handler(x)
-        x.done()
+        x.perform(handler)
 
     def run(self, frame: _Frame) -> None:
         """Lifts the body of a function; continues in block `frame.after`."""
         outer, self.frame = getattr(self, "frame", None), frame
+        self.frames.append(frame)  # keys hold their identity
         body = frame.fn.body
         self._declare(body.items, 0, frame)
         self._items(body.items)
@@ -668,6 +670,16 @@ class X:
     def name(self) -> str:
         return self.i.opcode
 
+    def perform(self, handler: Handler) -> None:
+        """Lifts it.  Handlers check what well-formed PTX leaves open; whatever else an odd operand or modifier breaks is said here."""
+        try:
+            handler(self)
+            self.done()
+        except (ReadError, UnsupportedError, BugError):
+            raise
+        except (PtxjitError, LookupError, AttributeError, TypeError, ValueError, AssertionError, ArithmeticError, StopIteration, struct.error) as e:
+            raise self.bad("its modifiers and operands do not fit together") from e
+
     def flag(self, *names: str) -> bool:
         """Whether one of the modifiers is there; takes it."""
         for n in names:
@@ -683,6 +695,20 @@ class X:
                 self.words.remove(n)
                 return n
         return ""
+
+    def need(self, *names: str) -> str:
+        """The one of these modifiers that is there; one must be."""
+        found = self.pick(*names)
+        if not found:
+            raise self.bad("one of " + ", ".join("." + n for n in names) + " is missing")
+        return found
+
+    def number(self, n: int) -> int:
+        """Operand n, which must be an integer constant."""
+        o = self.operand(n)
+        if not isinstance(o, Imm) or o.kind != "int":
+            raise self.bad(f"operand {n + 1} must be an integer constant")
+        return int(o.value)
 
     def types(self) -> list[str]:
         """Takes all modifiers that are types, in order."""

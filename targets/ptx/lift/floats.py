@@ -208,7 +208,7 @@ def rsqrt(x: X) -> None:
 @lifts("testp")
 def testp(x: X) -> None:
     b = x.b
-    what, t = x.pick("finite", "infinite", "number", "notanumber", "normal", "subnormal"), x.type()
+    what, t = x.need("finite", "infinite", "number", "notanumber", "normal", "subnormal"), x.type()
     a = x.src(1, t)
     m = b.make("fabs", a)
     ty = a.type.elem

@@ -31,7 +31,7 @@ def _rows(x: X, n: int) -> tuple[bool, str, Value, list[str], Any]:
     x.flag("sync")
     x.flag("aligned")
     trans, shape = x.flag("trans"), x.pick("m8n8", "m16n16", "m16n8", "m8n16")
-    number = x.pick("x1", "x2", "x4")
+    number = x.need("x1", "x2", "x4")
     space = space_of(x)
     if shape != "m8n8" or x.words != ["b16"]:
         raise x.bad("only .m8n8 matrices of .b16 are executed")
@@ -180,7 +180,7 @@ def wmma_places(t: str) -> tuple[int, Scalar, int]:
 def wmma(x: X) -> None:
     x.flag("sync")
     x.flag("aligned")
-    what = x.pick("load", "store", "mma")
+    what = x.need("load", "store", "mma")
     if what == "mma":
         _wmma_mma(x)
     else:
@@ -219,8 +219,8 @@ def _wmma_mma(x: X) -> None:
 def _wmma_memory(x: X, what: str) -> None:
     """Each lane loads and stores the elements that our layout gives it."""
     b = x.b
-    which = x.pick("a", "b", "c", "d")
-    layout, shape = x.pick("row", "col"), _shape(x)
+    which = x.need("a", "b", "c", "d")
+    layout, shape = x.need("row", "col"), _shape(x)
     space = space_of(x)
     t = next(w for w in x.words if w in ELEMENTS)
     x.words.remove(t)

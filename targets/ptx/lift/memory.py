@@ -176,7 +176,7 @@ def atom(x: X) -> None:
     space, attrs = space_of(x), ordering(x)
     attrs.setdefault("order", "relaxed")
     x.pick(*SCOPES)
-    name = x.pick(*ATOMICS, "min", "max")
+    name = x.need(*ATOMICS, "min", "max")
     x.flag("noftz")
     drop_hints(x)
     x.pick("v2", "v4", "v8")
@@ -252,7 +252,7 @@ def cp(x: X) -> None:
     elif x.flag("commit_group"):
         b.make("async_wait", kind="commit", n=0)
     elif x.flag("wait_group"):
-        b.make("async_wait", kind="wait", n=x.operand(0).value)
+        b.make("async_wait", kind="wait", n=x.number(0))
     elif x.flag("wait_all"):
         b.make("async_wait", kind="commit", n=0)
         b.make("async_wait", kind="wait", n=0)
@@ -276,7 +276,9 @@ def _copy(x: X) -> None:
         raise x.bad("copies go from global to shared memory")
     to, dst, ddisp = access(x, 0, "shared")
     source, src, sdisp = access(x, 1, "global")
-    size = x.operand(2).value
+    size = x.number(2)
+    if size not in (4, 8, 16):
+        raise x.bad("4, 8 or 16 bytes are copied")
     extra = x.count - 3 - policy
     read = b.const(I32, size)
     if extra > 0:
@@ -307,7 +309,7 @@ def _bulk(x: X, reduce: bool) -> None:
         return
     if x.flag("wait_group"):
         x.flag("read")
-        b.make("async_wait", kind="bulk_wait", n=x.operand(0).value)
+        b.make("async_wait", kind="bulk_wait", n=x.number(0))
         return
     if x.flag("prefetch"):
         x.words.clear()
@@ -319,7 +321,7 @@ def _bulk(x: X, reduce: bool) -> None:
         raise x.bad("a byte mask is not executed yet")
     name, t = "", ""
     if reduce:
-        name = x.pick(*ATOMICS, "min", "max")
+        name = x.need(*ATOMICS, "min", "max")
         x.flag("noftz")
         t = x.type()
     spaces = []
@@ -365,7 +367,7 @@ def _other(b: Body, address: Value, rank: int) -> Value:
 def alloca(x: X) -> None:
     t = x.type()
     n = x.b.resize(x.src(1, t), I64)
-    align = x.operand(2).value if x.count > 2 else 8
+    align = x.number(2) if x.count > 2 else 8
     at = x.b.make("alloca", n, align=align)
     x.dst(0, x.b.resize(x.b.make("from_generic", at, space="local"), ir_type(t)))
 

@@ -21,20 +21,20 @@ def barrier(x: X) -> None:
         b.make("warp_sync", x.src(0, "b32"))
         return
     if x.flag("cluster"):
-        kind = x.pick("arrive", "wait")
+        kind = x.need("arrive", "wait")
         x.pick("release", "acquire", "relaxed")
         b.make("cluster_barrier", kind=kind, aligned=x.flag("aligned") or None)
         return
     x.flag("cta")
     aligned = x.flag("aligned") or x.name == "bar"
-    kind = x.pick("sync", "arrive", "red")
+    kind = x.need("sync", "arrive", "red")
     attrs: dict[str, Any] = {"aligned": aligned or None}
     if kind != "red":
         counted = x.count > 1
         args = [x.src(0, "u32")] + ([x.src(1, "u32")] if counted else [])
         b.make("named_barrier", *args, kind=kind, counted=counted or None, **attrs)
         return
-    what = x.pick("popc", "and", "or")
+    what = x.need("popc", "and", "or")
     x.types()
     counted = x.count > 3
     args = [x.src(1, "u32")] + ([x.src(2, "u32")] if counted else []) + [x.src(x.count - 1, "pred")]
@@ -62,7 +62,7 @@ def put_pair(x: X, o: Any, first: Value, second: Value) -> None:
 @lifts("shfl")
 def shfl(x: X) -> None:
     b = x.b
-    sync, mode = x.flag("sync"), x.pick("up", "down", "bfly", "idx")
+    sync, mode = x.flag("sync"), x.need("up", "down", "bfly", "idx")
     t = x.type()
     mask = x.src(4, "b32") if sync else b.make("activemask")
     v, p = b.make("shfl_sync", mask, b.bits(x.src(1, t)), x.src(2, "b32"), x.src(3, "b32"), mode=mode)
@@ -72,7 +72,7 @@ def shfl(x: X) -> None:
 @lifts("vote")
 def vote(x: X) -> None:
     b = x.b
-    sync, mode = x.flag("sync"), x.pick("all", "any", "uni", "ballot")
+    sync, mode = x.flag("sync"), x.need("all", "any", "uni", "ballot")
     x.types()
     mask = x.src(2, "b32") if sync else b.make("activemask")
     p = x.src(1, "pred")
@@ -82,7 +82,7 @@ def vote(x: X) -> None:
 @lifts("match")
 def match(x: X) -> None:
     b = x.b
-    mode = x.pick("any", "all")
+    mode = x.need("any", "all")
     x.flag("sync")
     t = x.type()
     mask, v = x.src(2, "b32"), x.src(1, t)
@@ -96,7 +96,7 @@ def match(x: X) -> None:
 def redux(x: X) -> None:
     b = x.b
     x.flag("sync")
-    name = x.pick("add", "min", "max", "and", "or", "xor")
+    name = x.need("add", "min", "max", "and", "or", "xor")
     magnitude, nan = x.flag("abs"), x.flag("NaN")
     t = x.type()
     v = x.src(1, t)
@@ -128,7 +128,7 @@ def mbarrier_(x: X) -> None:
     b = x.b
     x.pick("release", "acquire", "relaxed")
     x.pick(*SCOPES)
-    what = x.pick("init", "inval", "arrive", "arrive_drop", "test_wait", "try_wait", "pending_count", "expect_tx", "complete_tx")
+    what = x.need("init", "inval", "arrive", "arrive_drop", "test_wait", "try_wait", "pending_count", "expect_tx", "complete_tx")
     space = space_of(x)
     if what == "pending_count":
         x.type()

@@ -76,11 +76,16 @@ def video(x: X) -> None:
 
 @lifts("vshl", "vshr")
 def video_shift(x: X) -> None:
-    b, sat, wrap = x.b, x.flag("sat"), x.pick("wrap", "clamp") == "wrap"
+    b, sat, wrap = x.b, x.flag("sat"), x.need("wrap", "clamp") == "wrap"
     td, ta, _ = x.types()
     a, c = taken(x, 1, ta), taken(x, 2, "u32")
     c = b.both(c, b.const(I64, 31)) if wrap else b.make("imin_u", c, b.const(I64, 32))
-    r = b.make("shl", a, c) if x.name == "vshl" else b.make("shr_s" if ta[0] == "s" else "shr_u", a, c)
+    if x.name == "vshl":
+        r = b.make("shl", a, c)
+        if ta[0] == "u":  # from 2^63 on, only by 32 bits: any large multiple of 2^32 stands for it
+            r = b.make("select", b.make("icmp", r, b.const(I64, 0), pred="slt"), b.const(I64, 1 << 62), r)
+    else:
+        r = b.make("shr_s" if ta[0] == "s" else "shr_u", a, c)
     _finish(x, r, td, sat)
 
 
@@ -115,7 +120,7 @@ def vmad(x: X) -> None:
 @lifts("vset")
 def vset(x: X) -> None:
     b = x.b
-    cmp = x.pick("eq", "ne", "lt", "le", "gt", "ge")
+    cmp = x.need("eq", "ne", "lt", "le", "gt", "ge")
     ta, tc = x.types()
     p = b.make("icmp", taken(x, 1, ta), taken(x, 2, tc), pred=SIGNED[cmp])
     _finish(x, b.make("zext", p, to=I64), "u32", False)
@@ -139,7 +144,7 @@ def _pairs(x: X, ta: str, tc: str, count: int) -> tuple[list[Value], list[Value]
 
 def _simd(x: X, name: str, count: int) -> None:
     b, sat, add = x.b, x.flag("sat"), x.flag("add")
-    cmp = x.pick("eq", "ne", "lt", "le", "gt", "ge") if name == "vset" else ""
+    cmp = x.need("eq", "ne", "lt", "le", "gt", "ge") if name == "vset" else ""
     ts = x.types()
     td, ta, tc = ts if len(ts) == 3 else ("u32", *ts)
     width = 32 // count

@@ -110,7 +110,15 @@ def vectors(t: str, position: int, n: int = THREADS) -> list[int]:
 # ---- running --------------------------------------------------------------------------------------------------------
 
 REG = {"pred": "pred", 8: "b16", 16: "b16", 32: "b32", 64: "b64"}
-HEAD = ".version 9.1\n.target sm_100a\n.address_size 64\n"
+HEAD = ".version 9.1\n.target sm_100a\n.address_size 64\n.const .align 8 .b64 konst[2] = {0x0123456789ABCDEF, 0xFEDCBA9876543210};\n"
+CELLS = f"""	.shared .align 16 .b8 scells[{16 * 64}];
+	.local .align 16 .b8 lcell[16];
+	.reg .b32 cs, cl;  .reg .b64 cg, gs, gl;
+	mov.u32 cl, %tid.x;  mov.u32 cs, scells;  mad.lo.u32 cs, cl, 16, cs;  mov.u32 cl, lcell;
+	mul.wide.u32 cg, tid, 16;  mov.u64 gs, gcells;  add.u64 cg, cg, gs;
+	cvt.u64.u32 gs, cs;  cvta.shared.u64 gs, gs;  cvt.u64.u32 gl, cl;  cvta.local.u64 gl, gl;
+"""
+HEAD += f".global .align 16 .b8 gcells[{16 * THREADS}];\n"
 
 
 def kernel_text(forms: Sequence[Form], name: str, columns: dict[Any, int]) -> str:
@@ -118,6 +126,8 @@ def kernel_text(forms: Sequence[Form], name: str, columns: dict[Any, int]) -> st
     lines = [f".visible .entry {name}(.param .u64 pi, .param .u64 po)", "{", "\t.reg .b64 in, out, t64;", "\t.reg .b32 tid, ctaid, n;",
              "\tld.param.u64 in, [pi];", "\tld.param.u64 out, [po];", "\tmov.u32 tid, %tid.x;", "\tmov.u32 ctaid, %ctaid.x;", "\tmov.u32 n, %ntid.x;",
              "\tmad.lo.u32 tid, ctaid, n, tid;", "\tmul.wide.u32 t64, tid, 8;", "\tadd.u64 in, in, t64;", "\tadd.u64 out, out, t64;"]  # fmt: skip
+    if any(re.search(r"\[(c[gsl]|g[sl])\b", f.pre + f.text) for f in forms):  # cells of 16 bytes: global, shared, local, and generic addresses of these
+        lines.append(CELLS)
     for k, f in enumerate(forms):
         lines.append("\t{")
         names = {}
@@ -147,7 +157,7 @@ def kernel_text(forms: Sequence[Form], name: str, columns: dict[Any, int]) -> st
     return "\n".join([*lines, "\tret;", "}", ""])
 
 
-def results(forms: Sequence[Form], mode: str = "auto", head: str = HEAD) -> tuple[Any, Any]:
+def results(forms: Sequence[Form], mode: str = "auto", head: str = HEAD, grid: int = THREADS // 64, block: int = 64) -> tuple[Any, Any]:
     """(operands, results): arrays of raw bits, one row per column and per form."""
     columns: dict[Any, int] = {}
     text = head + kernel_text(forms, "k", columns)
@@ -158,7 +168,7 @@ def results(forms: Sequence[Form], mode: str = "auto", head: str = HEAD) -> tupl
     out = np.zeros((len(forms), THREADS), np.uint64)
     module = pj.load_ptx(text)
     module.mode = mode
-    module["k"][THREADS // 64, 64](operands, out)
+    module["k"][grid, block](operands, out)
     return {key: operands[row].tolist() for key, row in columns.items()}, out.tolist()
 
 
@@ -198,6 +208,22 @@ def _judge(f: Form, operands: dict[Any, list[int]], row: list[int]) -> list[str]
             bad += 1
             first = first or f"{', '.join(f'{m:#x}' for m in mine)} → {got:#x}, expected {want if callable(want) else hex(want)}"
     return [f"{f.text}: {bad} of {len(row)} differ; {first}"] if bad else []
+
+
+def check_lanes(forms: Sequence[Form], threads: int, mode: str) -> list[str]:
+    """Like `check` for instructions of a warp: one block of `threads`; references take lists of operands and give a list, None where undefined."""
+    wrong = []
+    operands, out = results(forms, mode, HEAD, 1, threads)
+    for f, row in zip(forms, out):
+        args = [operands[(t, k, tuple(f.regs[k])) if k in f.regs else (t, k)][:threads] for k, t in enumerate(f.ins)]
+        for lane, (want, got) in enumerate(zip(f.ref(*args), row[:threads])):
+            if isinstance(want, tuple):
+                want = want[0] | want[1] << 32
+            if want is None or want == got or (f.nan and is_nan(want, f.nan) and is_nan(got, f.nan)):
+                continue
+            wrong.append(f"{f.text}: lane {lane} of {threads}: {got:#x}, expected {want:#x}")
+            break
+    return wrong
 
 
 def assert_forms(forms: Sequence[Form], mode: str) -> None:
