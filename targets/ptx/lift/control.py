@@ -129,6 +129,7 @@ def _addresses(x: X, variables: tuple[Any, ...]) -> list[Value]:
         slot = b.slot(o.decl)
         if slot.pieces is not None:
             raise x.bad(f"the parameter {o.name} is held in registers")
+        assert slot.address is not None
         out.append(slot.address if slot.space == "generic" else b.make("to_generic", slot.address, space=slot.space))
     return out
 

@@ -439,7 +439,7 @@ class Body(LaneOps):
                 v = self.make("read_clock", name="globaltimer" if word.startswith("global") else "clock64")
                 if word.endswith("_hi"):
                     v = self.make("shr_u", v, self.const(I64, 32))
-                return v if word in ("clock64", "globaltimer") else self.resize(v, I32)  # type: ignore[no-any-return]
+                return v if word in ("clock64", "globaltimer") else self.resize(v, I32)
             v = self.make("sreg", name=word)
             return self.make("icmp", v, self.const(I32, 0), pred="ne") if word == "is_explicit_cluster" else v  # type: ignore[no-any-return]
         if word.startswith(("envreg", "pm", "reserved_smem")):
@@ -534,7 +534,7 @@ class Body(LaneOps):
         if found is None:
             assert frame is not None
             found = self.frame.params[id(d)] = self.program.call_slot(self, frame.fn, d)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def memory(self, o: Any, space: str) -> tuple[str, Value, int]:
         """(space, base, displacement) of an address operand; `space` is the instruction's, '' for generic."""
@@ -937,7 +937,7 @@ def _uses(f: Function, d: Variable) -> list[tuple[str, str, int]]:
 
 def call_parts(i: Instruction) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     """(callee, results, arguments) of a call."""
-    ops = list(i.operands)
+    ops: list[Any] = list(i.operands)
     results: tuple[Any, ...] = ()
     if ops and isinstance(ops[0], Group):
         results = ops.pop(0).items
