@@ -78,15 +78,15 @@ INT = "iadd isub imul imin_s imax_u and or xor shl shr_s shr_u idiv_s irem_u pop
 FLOAT = "fadd fsub fmul fdiv fmin fmaxnum copysign fneg fabs fsqrt ffloor frint exp tanh log frem ffma".split()
 
 
-def build(seed, elem):
+def build(seed, elem, lanes=LANES):
     """A kernel with repeated, dead and narrow work, a loop, a divergent side branch and guarded accesses."""
     rng = random.Random(seed)
-    b = KernelBuilder("k", lanes=LANES, warps=1)
+    b = KernelBuilder("k", lanes=lanes, warps=1)
     x = b.param("x", I64, role="pointer", elem=elem, access="r")
     y = b.param("y", I64, role="pointer", elem=elem, access="w")
     z = b.param("z", I64, role="pointer", elem=I32, access="w")
     lane = b.sreg(name="laneid")
-    at = b.iadd(b.imul(b.sreg(name="ctaid.x"), b.const(I32, LANES)), lane)
+    at = b.iadd(b.imul(b.sreg(name="ctaid.x"), b.const(I32, lanes)), lane)
     ld = lambda: b.ld(x, at, space="global", to=elem, scale=elem.bytes)
     ints, floats, bits = [lane, at, b.const(I32, 3)], [ld(), ld(), b.const(elem, 0.5)], [b.icmp(lane, b.const(I32, 3), pred="slt")]
 
@@ -133,9 +133,9 @@ def build(seed, elem):
     return verify(b.finish())
 
 
-def kernel_inputs(elem, seed):
+def kernel_inputs(elem, seed, lanes=LANES):
     """An input and two outputs for a random kernel of 3 blocks of 8 lanes."""
-    n = LANES * BLOCKS
+    n = lanes * BLOCKS
     rng = np.random.default_rng(seed)
     x = (rng.standard_normal(n) * 10.0 ** rng.integers(-3, 4, n)).astype(elem.np)
     x[:4] = [0.0, -0.0, np.inf, np.nan]
