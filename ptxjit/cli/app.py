@@ -37,7 +37,7 @@ def _spec(text: str) -> Any:
         raise UsageError(str(e)) from e
 
 
-Function = Annotated[str, typer.Argument(metavar="FILE.py:FUNC", help="a function; decorated or plain")]
+Function = Annotated[str, typer.Argument(metavar="FILE.py:FUNC", help="a function, decorated or plain; show also takes FILE.ptx:ENTRY")]
 Specs = Annotated[list[str], typer.Argument(metavar="SPEC…", help="arguments, such as f32[1024,1000] or i32")]
 TargetOption = Annotated[list[str], typer.Option("--target", "-t", help="what code is made for", autocompletion=_complete(TARGETS))]
 
@@ -64,6 +64,9 @@ def show(function: Function, specs: Specs = [], target: TargetOption = [],  # no
     """What becomes of a function, at any level, for any target."""
     from ..ir.errors import UnsupportedError
 
+    if ".ptx:" in function:
+        ptx.show(function, target[0] if target else "cpu:host", stage, stats, output)
+        return
     if html:
         raise UnsupportedError("show --html is not part of this version", hint="use --stage graph|program|tile|kernel|…")
     f = load_function(function)
@@ -186,7 +189,8 @@ def cache_path() -> None:
 
 
 @app.command()
-def doctor(ptx_coverage: Annotated[bool, typer.Option("--ptx-coverage", help="which instructions of PTX are read, lifted and run")] = False) -> None:
+def doctor(file: Annotated[str, typer.Argument(metavar="[FILE.ptx]", help="say how each kernel of it runs here")] = "",
+           ptx_coverage: Annotated[bool, typer.Option("--ptx-coverage", help="which instructions of PTX are read, lifted and run")] = False) -> None:  # fmt: skip
     """What works here, and what is missing for the rest."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
@@ -196,6 +200,9 @@ def doctor(ptx_coverage: Annotated[bool, typer.Option("--ptx-coverage", help="wh
     from ..targets.cpu.pool import POOL
     from ..targets.ptx.tools import PACKAGES, available, find
 
+    if file:
+        ptx.modes(file)
+        return
     if ptx_coverage:
         from ..targets.ptx.coverage import coverage, table
 

@@ -76,6 +76,33 @@ def translate(file: File,
         sys.stdout.flush()
 
 
+def show(function: str, target: str, stage: str, stats: bool, output: str) -> None:
+    """`ptxjit show FILE.ptx:ENTRY`: a stage of a PTX kernel, or how it is compiled."""
+    file, _, entry = function.rpartition(":")
+    if stats:
+        mod, name = _entry(file, entry, "cpu")
+        print(", ".join(f"{k} {v}" for k, v in mod[name].stats().items()))
+    else:
+        translate(file, target, entry, stage, output)
+
+
+def modes(file: str) -> None:
+    """How each kernel of a PTX file runs here: `ptxjit doctor FILE.ptx`."""
+    from ..ir.errors import PtxjitError
+    from ..ptx import load_ptx
+
+    mod = load_ptx(_source(file))
+    counts = [0, 0]
+    for name in mod.kernels:
+        try:
+            mode = mod[name].stats()["mode"]
+            counts[mode == "widened"] += 1
+        except PtxjitError as e:
+            mode = f"not compiled: {e.message} ({e.place})"
+        print(f"{name:32} {mode}")
+    print(f"{counts[1]} of {len(mod.kernels)} kernels are widened, {counts[0]} go lane by lane")
+
+
 def run(file: File, entry: Entry = "", grid: Grid = "1", block: Block = "1", shared: Shared = 0, arg: Args = [],  # noqa: B006
         cluster: Cluster = "", cooperative: Cooperative = False, seed: Seed = 0,
         device: Annotated[str, typer.Option("--device", help="cpu or interp")] = "cpu",

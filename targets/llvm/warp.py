@@ -151,12 +151,11 @@ class Plan:
             join = self.after[n]
             live = [e.target for e in t.edges if not self.dies(e.target)]
             blocks: set[int] = set()
-            stack = [x for x in live if x != join] if len(set(live)) > 1 else []
-            while stack:
-                m = stack.pop()
-                if m not in blocks and m != join:
-                    blocks.add(m)
-                    stack.extend(e.target for e in self.k.blocks[m].terminator.edges if not self.dies(e.target))
+            if len(set(live)) == 2 and (apart := self._apart(*live)) is not None:
+                blocks, join = apart
+            elif len(set(live)) > 1:
+                for x in live:
+                    blocks |= self._reach(x, join)
             for m in [m for m in self.regions if m in blocks]:
                 del self.regions[m]
             for other, _ in self.regions.values():
@@ -170,6 +169,30 @@ class Plan:
                 self.varying.update(p.id for p in self.k.blocks[join].params)
             found = True
         return found
+
+    def _reach(self, start: int, stop: int | None) -> set[int]:
+        """Blocks from `start` on, without `stop` and what lies behind it."""
+        out: set[int] = set()
+        stack = [start]
+        while stack:
+            m = stack.pop()
+            if m not in out and m != stop:
+                out.add(m)
+                stack.extend(e.target for e in self.k.blocks[m].terminator.edges if not self.dies(e.target))
+        return out
+
+    def _apart(self, a: int, b: int) -> tuple[set[int], int] | None:
+        """Where the sides of a branch never meet, one is written under its mask and ends there; the other goes on, with its barriers."""
+        ra, rb = self._reach(a, None), self._reach(b, None)
+        if ra & rb:
+            return None
+
+        def waits(part: set[int]) -> bool:
+            return any(i.op.name in BARRIER_OPS for m in part for i in self.k.blocks[m].instrs)
+
+        if waits(ra) or not waits(rb) and len(ra) > len(rb):
+            (a, ra), (b, rb) = (b, rb), (a, ra)
+        return None if waits(ra) else (ra, b)
 
     def _entry_of(self, blocks: set[int]) -> int:
         heads = {e.target for m in self.order if m not in blocks for e in self.k.blocks[m].terminator.edges if e.target in blocks}

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,3 +90,13 @@ def test_check(scale, capsys):
     assert not got["ok"] and {(f["kind"], f["line"]) for f in got["findings"]} == {("out-of-bounds", 12), ("out-of-bounds", 14)}
     assert main([*argv[:4], "--block", "8"]) == 1 and "takes 3 arguments" in capsys.readouterr().err
     assert main(["check", scale, "--entry", "other"]) == 2 and "k.ptx has scale" in capsys.readouterr().err
+
+
+def test_show_and_doctor_of_ptx(capsys):
+    file = str(Path(__file__).resolve().parents[2] / "corpus" / "ptx" / "blocks.sm_80.O3.ptx")
+    assert main(["show", f"{file}:histogram", "--stage", "kernel"]) == 0
+    assert "kernel @histogram" in capsys.readouterr().out
+    assert main(["show", f"{file}:histogram", "--stats"]) == 0 and "mode widened" in capsys.readouterr().out
+    assert main(["doctor", file]) == 0
+    out = capsys.readouterr().out
+    assert "producer_consumer" in out and "dispatch: " in out and "are widened" in out
