@@ -1,4 +1,5 @@
-"""PTX for another architecture: the same text with another `.target`, if everything in it exists there (PTX ISA, "Target ISA Notes").
+"""PTX for another architecture: the same text with another `.target`.  What the architecture lacks (PTX ISA, "Target ISA Notes") is said with
+what it has where `older.py` has a rule, and refused where there is none.
 
 PTX is forward compatible, except for the features of one architecture (`sm_90a`) or family (`sm_100f`).
 """
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from ...ir.errors import UnsupportedError, UserError
 from .facts import ARCHS, number
 from .lift.core import Place, instructions
+from .older import replaced, rule_for
 from .syntax import Directive, Function, Instruction, Module
 
 # pattern over the full name of an instruction → lowest architecture, lowest PTX ISA
@@ -59,7 +61,7 @@ def retarget(module: Module, arch: str | None, entry: str | None) -> str:
             f = module.functions[name]
             for i in instructions(f.body.items) if f.defined else ():
                 least, _ = needs(i)
-                if least > number(arch):
+                if least > number(arch) and rule_for(i, number(arch)) is None:
                     raise UnsupportedError(f"{i.name} needs sm_{least} and has no form for {arch}", place=Place(module.name, i.line, i.column))
     return "".join(_pieces(module, kept, arch if arch != own else None, isa))
 
@@ -75,4 +77,6 @@ def _pieces(module: Module, kept: set[str], arch: str | None, isa: str) -> Itera
             text = re.sub(r"sm_\d+[af]?", arch, text, count=1)
         elif arch is not None and isinstance(node, Directive) and node.name == "version":
             text = re.sub(r"\d+\.\d+", isa, text, count=1)
+        elif arch is not None and isinstance(node, Instruction) and (rule := rule_for(node, number(arch))) is not None:
+            text = replaced(node, text, rule)
         yield text

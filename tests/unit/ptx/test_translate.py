@@ -3,10 +3,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ptxjit as pj
+import tests.corpus.cases  # noqa: F401
 from ptxjit.errors import UnsupportedError, UserError
+from tests.corpus.corpus import CASES, check, files
+from tests.corpus.test_corpus_runs import aligned
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 SAXPY = CORPUS / "ptx" / "arithmetic.sm_80.O3.ptx"
@@ -21,11 +25,47 @@ def test_another_architecture_and_one_entry():
     text = pj.translate(SAXPY, target="ptx:sm_75", entry="saxpy").as_text()
     assert ".target sm_75" in text and ".entry saxpy(" in text and "int32_ops" not in text.split("saxpy_param_3")[1]
     assert list(pj.load_ptx(text).kernels) == ["saxpy"]
-    with pytest.raises(UnsupportedError, match="redux.sync.*needs sm_80") as e:
-        pj.translate(CORPUS / "ptx" / "warps.sm_80.O3.ptx", target="ptx:sm_75").as_text()
-    assert "warps.sm_80.O3.ptx:" in e.value.place
+    with pytest.raises(UnsupportedError, match="mma.*needs sm_80") as e:
+        pj.translate(CORPUS / "ptx" / "matrices.sm_80.O3.ptx", target="ptx:sm_75").as_text()
+    assert "matrices.sm_80.O3.ptx:" in e.value.place
     with pytest.raises(UserError, match="no PTX target"):
         pj.translate(SAXPY, target="ptx:sm_12").as_text()
+
+
+def lacking() -> list[str]:
+    """Kernels of the corpus that have something that sm_75 lacks and a rule says otherwise."""
+    from ptxjit import targets
+    from ptxjit.targets.ptx.lift.core import instructions
+    from ptxjit.targets.ptx.older import rule_for
+
+    out = []
+    for name, entry in sorted(CASES.items()):
+        path = next((p for p in files(entry) if ".sm_80.O3." in p.name), None)
+        if path is not None:
+            f = targets.target("ptx").read(path.read_bytes(), path.name).functions[name]
+            if any(rule_for(i, 75) for i in instructions(f.body.items)):
+                out.append(name)
+    return out
+
+
+@pytest.mark.parametrize("name", lacking())
+def test_what_an_older_card_lacks_is_said_otherwise(name):
+    """The kernel for sm_75 assembles there, and gives the corpus's results."""
+    from ptxjit.targets.ptx.tools import assemble, available
+
+    entry = CASES[name]
+    path = next(p for p in files(entry) if ".sm_80.O3." in p.name)
+    try:
+        text = pj.translate(path, target="ptx:sm_75", entry=name).as_text()
+    except UnsupportedError as e:  # it has something else that no rule says otherwise
+        assert "needs sm_80 and has no form for sm_75" in e.message and path.name in str(e.place)
+        return
+    case = entry.make(5)
+    args = [aligned(a) if isinstance(a, np.ndarray) else a for a in case.args]
+    pj.load_ptx(text)[name].launch(*args, grid=entry.grid, block=entry.block, shared=entry.shared)
+    check(case, args)
+    if available("ptxas"):
+        assemble(text, "sm_75")
 
 
 def test_ptxas_takes_what_is_retargeted():
