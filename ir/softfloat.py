@@ -309,6 +309,12 @@ def frem(ty: Scalar, a: Array, b: Array, **_: Any) -> Array:
     return np.fmod(x, y).astype(ty.np)
 
 
+@_quiet
+def fscale(ty: Scalar, a: Array, n: Array, **_: Any) -> Array:
+    """a · 2^n with one rounding: exact in f64 for narrower formats, the C library's ldexp for f64."""
+    return narrow(np.ldexp(a.astype(np.float64), np.clip(n, -5000, 5000).astype(np.int32)), ty)
+
+
 # ---- conversions ----------------------------------------------------------------------------------------------------
 
 

@@ -94,10 +94,8 @@ class F:
         return self.floats(b.shl(b.iadd(n, self.i(n, self.fmt.bias)), self.i(n, self.fmt.mant)))
 
     def scale(self, x: Any, n: Any) -> Any:
-        """x · 2^n in two steps, right at both ends of the range."""
-        b = self.b
-        half = b.shr_s(n, self.i(n, 1))
-        return b.fmul(b.fmul(x, self.power2(half)), self.power2(b.isub(n, half)))
+        """x · 2^n for x near 1, right at both ends of the range."""
+        return self.b.fscale(x, n)
 
     def where(self, p: Any, x: Any, y: Any) -> Any:
         return self.b.select(p, x, y)

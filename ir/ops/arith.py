@@ -61,6 +61,9 @@ lane_op("frint", "T:float -> T", softfloat.frint, doc="to the nearest integer, t
 lane_op("frem", "T:float T -> T", softfloat.frem, doc="C's fmod: a − b·trunc(a/b), exact, sign of a")
 
 
+lane_op("fscale", "T:float U:int -> T", softfloat.fscale, doc="a · 2^b, rounded once")
+
+
 def _fcmp(ty: Scalar, a: Any, b: Any, pred: str = "oeq") -> Any:
     if a.dtype.kind != "f":  # ml_dtypes: compare in f32, exactly
         a, b = a.astype(np.float32), b.astype(np.float32)

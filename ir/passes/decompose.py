@@ -23,13 +23,25 @@ DIRECTED = ("rz", "rm", "rp")
 Rule = Callable[[LaneOps, Instr, Sequence[Value]], Value]
 
 
+class _Builder(KernelBuilder):
+    """Definitions are written through it: what they use and the device lacks is said otherwise at once."""
+
+    scales = True
+
+    def fscale(self, x: Any, n: Any) -> Any:
+        return self.emit(op("fscale"), (x, n)) if self.scales else _in_steps(self, x, n)
+
+
 def decompose(k: Kernel, facts: DeviceFacts) -> Kernel:
     """The kernel over ops that a device of those facts has; the same object if it had nothing else."""
     native = frozenset(facts.features)
     ptx = facts.kind == "ptx"
+    if facts.kind == "cpu" and facts.vector_bits == 512:  # vscalef
+        native |= {"fscale"}
     if not any(_rule(i, native, ptx) for i in k.instrs()):
         return k
-    b = KernelBuilder(k.name, warps=k.warps, lanes=k.lanes, first_id=k.next_id())
+    b = _Builder(k.name, warps=k.warps, lanes=k.lanes, first_id=k.next_id())
+    b.scales = "fscale" in native
     b.params, b.shared, b.local, b.functions = list(k.params), k.shared, k.local, k.functions
     for block in k.blocks[1:]:
         b.adopt(block)
@@ -64,6 +76,8 @@ def _rule(i: Instr, native: frozenset[str], ptx: bool) -> Rule | None:
     elem = i.args[0].type.elem
     if name == "frem":
         return _frem
+    if name == "fscale":
+        return None if name in native and elem.bits >= 32 else _scaled
     out = i.result.type.elem
     if name in ("stof", "utof") and out.bits <= 16:
         return _to_narrow
@@ -140,6 +154,26 @@ def _directed(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
 def _to_int(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
     x = b.fcvt(_flushed(b, args[0]) if i.attr("ftz") else args[0], to=F32)
     return b.emit(i.op, (x,), tuple((k, v) for k, v in i.attrs if k != "ftz"))  # type: ignore[no-any-return]
+
+
+def _scaled(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
+    x, n = args
+    elem, word = i.result.type.elem, n.type.elem
+    if elem.bits < 32 or word.bits != elem.bits:
+        raise UnsupportedError(f"fscale of {elem} by {word}", place=getattr(b, "loc", None))
+    return _in_steps(b, x, n)  # type: ignore[no-any-return]
+
+
+def _in_steps(b: LaneOps, x: Any, n: Any) -> Any:
+    """x · 2^n for x near 1: the first of two products is exact, so the second rounds once."""
+    elem = b.type_of(x).elem
+    half = b.shr_s(n, b.like(n, 1))
+    bias = (1 << (elem.ebits - 1)) - 1
+
+    def power(k: Any) -> Any:
+        return b.bitcast(b.shl(b.iadd(k, b.like(k, bias)), b.like(k, elem.mant)), to=elem)
+
+    return b.fmul(b.fmul(x, power(half)), power(b.isub(n, half)))
 
 
 def _on_bits(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:

@@ -436,6 +436,12 @@ class _Emit:
             op, flag = BITS[name]
             args = [(t, a[0])] + ([("i1", "false")] if flag else [])
             return self.put(self.call(f"llvm.{op}.{self.suffix(elem, vec)}", t, args))
+        if name == "fscale":
+            n, word = a[1], i.args[1].type.elem
+            if word.bits > 32:
+                n = self.put(f"trunc {self.ty(word, vec)} {n} to {self.ty(I32, vec)}")
+            kind = f"{self.suffix(elem, vec)}.{self.suffix(I32, vec)}"
+            return self.put(self.call(f"llvm.ldexp.{kind}", t, [(t, a[0]), (self.ty(I32, vec), n)]))
         if name == "ffma":
             return self.put(self.call(f"llvm.fma.{self.suffix(elem, vec)}", t, [(t, x) for x in a]))
         if name == "fneg":
