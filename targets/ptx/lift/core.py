@@ -437,7 +437,7 @@ class Body(LaneOps):
                 v = self.make("read_clock", name="globaltimer" if word.startswith("global") else "clock64")
                 if word.endswith("_hi"):
                     v = self.make("shr_u", v, self.const(I64, 32))
-                return v if word in ("clock64", "globaltimer") else self.resize(v, I32)  # type: ignore[no-any-return]
+                return v if word in ("clock64", "globaltimer") else self.resize(v, I32)
             v = self.make("sreg", name=word)
             return self.make("icmp", v, self.const(I32, 0), pred="ne") if word == "is_explicit_cluster" else v  # type: ignore[no-any-return]
         if word.startswith(("envreg", "pm", "reserved_smem")):
@@ -517,6 +517,8 @@ class Body(LaneOps):
 
     @staticmethod
     def size_of(d: Variable) -> int:
+        if d.type not in BYTES:
+            raise ReadError(f"{d.name} is declared with .{d.type}, which is not a type", place=f"{d.line}:{d.column}")
         n = BYTES[d.type] * d.vector
         for s in d.shape:
             n *= s or 0
@@ -532,7 +534,7 @@ class Body(LaneOps):
         if found is None:
             assert frame is not None
             found = self.frame.params[id(d)] = self.program.call_slot(self, frame.fn, d)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def memory(self, o: Any, space: str) -> tuple[str, Value, int]:
         """(space, base, displacement) of an address operand; `space` is the instruction's, '' for generic."""
@@ -877,7 +879,9 @@ def _pieces(f: Function, d: Variable) -> dict[int, int] | None:
     for i in instructions(f.body.items):
         for o in i.operands:
             if isinstance(o, Address) and isinstance(o.base, Sym) and o.base.decl is d and i.opcode in ("ld", "st"):
-                size = BYTES[next(m for m in reversed(i.mods) if m in BYTES)]
+                size = next((BYTES[m] for m in reversed(i.mods) if m in BYTES), 0)
+                if not size:
+                    return None
                 for k in range(_vector(i)):
                     if found.setdefault(o.offset + k * size, size) != size:
                         return None
@@ -922,11 +926,12 @@ def call_parts(i: Instruction) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     ops = list(i.operands)
     results: tuple[Any, ...] = ()
     if ops and isinstance(ops[0], Group):
-        results = ops.pop(0).items
-    callee = ops.pop(0)
+        results = ops[0].items
+        ops.pop(0)
+    callee = ops.pop(0) if ops else None
     args: tuple[Any, ...] = ()
     if ops and isinstance(ops[0], Group):
-        args = ops.pop(0).items
+        args = ops[0].items
     return callee, results, args
 
 
@@ -947,9 +952,17 @@ def lifts(*names: str) -> Callable[[Handler], Handler]:
 
 def lift(module: Module, name: str) -> Entry:
     """The kernel of an entry.  ReadError, UnsupportedError with the line and column of what cannot be lifted."""
-    f = module.functions[name]
+    try:
+        return _lifted(module, module.functions[name])
+    except ReadError as e:
+        if e.place and e.place[0].isdigit():  # of a declaration, which does not know its file
+            e.place = f"{module.name}:{e.place}"
+        raise
+
+
+def _lifted(module: Module, f: Function) -> Entry:
     program = _Program(module)
-    body = Body(module, _safe(name), program)
+    body = Body(module, _safe(f.name), program)
     frame = _Frame(f, -1, {}, None)
     params = []
     for d in f.params:
