@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fast check bench fuzz golden clean
+.PHONY: help run test fast check bench fuzz corpus mutants mutated golden clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -34,6 +34,15 @@ bench: $(STAMP) ## speed beside the peers that are installed, as ratios
 
 fuzz: $(STAMP) ## N random programs against NumPy: make fuzz N=400 SEED=1
 	@$(PY) -m ptxjit.testing.fuzz --n $(N) --seed $(SEED)
+
+corpus: $(STAMP) ## every variant of every kernel of the PTX corpus, on the CPU
+	@PTXJIT_CORPUS=all $(PY) -m pytest tests/corpus -n 2 -q -p no:cacheprovider
+
+mutants: $(STAMP) ## changes our meaning of PTX, one at a time: the tests must notice
+	@$(PY) tests/mutants.py --seed $(SEED)
+
+mutated: $(STAMP) ## N damaged PTX files, each an answer or an error: make mutated N=20000
+	@PTXJIT_MUTATED=$(N) $(PY) -m pytest tests/faults/test_mutated_ptx.py -q -s -p no:cacheprovider
 
 golden: $(STAMP) ## writes the golden files anew
 	@$(PY) -m pytest tests -k golden --update-golden -p no:cacheprovider

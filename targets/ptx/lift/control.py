@@ -122,12 +122,12 @@ def _candidates(x: X) -> list[str]:
 
 def _addresses(x: X, variables: tuple[Any, ...]) -> list[Value]:
     b = x.b
-    out = []
+    out: list[Value] = []
     for o in variables:
         if not isinstance(o, Sym) or o.decl is None:
             raise x.bad("registers cannot be passed to a function that calls itself or is called by address")
         slot = b.slot(o.decl)
-        if slot.pieces is not None:
+        if slot.pieces is not None or slot.address is None:
             raise x.bad(f"the parameter {o.name} is held in registers")
         assert slot.address is not None
         out.append(slot.address if slot.space == "generic" else b.make("to_generic", slot.address, space=slot.space))

@@ -519,6 +519,8 @@ class Body(LaneOps):
 
     @staticmethod
     def size_of(d: Variable) -> int:
+        if d.type not in BYTES:
+            raise ReadError(f"{d.name} is declared with .{d.type}, which is not a type", place=f"{d.line}:{d.column}")
         n = BYTES[d.type] * d.vector
         for s in d.shape:
             n *= s or 0
@@ -895,7 +897,9 @@ def _pieces(f: Function, d: Variable) -> dict[int, int] | None:
     for i in instructions(f.body.items):
         for o in i.operands:
             if isinstance(o, Address) and isinstance(o.base, Sym) and o.base.decl is d and i.opcode in ("ld", "st"):
-                size = BYTES[next(m for m in reversed(i.mods) if m in BYTES)]
+                size = next((BYTES[m] for m in reversed(i.mods) if m in BYTES), 0)
+                if not size:
+                    return None
                 for k in range(_vector(i)):
                     if found.setdefault(o.offset + k * size, size) != size:
                         return None
@@ -940,11 +944,12 @@ def call_parts(i: Instruction) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     ops: list[Any] = list(i.operands)
     results: tuple[Any, ...] = ()
     if ops and isinstance(ops[0], Group):
-        results = ops.pop(0).items
-    callee = ops.pop(0)
+        results = ops[0].items
+        ops.pop(0)
+    callee = ops.pop(0) if ops else None
     args: tuple[Any, ...] = ()
     if ops and isinstance(ops[0], Group):
-        args = ops.pop(0).items
+        args = ops[0].items
     return callee, results, args
 
 
@@ -965,9 +970,17 @@ def lifts(*names: str) -> Callable[[Handler], Handler]:
 
 def lift(module: Module, name: str) -> Entry:
     """The kernel of an entry.  ReadError, UnsupportedError with the line and column of what cannot be lifted."""
-    f = module.functions[name]
+    try:
+        return _lifted(module, module.functions[name])
+    except ReadError as e:
+        if e.place and e.place[0].isdigit():  # of a declaration, which does not know its file
+            e.place = f"{module.name}:{e.place}"
+        raise
+
+
+def _lifted(module: Module, f: Function) -> Entry:
     program = _Program(module)
-    body = Body(module, _safe(name), program)
+    body = Body(module, _safe(f.name), program)
     frame = _Frame(f, -1, {}, None)
     params = []
     for d in f.params:

@@ -17,6 +17,7 @@ import numpy as np
 import ptxjit as pj
 
 THREADS = 320
+MARK = ""  # a comment behind the line of each form: for tests/mutants.py
 BITS = {"pred": 1, "f16x2": 32, "bf16x2": 32, "f32x2": 64, "u16x2": 32, "s16x2": 32, "bf16": 16}
 Reference = Callable[..., Any]
 
@@ -146,7 +147,7 @@ def kernel_text(forms: Sequence[Form], name: str, columns: dict[Any, int]) -> st
         lines.append(f"\t\t.reg .{'f' + str(w) if f.out in ('f32', 'f64') else REG.get(f.out) or REG[w]} d; .reg .pred p; .reg .b32 w;")
         if f.pre:
             lines.append("\t\t" + f.pre.format(d="d", p="p", **names))
-        lines.append("\t\t" + f.text.format(d="d", p="p", **names) + ";")
+        lines.append("\t\t" + f.text.format(d="d", p="p", **names) + ";" + MARK)
         if f.out == "pred":
             lines.append(f"\t\tselp.u32 w, 1, 0, d; st.global.u32 [out+{at}], w;")
         else:

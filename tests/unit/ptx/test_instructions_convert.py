@@ -97,7 +97,9 @@ def integers_to_floats():
     out = []
     for t, to, rnd in product(INTS, FLOATS, ("rn", "rz", "rm", "rp")):
         source = "u16" if bits_of(t) == 8 else t
-        out.append(Form(f"cvt.{rnd}.{to}.{t} {{d}}, {{a}}", to, (source,), lambda a, t=t, to=to, r=rnd: from_int(a, t, to, r)))
+        n = bits_of(source)
+        close = [(s * ((1 << k) + 1)) & ((1 << n) - 1) for k in range(2, n, 3) for s in (1, -1)] + h.vectors(source, 0)
+        out.append(Form(f"cvt.{rnd}.{to}.{t} {{d}}, {{a}}", to, (source,), lambda a, t=t, to=to, r=rnd: from_int(a, t, to, r), {0: close}))
     for t, to in (("s32", "f32"), ("u64", "f64"), ("s16", "f16")):
         out.append(Form(f"cvt.rn.sat.{to}.{t} {{d}}, {{a}}", to, (t,), lambda a, t=t, to=to: clamp01(from_int(a, t, to, "rn"), to)))
     return out
@@ -175,7 +177,7 @@ def pairs():
                 v = 0
             return (finite(v, "tf32") if s else v) << 13
 
-        out.append(Form(f"cvt.{rnd}{sat}{relu}.tf32.f32 {{d}}, {{a}}", "u32", ("f32",), tf32, {0: cusps("f32") + [0x3F801000, 0x3F803000, 0xBF801001, 0x7F7FF000]}))
+        out.append(Form(f"cvt.{rnd}{sat}{relu}.tf32.f32 {{d}}, {{a}}", "u32", ("f32",), tf32, {0: cusps("f32") + [0x3F801000, 0x3F803000, 0xBF801001, 0x7F7FF000, 0x3F800FFF, 0x3F802FFF]}))
     return out
 
 
@@ -270,7 +272,8 @@ def small_floats():
                 e += 1
             return min(max(e + 127, 0), top)
 
-        out.append(Form(f"cvt.{rnd}{sat}.ue8m0x2.f32 {{d}}, {{a}}, {{b}}", "u16", ("f32", "f32"), lambda a, b, f=scale: f(a) << 8 | f(b)))
+        edge = [0x00400000, 0x00400001, 0x003FFFFF, 0x00800001, 0x80400000, 0x80400001, *h.vectors("f32", 0)]
+        out.append(Form(f"cvt.{rnd}{sat}.ue8m0x2.f32 {{d}}, {{a}}, {{b}}", "u16", ("f32", "f32"), lambda a, b, f=scale: f(a) << 8 | f(b), {0: edge}))
         out.append(Form(f"cvt.{rnd}{sat}.ue8m0x2.bf16x2 {{d}}, {{a}}", "u16", ("bf16x2",), lambda a, f=scale: f(a >> 16, "bf16") << 8 | f(a & 0xFFFF, "bf16")))
     power = lambda c: 0x7FFF if c == 255 else pack(Num("n", 0, 1, c - 127), "bf16")  # noqa: E731
     out.append(Form("cvt.rn.bf16x2.ue8m0x2 {d}, {a}", "u32", ("u16",), lambda a: power(a & 255) | power(a >> 8) << 16, {0: codes}))
@@ -298,17 +301,24 @@ def stochastic():
         return x.neg, kept, e - mant
 
     floats = [pack(num(_f64(r.choice((-1, 1)) * 2 ** r.uniform(-5, 5)), "f64"), "f32") for _ in range(320)]
-    for t, k in (("f16", 13), ("bf16", 16)):
+    floats = [0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00001, 0x477FEFFF, 0xC77FEFFF, 0x7F7FFFFF, 0xFF7F8001, *floats]
+    for (t, k), relu, sat in product((("f16", 13), ("bf16", 16)), ("", ".relu"), ("", ".satfinite")):
         f = FORMATS[t]
 
-        def ref(a, b, c, t=t, k=k, f=f):
+        def ref(a, b, c, t=t, k=k, f=f, relu=relu, sat=sat):
             parts = []
             for v, rand in ((b, c & ((1 << k) - 1)), (a, c >> 16 & ((1 << k) - 1))):
-                n, m, e = rounded(v, f.mant, -10, k, rand)
-                parts.append(pack(Num("n", n, m, e), t))
+                x = num(v, "f32")
+                if x.kind == "n":
+                    n, m, e = rounded(v, f.mant, -10, k, rand)
+                    x = Num("n", n, m, e)
+                r = pack(x, t)
+                r = 0 if relu and r >> 15 and x.kind != "q" else r
+                parts.append(finite(r, t) if sat and x.kind != "q" else r)
             return parts[0] | parts[1] << 16
 
-        out.append(Form(f"cvt.rs.{t}x2.f32 {{d}}, {{a}}, {{b}}, {{c}}", "u32", ("f32", "f32", "u32"), ref, {0: floats, 1: floats[::-1]}))
+        bits = [MASK32, *h.vectors("u32", 2)]
+        out.append(Form(f"cvt.rs{relu}{sat}.{t}x2.f32 {{d}}, {{a}}, {{b}}, {{c}}", "u32", ("f32", "f32", "u32"), ref, {0: floats, 1: floats[::-1], 2: bits}))
     for name, f in TINY.items():
         ones = {"e2m1": (0.9, 5.0), "e2m3": (1.0, 7.0), "e3m2": (0.5, 24.0)}.get(name, (0.5, 200.0))
         span = [pack(num(_f64(r.choice((-1, 1)) * r.uniform(*ones)), "f64"), "f32") for _ in range(320)]
@@ -344,6 +354,7 @@ def moves():
             Form("mov.b64 {d}, {{{a}, {b}, {c}, {e}}}", "b64", ("b16",) * 4, lambda a, b, c, e: a | b << 16 | c << 32 | e << 48),
             Form("mov.b64 {{_, {d}}}, {a}", "b32", ("b64",), lambda a: a >> 32),
             Form("mov.b64 {{x, _, {d}, y}}, {a}", "b16", ("b64",), lambda a: a >> 32 & 0xFFFF, pre=".reg .b16 x, y;"),
+            Form("mov.b64 {{x, y, z, {d}}}, {a}", "b16", ("b64",), lambda a: a >> 48, pre=".reg .b16 x, y, z;"),
             Form("mov.b32 {{x, {d}}}, {a}", "b16", ("b32",), lambda a: a >> 16, pre=".reg .b16 x;"),
             Form("mov.b128 q, {{{a}, {b}}}; mov.b128 {{_, {d}}}, q", "b64", ("b64", "b64"), lambda a, b: b, pre=".reg .b128 q;")]  # fmt: skip
     r = random.Random(1)
@@ -359,7 +370,7 @@ def moves():
 
     selectors = [r.getrandbits(16) for _ in range(320)]
     out.append(Form("prmt.b32 {d}, {a}, {b}, {c}", "u32", ("u32",) * 3, permute, {2: selectors}))
-    for sel in (0x3210, 0x7654, 0x5410, 0x0123, 0xFEDC, 0x89AB, 0x1717, 0x9F2D):
+    for sel in (0x3210, 0x7654, 0x3201, 0x7012, 0x5410, 0x0123, 0xFEDC, 0x89AB, 0x1717, 0x9F2D):
         out.append(Form(f"prmt.b32 {{d}}, {{a}}, {{b}}, {sel:#x}", "u32", ("u32", "u32"), lambda a, b, s=sel: permute(a, b, s)))
     modes = {"f4e": ("3210", "4321", "5432", "6543"), "b4e": ("5670", "6701", "7012", "0123"), "rc8": ("0000", "1111", "2222", "3333"),
              "ecl": ("3210", "3211", "3222", "3333"), "ecr": ("0000", "1110", "2210", "3210"), "rc16": ("1010", "3232", "1010", "3232")}  # fmt: skip

@@ -403,8 +403,19 @@ def comparisons():
                 out.append(Form(f"set.{name}{ftz}.{t}x2.{t}x2 {{d}}, {{a}}, {{b}}", t + "x2", x2, pair))
                 out.append(Form(f"set.{name}.{op}{ftz}.{t}x2.{t}x2 {{d}}, {{a}}, {{b}}, {{c}}", t + "x2", (*x2, "pred"),
                                 lambda a, b, q, f=ref, g=g, one=one: by_halves(lambda x, y: one * g(f(x, y), q))(a, b)))  # fmt: skip
+                ones = by_halves(lambda a, b, f=ref: 0xFFFF * f(a, b))
+                out.append(Form(f"set.{name}{ftz}.{'us'[len(out) % 2]}32.{t}x2 {{d}}, {{a}}, {{b}}", "u32", x2, ones))
+                out.append(Form(f"set.{name}{ftz}.{'us'[len(out) % 2]}16.{t} {{d}}, {{a}}, {{b}}", "u16", (t, t), lambda a, b, f=ref: 0xFFFF * f(a, b)))
                 both = lambda a, b, q, f=ref, g=g: (g(f(a & 0xFFFF, b & 0xFFFF), q), g(f(a >> 16, b >> 16), q))  # noqa: E731
                 out.append(Form(f"setp.{name}.{op}{ftz}.{t}x2 {{d}}|{{p}}, {{a}}, {{b}}, {{c}}", "pred", (*x2, "pred"), both, second=True))
+    for to, t in product(("f16", "bf16"), ("b16", "u32", "s64", "f32", "f64")):  # halves from comparisons of other types
+        one = FORMATS[to].bias << FORMATS[to].mant
+        if t[0] == "f":
+            out.append(Form(f"set.ltu.{to}.{t} {{d}}, {{a}}, {{b}}", to, (t, t), lambda a, b, f=relation("ltu", t, False), one=one: one * f(a, b)))
+        elif t[0] == "b":
+            out.append(Form(f"set.ne.xor.{to}.{t} {{d}}, {{a}}, {{b}}, {{c}}", to, (t, t, "pred"), lambda a, b, q, one=one: one * ((a != b) ^ q)))
+        else:
+            out.append(Form(f"set.gt.{to}.{t} {{d}}, {{a}}, {{b}}", to, (t, t), lambda a, b, t=t, one=one: one * (h.value(a, t) > h.value(b, t))))
     return out
 
 

@@ -187,7 +187,7 @@ BODY = """.version 9.1
 {module}
 .visible .entry k(.param .u64 pa, .param .u64 po)
 {{
-	.reg .pred p, q;  .reg .b32 i, n, r<16>;  .reg .b64 a, o, t, rd<8>;  .reg .f32 f<8>;  .reg .f64 d<8>; .reg .b16 h<4>;
+	.reg .pred p, q, s;  .reg .b32 i, n, r<16>;  .reg .b64 a, o, t, rd<8>;  .reg .f32 f<8>;  .reg .f64 d<8>; .reg .b16 h<4>;
 	.shared .align 128 .b8 smem[1024];
 	.shared .align 8 .b64 bar;
 	ld.param.u64 a, [pa];  ld.param.u64 o, [po];
@@ -252,8 +252,11 @@ def test_bulk_copies_complete_on_an_mbarrier(mode):
 	cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [r0], [a], 128, [r1];
 WAIT:
 	bar.sync 0;
+	mov.u32 r15, 0;
 LOOP:
 	mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 q, [bar], 0;
+	add.u32 r15, r15, 1;  setp.gt.u32 s, r15, 9999;
+	@s trap;
 	@!q bra LOOP;
 	mov.u32 r0, smem;  mad.lo.u32 r2, i, 4, r0;
 	ld.shared.u32 r3, [r2];  add.u32 r3, r3, 1;  st.shared.u32 [r2], r3;
@@ -297,11 +300,12 @@ def test_mbarrier_counts(mode):
 	mbarrier.complete_tx.relaxed.cta.shared::cta.b64 [bar], 24;
 	mbarrier.try_wait.parity.shared.b64 q, [bar], 1, 1;  selp.u32 r0, 1, 0, q;  st.global.u32 [o+32], r0;
 	cp.async.mbarrier.arrive.noinc.shared.b64 [bar];
+	mbarrier.test_wait.parity.shared.b64 q, [bar], 0;  selp.u32 r0, 1, 0, q;  st.global.u32 [o+40], r0;
 	mbarrier.arrive.release.cta.shared::cta.b64 _, [bar], 1;
 	mbarrier.test_wait.parity.shared.b64 q, [bar], 0;  selp.u32 r0, 1, 0, q;  st.global.u32 [o+36], r0;
 	mbarrier.inval.shared.b64 [bar];"""
-    out = run(code, given(), np.full(10, 99, np.uint32), mode=mode)
-    assert out.tolist() == [3, 2, 0, 1, 1, 0, 2, 0, 1, 1]
+    out = run(code, given(), np.full(11, 99, np.uint32), mode=mode)
+    assert out.tolist() == [3, 2, 0, 1, 1, 0, 2, 0, 1, 1, 0]
 
 
 @MODES
@@ -319,8 +323,11 @@ def test_stores_and_reductions_of_the_cluster(mode):
 	st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.u32 [r2+8], {5, 6}, [r3];
 	st.async.shared::cluster.mbarrier::complete_tx::bytes.b64 [r2+16], 7, [r3];
 	red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u32 [r2+8], 10, [r3];
+	mov.u32 r15, 0;
 LOOP:
 	mbarrier.try_wait.shared.b64 q, [bar], rd1;
+	add.u32 r15, r15, 1;  setp.gt.u32 s, r15, 9999;
+	@s trap;
 	@!q bra LOOP;
 	ld.shared.v4.u32 {r4, r5, r6, r7}, [r0];  st.global.v4.u32 [o], {r4, r5, r6, r7};
 	ld.shared::cluster.u32 r4, [r2+16];  st.global.u32 [o+16], r4;
@@ -356,6 +363,7 @@ def test_stack(mode):
 @pytest.mark.parametrize("fn,t,dtype,reference", [
     ("and", "b32", np.uint32, np.bitwise_and), ("or", "b32", np.uint32, np.bitwise_or), ("xor", "b64", np.uint64, np.bitwise_xor),
     ("add", "u64", np.uint64, np.add), ("max", "u32", np.uint32, np.maximum), ("min", "s64", np.int64, np.minimum),
+    ("max", "s32", np.int32, np.maximum), ("min", "u64", np.uint64, np.minimum),
     ("inc", "u32", np.uint32, lambda r, s: np.where(r >= s, 0, r + 1)), ("dec", "u32", np.uint32, lambda r, s: np.where((r == 0) | (r > s), s, r - 1)),
     ("add", "f32", np.float32, np.add), ("add", "f64", np.float64, np.add), ("add.noftz", "f16", np.float16, np.add),
     ("add.noftz", "bf16", ml_dtypes.bfloat16, np.add), ("min", "f16", np.float16, np.minimum), ("max", "bf16", ml_dtypes.bfloat16, np.maximum),
@@ -372,10 +380,45 @@ def test_bulk_reductions(fn, t, dtype, reference, mode):
 	cp.async.bulk.wait_group 0;"""
     r = np.random.default_rng(4)
     n = 32 // np.dtype(dtype).itemsize
-    a, out = (r.integers(0, 9, n).astype(dtype) for _ in range(2))
+    if np.dtype(dtype).kind in "ui":
+        a, out = (r.integers(0, 256, 32).astype(np.uint8).view(dtype) for _ in range(2))
+    else:
+        a, out = (r.integers(-9, 9, n).astype(dtype) for _ in range(2))
     want = reference(out, a).astype(dtype)
     run(code, a, out, mode=mode)
     assert out.tolist() == want.tolist()
+
+
+@MODES
+def test_addresses_of_other_blocks(mode):
+    """mapa and getctarank in clusters of two: each block reads what the other wrote."""
+    code = """
+	mov.u32 r1, %ctaid.x;  mov.u32 r0, smem;
+	setp.ne.u32 p, i, 0;
+	mad.lo.u32 r2, r1, 100, 7;
+	@!p st.shared.u32 [r0+8], r2;
+	barrier.cluster.arrive.release;
+	barrier.cluster.wait.acquire;
+	@p bra DONE;
+	xor.b32 r3, r1, 1;
+	mapa.shared::cluster.u32 r4, r0, r3;
+	ld.shared::cluster.u32 r5, [r4+8];
+	getctarank.shared::cluster.u32 r6, r4;
+	cvta.shared.u64 rd0, smem;
+	mapa.u64 rd1, rd0, r3;
+	ld.u32 r7, [rd1+8];
+	getctarank.u64 r8, rd1;
+	getctarank.shared::cluster.u32 r9, r0;
+	mul.wide.u32 rd2, r1, 32;  add.u64 o, o, rd2;
+	st.global.v4.u32 [o], {r5, r6, r7, r8};  st.global.u32 [o+16], r9;
+DONE:
+	barrier.cluster.arrive;
+	barrier.cluster.wait;"""
+    out = np.zeros((2, 8), np.uint32)
+    module = pj.load_ptx(BODY.format(code=code, module=""))
+    module.mode = mode
+    module["k"].launch(np.zeros(4, np.uint32), out, grid=2, block=32, cluster=2)
+    assert out[:, :5].tolist() == [[107, 1, 107, 1, 0], [7, 0, 7, 0, 1]]
 
 
 def test_contended_atomics():

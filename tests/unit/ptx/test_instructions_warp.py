@@ -243,18 +243,19 @@ def test_matrices_through_shared_memory(mode):
 	ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {r6, r7}, [r1];
 	movmatrix.sync.aligned.m8n8.trans.b16 r8, r2;
 	add.u64 o, o, t;
-	st.global.u32 [o], r2;  st.global.u32 [o+128], r5;  st.global.u32 [o+256], r7;  st.global.u32 [o+384], r8;
+	st.global.u32 [o], r2;  st.global.u32 [o+128], r3;  st.global.u32 [o+256], r4;  st.global.u32 [o+384], r5;
+	st.global.u32 [o+512], r6;  st.global.u32 [o+640], r7;  st.global.u32 [o+768], r8;
 	bar.sync 0;
 	stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [r1], {r3, r2};
-	stmatrix.sync.aligned.m8n8.x1.shared.b16 [r1+256], {r5};
+	stmatrix.sync.aligned.m8n8.x2.shared.b16 [r1+256], {r5, r4};
 	bar.sync 0;
 	shl.b32 r1, i, 2;  add.u32 r1, r1, r0;
-	ld.shared.u32 r2, [r1];  st.global.u32 [o+512], r2;
-	ld.shared.u32 r2, [r1+256];  st.global.u32 [o+640], r2;"""
+	ld.shared.u32 r2, [r1];  st.global.u32 [o+896], r2;  ld.shared.u32 r2, [r1+128];  st.global.u32 [o+1024], r2;
+	ld.shared.u32 r2, [r1+256];  st.global.u32 [o+1152], r2;  ld.shared.u32 r2, [r1+384];  st.global.u32 [o+1280], r2;"""
     a = np.arange(256, dtype=np.uint16)
-    out = run(code, a, np.zeros(192, np.uint32), mode=mode).view(np.uint16).reshape(6, 8, 8)
+    out = run(code, a, np.zeros(352, np.uint32), mode=mode).view(np.uint16).reshape(11, 8, 8)
     m = a.reshape(4, 8, 8)
-    for got, want in zip(out, (m[0], m[3], m[1].T, m[0].T, m[1].T, m[3])):
+    for got, want in zip(out, (*m, m[0].T, m[1].T, m[0].T, m[1].T, m[0].T, m[3], m[2])):
         assert (got == want).all()
 
 
