@@ -5,7 +5,8 @@ A value is a typed local with the user's name; integers are unsigned, narrow flo
 comes from a pointer parameter stays a byte pointer, so that the compiler knows what it reaches; any other is an integer.
 
 Nothing is left to the device's mathematics: functions that OpenCL defines exactly (`fma`, `floor`, `rint` …) are called, the rest is
-written out.  Where a device does not divide f32 exactly, it does so in f64.  A shuffle goes through local memory between two barriers.
+written out.  Where a device does not divide f32 exactly, it does so in f64.  Shuffles go through local memory between two barriers, as many
+at once as do not need one another.
 """
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ CALLS = {"ffma": "fma", "ffloor": "floor", "fceil": "ceil", "ftrunc": "trunc", "
 COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 ATOMICS = {"iadd": ("add", 0), "and": ("and", 0), "or": ("or", 0), "xor": ("xor", 0), "imin_s": ("min", 1), "imax_s": ("max", 1),
            "imin_u": ("min", 0), "imax_u": ("max", 0), "exch": ("xchg", 0), "cas": ("cmpxchg", 0)}  # fmt: skip
+BATCH = 64  # shuffles between two barriers
 RESERVED = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short "
     "signed sizeof static struct switch typedef union unsigned void volatile while bool half uchar ushort uint ulong size_t ptrdiff_t intptr_t "
@@ -168,7 +170,7 @@ class _Write:
         self.depth = 1
         self.hoisted: set[int] = set()
         self.scopes: dict[int, tuple[int, ...]] = {}
-        self.exchanged: dict[str, None] = {}
+        self.exchanged: dict[str, int] = {}
         self.specials: dict[str, None] = {}
         taken = set(RESERVED)
         for p in kernel.params:
@@ -270,8 +272,8 @@ class _Write:
             self.put(f"const uint warp = lid / {self.lanes}u;" if self.warps > 1 else "const uint warp = 0;")
         if k.shared:
             self.put(f"__local ulong arena[{-(-k.shared // 8)}];")
-        for t in self.exchanged:
-            self.put(f"__local {t} exchange_{t}[{self.lanes * self.warps}];")
+        for t, n in self.exchanged.items():
+            self.put(f"__local {t} exchange_{t}[{n * self.lanes * self.warps}];")
         named: dict[str, list[str]] = {}
         for b in k.blocks:
             for v in b.params:
@@ -382,8 +384,7 @@ class _Write:
                 continue
             self.visited.add(at)
             block = self.k.blocks[at]
-            for i in block.instrs[:-1]:
-                self.instr(i)
+            self.body(block)
             at = self.end(at, block, until)
 
     def left(self, at: int | None, until: int | None) -> bool:
@@ -495,8 +496,7 @@ class _Write:
             block = self.k.blocks[n]
             if n:
                 self.lines.append(f"b{n}:;")
-            for i in block.instrs[:-1]:
-                self.instr(i)
+            self.body(block)
             t = block.terminator
             if t.op.name == "return":
                 self.put("return;")
@@ -849,36 +849,76 @@ class _Write:
 
     # ---- across lanes
 
-    def exchange(self, v: Value) -> str:
-        """Writes a value where the other lanes of the warp see it; the array's name."""
-        elem = v.type.elem
-        word = "uchar" if elem is I1 else self.ctype(elem)
-        self.exchanged[word] = None
+    def exchange(self, values: Sequence[Value]) -> list[str]:
+        """Writes values where the other lanes see them; the place of lane 0 of the block for each."""
         self.special("lid")
-        self.put(f"exchange_{word}[lid] = {self.use(v)};")
+        size, used, out = self.lanes * self.warps, dict[str, int](), []
+        for v in values:
+            word = "uchar" if v.type is I1 else self.ctype(v.type.elem)
+            n = used[word] = used.get(word, -1) + 1
+            self.exchanged[word] = max(self.exchanged.get(word, 0), n + 1)
+            at = f"{n * size} + " if n else ""
+            self.put(f"exchange_{word}[{at}lid] = {self.use(v)};")
+            out.append(f"exchange_{word}[{at}")
         self.put("barrier(CLK_LOCAL_MEM_FENCE);")
-        return f"exchange_{word}"
+        return out
 
-    def _shfl(self, i: Instr) -> None:
-        v, by = i.args
-        memory = self.exchange(v)
+    def shuffles(self, batch: Sequence[Instr]) -> None:
+        """Shuffles that do not need one another, between two barriers."""
+        values = {i.args[0].id: i.args[0] for i in batch}
+        memory = dict(zip(values, self.exchange(list(values.values()))))
         self.special("lane")
         start = "" if self.warps == 1 else "lid - lane + "
-        known = self.known(by)
-        n = f"{known}u" if known is not None else self.wrapped(by)
-        mode = i.attr("mode")
-        source, inside = {"bfly": (f"(lane ^ {n})", f"(lane ^ {n}) < {self.lanes}u"), "down": (f"(lane + {n})", f"lane + {n} < {self.lanes}u"),
-                          "up": (f"(lane - {n})", f"{n} <= lane"), "idx": (n, f"{n} < {self.lanes}u")}[mode]  # fmt: skip
-        sure = known is not None and 0 <= known < self.lanes and mode in ("bfly", "idx")
-        text = f"{memory}[{start}{source}]" if sure else f"{memory}[{start}({inside} ? {source} : lane)]"
-        self.define(i.result, f"{text} != 0" if v.type is I1 else text)
+        for i in batch:
+            v, by = i.args
+            known = self.known(by)
+            n = f"{known}u" if known is not None else self.wrapped(by)
+            mode = i.attr("mode")
+            source, inside = {"bfly": (f"(lane ^ {n})", f"(lane ^ {n}) < {self.lanes}u"), "down": (f"(lane + {n})", f"lane + {n} < {self.lanes}u"),
+                              "up": (f"(lane - {n})", f"{n} <= lane"), "idx": (n, f"{n} < {self.lanes}u")}[mode]  # fmt: skip
+            sure = known is not None and 0 <= known < self.lanes and mode in ("bfly", "idx")
+            text = f"{memory[v.id]}{start}{source if sure else f'({inside} ? {source} : lane)'}]"
+            self.define(i.result, f"{text} != 0" if v.type is I1 else text)
         self.put("barrier(CLK_LOCAL_MEM_FENCE);")
 
+    def body(self, block: Block) -> None:
+        """A block's instructions, those that have no effect ordered such that shuffles come together."""
+        run: list[Instr] = []
+        for i in block.instrs[:-1]:
+            if i.op.kind == "lane" or i.op.name in ("constant", "shfl", "sreg"):
+                run.append(i)
+                continue
+            self.pure(run)
+            run = []
+            self.instr(i)
+        self.pure(run)
+
+    def pure(self, run: Sequence[Instr]) -> None:
+        if sum(i.op.name == "shfl" for i in run) > 1:
+            depth: dict[int, int] = {}
+            place: dict[int, int] = {}
+            for i in run:
+                d = max([depth.get(a.id, 0) for a in i.args], default=0)
+                place[id(i)] = d
+                depth[i.result.id] = d + (i.op.name == "shfl")
+            run = sorted(run, key=lambda i: (place[id(i)], i.op.name == "shfl"))
+        batch: list[Instr] = []
+        for i in run:
+            if batch and (i.op.name != "shfl" or len(batch) == BATCH or any(a.id == j.result.id for a in i.args for j in batch)):
+                self.shuffles(batch)
+                batch = []
+            if i.op.name == "shfl":
+                batch.append(i)
+            else:
+                self.instr(i)
+        if batch:
+            self.shuffles(batch)
+
     def vote(self, i: Instr, start: str, sign: str) -> None:
-        memory = self.exchange(i.args[0])
+        [memory] = self.exchange(i.args)
         self.special("lane")
         first = "0" if self.warps == 1 else "lid - lane"
-        text = f" {sign} ".join(f"{memory}[{first} + {n}u]" for n in range(self.lanes))
+        text = f" {sign} ".join(f"{memory}{first} + {n}u]" for n in range(self.lanes))
         self.define(i.result, f"({text}) != 0")
         self.put("barrier(CLK_LOCAL_MEM_FENCE);")
 
