@@ -161,8 +161,8 @@ class Signature:
 class _Write:
     """One kernel."""
 
-    def __init__(self, kernel: Kernel, helpers: dict[str, str], exact: bool) -> None:
-        self.k, self.helpers, self.exact = kernel, helpers, exact
+    def __init__(self, kernel: Kernel, helpers: dict[str, str], features: Sequence[str]) -> None:
+        self.k, self.helpers, self.features = kernel, helpers, features
         self.lanes, self.warps = kernel.lanes or 1, kernel.warps or 1
         self.names: dict[int, str] = {}
         self.pointers = self.find_pointers()
@@ -589,10 +589,12 @@ class _Write:
             return f"{CALLS[name]}({', '.join(a)})"
         if name in ("fmin", "fmax", "fminnum", "fmaxnum"):
             return f"{self.helper(f'{name}_{word}', _minmax(name, word))}({a[0]}, {a[1]})"
-        if name == "fdiv":
-            return f"{a[0]} / {a[1]}" if self.exact or elem is F64 else f"(float)((double){a[0]} / (double){a[1]})"
-        if name == "fsqrt":
-            return f"sqrt({a[0]})" if self.exact or elem is F64 else f"(float)sqrt((double){a[0]})"
+        if name in ("fdiv", "fsqrt"):
+            if elem is F64 or "exact" in self.features:
+                return f"{a[0]} / {a[1]}" if name == "fdiv" else f"sqrt({a[0]})"
+            if "fp64" not in self.features:
+                raise UnsupportedError(f"{name} of f32 on a device that neither rounds it correctly nor has f64", place=i.loc)
+            return f"(float)((double){a[0]} / (double){a[1]})" if name == "fdiv" else f"(float)sqrt((double){a[0]})"
         if name == "fneg":
             return f"-{a[0]}"
         if name == "ineg":
@@ -937,7 +939,7 @@ def _word(hint: str) -> str:
 def write(kernels: Sequence[Kernel], features: Sequence[str]) -> str:
     """The text of some kernels.  Features: `exact`, where `/` and `sqrt` of f32 are correctly rounded; else they are computed in f64 (`fp64`)."""
     helpers: dict[str, str] = {}
-    bodies = [_Write(k, helpers, "exact" in features).run() for k in kernels]
+    bodies = [_Write(k, helpers, features).run() for k in kernels]
     text = "\n\n".join([*helpers.values(), *bodies]) + "\n"
     head = ["#pragma OPENCL FP_CONTRACT OFF"]
     if re.search(r"\bdouble\b", text):
