@@ -9,15 +9,17 @@ from .ir.errors import DeviceError
 
 
 class Device:
-    """`name` is the word that `device()` takes; `hardware` the maker's name; `kind` 'cpu' or 'interp'.
+    """`name` is the word that `device()` takes; `hardware` the maker's name; `kind` 'cpu', 'opencl' or 'interp'.
 
-    `available` says whether it can run now, `why_not` why it cannot; `facts` is the device record; `target` what code is made for it.
+    `available` says whether it can run now, `why_not` why it cannot; `facts` is the device record; `target` what code is made for it;
+    `driver` the driver's version, or ''.
     """
 
-    __slots__ = ("name", "kind", "hardware", "target", "why_not")
+    __slots__ = ("name", "kind", "hardware", "target", "why_not", "driver", "_facts")
 
-    def __init__(self, name: str, kind: str, hardware: str, target: str, why_not: str | None = None) -> None:
+    def __init__(self, name: str, kind: str, hardware: str, target: str, why_not: str | None = None, driver: str = "", facts: Any = None) -> None:
         self.name, self.kind, self.hardware, self.target, self.why_not = name, kind, hardware, target, why_not
+        self.driver, self._facts = driver, facts
 
     @property
     def available(self) -> bool:
@@ -25,6 +27,8 @@ class Device:
 
     @property
     def facts(self) -> Any:
+        if self._facts is not None:
+            return self._facts
         from .targets import target
 
         return target(self.target).facts
@@ -34,6 +38,7 @@ class Device:
 
 
 _devices: dict[str, Device] = {}
+_opencl_devices: dict[str, Device] | None = None
 _chosen: str | None = None
 
 
@@ -46,16 +51,40 @@ def _all() -> dict[str, Device]:
     return _devices
 
 
+def _opencl() -> dict[str, Device]:
+    """OpenCL devices: looked for when one is asked for, not before."""
+    global _opencl_devices
+    if _opencl_devices is None:
+        from .targets.spirv.runtime import detect
+
+        _opencl_devices = {f"opencl:{d.number}": Device(f"opencl:{d.number}", "opencl", d.hardware, f"spirv:{d.number}", d.why_not, d.driver, d.facts)
+                           for d in detect(knobs.cache_dir())}  # fmt: skip
+    return _opencl_devices
+
+
+def opencl_missing() -> str | None:
+    """Why there is no OpenCL device, and what to install; None where there is one."""
+    from .targets.spirv import runtime
+
+    _opencl()
+    return runtime.missing
+
+
 def devices() -> list[Device]:
     """Every device, the best first."""
-    return list(_all().values())
+    cpu, *others = _all().values()
+    return [cpu, *_opencl().values(), *others]
 
 
 def device(name: str) -> Device:
     """The device of that name.  DeviceError where there is none."""
     found = _all().get(name)
+    if found is None and name.startswith("opencl"):
+        found = _opencl().get("opencl:0" if name == "opencl" else name)
+        if found is None and (why := opencl_missing()) is not None:
+            raise DeviceError(f"there is no device {name!r}", hint=why)
     if found is None:
-        known = ", ".join(_all())
+        known = ", ".join(d.name for d in devices())
         raise DeviceError(f"there is no device {name!r}", hint=f"known here: {known}")
     return found
 

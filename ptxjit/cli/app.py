@@ -46,12 +46,18 @@ TargetOption = Annotated[list[str], typer.Option("--target", "-t", help="what co
 def devices() -> None:
     """What there is to run on."""
     from ..hardware import devices as all_devices
+    from ..hardware import opencl_missing
 
     for d in all_devices():
         f = d.facts
         print(f"{d.name:8} {d.hardware}")
         print(f"{'':8} {'available' if d.available else 'not available: ' + str(d.why_not)}; {f.lanes} lanes, {f.vector_bits} bits, "
               f"{f.cores} core{'s' if f.cores != 1 else ''}, {f.shared_bytes >> 10} KiB shared, {f.l2_bytes >> 10} KiB L2")  # fmt: skip
+        if d.driver:
+            print(f"{'':8} driver {d.driver}")
+    why = opencl_missing()
+    if why is not None:
+        print(f"{'opencl':8} none: {why}")
 
 
 @app.command()

@@ -26,10 +26,10 @@ def traced(j: Jit, args: Sequence[Any]) -> tuple[Graph, list[Any]]:
 
 
 def run_on(fn: Any, target: str, args: Sequence[Any]) -> list[Any]:
-    """Results on a device (`cpu`, `interp`), or of the kernels for any code target (`ptx:sm_90`) on the kernel interpreter; `ptx:sm_90 on cpu`
+    """Results on a device (`cpu`, `interp`, `opencl:0`), or of the kernels for any code target (`ptx:sm_90`) on the kernel interpreter; `ptx:sm_90 on cpu`
     is what our own PTX gives when `load_ptx` reads it back."""
     j = jitted(fn)
-    if ":" not in target:
+    if ":" not in target or target.startswith("opencl:"):
         return results(Jit(j.fn, device=target, fast_math=j.options.fast_math, reproducible=j.options.reproducible)(*args))
     from ..ir.interp.program import run_program
     from ..ir.lower import lower
@@ -53,7 +53,7 @@ def run_on(fn: Any, target: str, args: Sequence[Any]) -> list[Any]:
 def assert_targets_agree(fn: Any, *args: Any, targets: Sequence[str] | None = None, ulp: float | None = None, bitwise: bool = False) -> None:
     """Runs a function on several targets and compares each with the first.  AssertionError where they differ.
 
-    Targets are devices (`cpu`, `interp`), code targets (`ptx:sm_90`, `cpu:x86-64-v3`), whose kernels run on the kernel interpreter, or our
+    Targets are devices (`cpu`, `interp`, `opencl:0`), code targets (`ptx:sm_90`, `cpu:x86-64-v3`), whose kernels run on the kernel interpreter, or our
     PTX read back and run (`ptx:sm_90 on cpu`);
     by default interp, cpu and ptx:sm_80.  `ulp` admits a distance.  Without it the bits must be the same, unless the function was made
     with `fast_math`, which admits 64 ulp; `bitwise` asks for the same bits even then.

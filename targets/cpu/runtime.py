@@ -1,13 +1,9 @@
-"""Running a compiled program on the CPU: the plan (what to call with which buffers) and the executable (plan and code).
-
-A `Plan` is a `Program` without its tile programs: JSON, so that a cached program needs neither lowering nor LLVM.  An `Executable`
-takes C-contiguous NumPy arrays and returns a tuple of fresh ones.
+"""Running a compiled program on the CPU: the plan (`targets/plan.py`) and linked code, so that a cached program needs neither lowering nor
+LLVM.  An `Executable` takes C-contiguous NumPy arrays and returns a tuple of fresh ones.
 """
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import json
 import struct
 import threading
 from collections.abc import Callable
@@ -15,51 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.errors import BugError, CheckError
-from ...ir.program import Buffer, Check, Copy, Fill, Launch, Loop, Program, Step
-from ...ir.types import SCALARS
+from ..plan import Steps
 from .link import Artifact
 from .load import load
 from .pool import POOL, RUN, TASK
 
-MAGIC = b"pjexe001"
 LARGE = 1 << 20  # bytes from which on a result comes from the pool of warm memory
-
-
-# ---- plan -----------------------------------------------------------------------------------------------------------
-
-
-def plan_of(program: Program) -> tuple[dict[str, Any], bytes]:
-    """The JSON form of a program, and the bytes of its constants."""
-    number = {b.name: n for n, b in enumerate(program.buffers)}
-    blob = bytearray()
-    buffers = []
-    for b in program.buffers:
-        entry: dict[str, Any] = {"dtype": b.type.elem.name, "shape": list(b.type.shape), "kind": b.kind}
-        if b.data is not None:
-            blob += bytes(-len(blob) % 64)
-            entry["at"], entry["bytes"] = len(blob), len(b.data)
-            blob += b.data
-        buffers.append(entry)
-    plan = {"name": program.name, "buffers": buffers, "inputs": [number[b.name] for b in program.inputs],
-            "outputs": [number[b.name] for b in program.outputs], "steps": [_step(s, number) for s in program.steps]}  # fmt: skip
-    return plan, bytes(blob)
-
-
-def _step(s: Step, number: dict[str, int]) -> list[Any]:
-    if isinstance(s, Launch):
-        args = [number[a.name] if isinstance(a, Buffer) else ["number", a] for a in s.args]
-        return ["launch", s.fn.name, list(s.grid), args]
-    if isinstance(s, Copy):
-        return ["copy", number[s.dst.name], number[s.src.name]]
-    if isinstance(s, Fill):
-        return ["fill", number[s.dst.name], s.value]
-    if isinstance(s, Check):
-        return ["check", number[s.flag.name], s.message, s.place]
-    if isinstance(s, Loop):
-        return ["loop", [_step(x, number) for x in s.body], s.count, s.counter and number[s.counter.name], s.cond and number[s.cond.name],
-                [_step(x, number) for x in s.before]]  # fmt: skip
-    raise BugError(f"a program step of unknown kind: {s!r}")
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------
@@ -134,22 +91,17 @@ pointer = _fast_pointer if _fast_pointer(_probe) == _slow_pointer(_probe) else _
 # ---- executable -----------------------------------------------------------------------------------------------------
 
 
-class Executable:
+class Executable(Steps):
     """A program ready to run.  Thread-safe: each call has its own buffers."""
 
+    magic = b"pjexe001"
+
     def __init__(self, plan: dict[str, Any], constants: bytes, artifact: Artifact) -> None:
-        self.plan, self.constants, self.artifact = plan, constants, artifact
+        super().__init__(plan, constants)
+        self.artifact = artifact
         self.code = load(artifact)
         self._task = self.code.address(TASK)
         self._functions: dict[str, Any] = {}
-        self._const_memory = np.frombuffer(constants or b"\0", np.uint8).copy()
-        self._kinds = [b["kind"] for b in plan["buffers"]]
-        self._meta = []
-        for b in plan["buffers"]:
-            dtype, shape = SCALARS[b["dtype"]].np, tuple(b["shape"])
-            self._meta.append((shape, dtype, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize))
-        self._inputs, self._outputs = plan["inputs"], plan["outputs"]
-        self._others = [n for n, k in enumerate(self._kinds) if k in ("temp", "const")]
         self._steps = [self._compiled(s) for s in plan["steps"]]
         self.single = self._single_launch()  # gives the one result itself, or None
 
@@ -168,64 +120,32 @@ class Executable:
             step(arrays, addresses)
         return tuple([arrays[n] for n in self._outputs])
 
-    def _constant(self, n: int) -> Any:
-        b, (shape, dtype, size) = self.plan["buffers"][n], self._meta[n]
-        data = self._const_memory[b["at"] : b["at"] + b["bytes"]].view(dtype)
-        return data.reshape(shape) if b["bytes"] == size else data
-
     def _function(self, name: str) -> Any:
         f = self._functions.get(name)
         if f is None:
             f = self._functions[name] = RUN(self.code.address(name))
         return f
 
-    def _compiled(self, step: list[Any]) -> Callable[[list[Any], list[int]], None]:
-        kind = step[0]
-        if kind == "launch":
-            return self._launch(step)
-        if kind == "copy":
-            dst, src = step[1:]
+    def _copy(self, dst: int, src: int) -> Callable[..., None]:
+        def copy(arrays: list[Any], addresses: list[int]) -> None:
+            arrays[dst][...] = arrays[src]
 
-            def copy(arrays: list[Any], addresses: list[int]) -> None:
-                arrays[dst][...] = arrays[src]
+        return copy
 
-            return copy
-        if kind == "fill":
-            dst, value = step[1:]
+    def _fill(self, dst: int, value: Any) -> Callable[..., None]:
+        def fill(arrays: list[Any], addresses: list[int]) -> None:
+            arrays[dst].fill(value)
 
-            def fill(arrays: list[Any], addresses: list[int]) -> None:
-                arrays[dst].fill(value)
+        return fill
 
-            return fill
-        if kind == "check":
-            flag, message, place = step[1:]
+    def _truth(self, n: int) -> Callable[..., bool]:
+        return lambda arrays, addresses: bool(arrays[n])
 
-            def check(arrays: list[Any], addresses: list[int]) -> None:
-                if not arrays[flag]:
-                    raise CheckError(message, place=place)
+    def _count(self, n: int) -> Callable[..., None]:
+        def write(arrays: list[Any], addresses: list[int], turn: int) -> None:
+            arrays[n][...] = turn
 
-            return check
-        return self._loop(step)
-
-    def _loop(self, step: list[Any]) -> Callable[[list[Any], list[int]], None]:
-        _, body, count, counter, cond, before = step
-        turns = [self._compiled(s) for s in body]
-        asks = [self._compiled(s) for s in before]
-
-        def loop(arrays: list[Any], addresses: list[int]) -> None:
-            turn = 0
-            while count is None or turn < count:
-                if counter is not None:
-                    arrays[counter][...] = turn
-                for ask in asks:
-                    ask(arrays, addresses)
-                if cond is not None and not arrays[cond]:
-                    return
-                for s in turns:
-                    s(arrays, addresses)
-                turn += 1
-
-        return loop
+        return write
 
     def _launch(self, step: list[Any]) -> Callable[[list[Any], list[int]], None]:
         _, name, grid, args = step
@@ -286,18 +206,13 @@ class Executable:
     # ---- bytes
 
     def to_bytes(self) -> bytes:
-        plan, code = json.dumps(self.plan).encode(), self.artifact.to_bytes()
-        body = struct.pack("<QQQ", len(plan), len(self.constants), len(code)) + plan + self.constants + code
-        return MAGIC + hashlib.sha256(body).digest() + body
+        return self._packed(self.artifact.to_bytes())
 
     @staticmethod
     def from_bytes(data: bytes) -> Executable:
         """Raises ValueError if the bytes are not exactly what `to_bytes` made."""
-        if data[:8] != MAGIC or hashlib.sha256(data[40:]).digest() != data[8:40]:
-            raise ValueError("damaged executable")
-        a, b, c = struct.unpack_from("<QQQ", data, 40)
-        plan = json.loads(data[64 : 64 + a])
-        return Executable(plan, data[64 + a : 64 + a + b], Artifact.from_bytes(data[64 + a + b : 64 + a + b + c]))
+        plan, constants, code = Executable._unpacked(data)
+        return Executable(plan, constants, Artifact.from_bytes(code))
 
 
 def _number(value: Any) -> int:

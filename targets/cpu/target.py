@@ -47,10 +47,11 @@ class CpuTarget(Target):
         raise BugError(f"{self.name} has no stage {stage}")
 
     def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:
+        from ..plan import plan_of
         from .link import Artifact, link
         from .load import LINUX_X86
         from .pool import TASK
-        from .runtime import Executable, plan_of
+        from .runtime import Executable
 
         if not self.is_host:
             raise DeviceError(f"code for {self.name} does not run here", hint="use target='cpu:host'")
