@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-
 import stat
 import struct
 import sys
-
 import threading
 import warnings
 from collections.abc import Callable
