@@ -367,7 +367,7 @@ def compare(b: Body, t: str, cmp: str, a: Value, c: Value, ftz: bool) -> Value:
 
 
 def combine(x: X, boolop: str, p: Value, n: int) -> Value:
-    return x.b.make(boolop, p, x.src(n, "pred")) if boolop else p  # type: ignore[no-any-return]
+    return x.b.make(boolop, p, x.src(n, "pred")) if boolop else p
 
 
 @lifts("setp")
