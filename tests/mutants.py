@@ -87,7 +87,7 @@ def cases() -> list[Case]:
     out += [Case("20 threads: " + f.text, f, None) for f in modules["warp"].forms(20)]
     memory, warp = modules["memory"], modules["warp"]
     for fn in (memory.test_cp_async, memory.test_bulk_copies_complete_on_an_mbarrier, memory.test_mbarrier_counts, memory.test_stores_and_reductions_of_the_cluster,
-               memory.test_stack, warp.test_old_forms_without_masks, warp.test_barriers, warp.test_control_flow, warp.test_matrices_through_shared_memory,
+               memory.test_stack, memory.test_addresses_of_other_blocks, warp.test_old_forms_without_masks, warp.test_barriers, warp.test_control_flow, warp.test_matrices_through_shared_memory,
                warp.test_mma, warp.test_wmma):  # fmt: skip
         out.append(Case(fn.__name__, None, lambda fn=fn: fn("dispatch")))  # type: ignore[misc]
     for args in next(m for m in memory.test_bulk_reductions.pytestmark if m.args[0].startswith("fn,")).args[1]:

@@ -54,6 +54,11 @@ def access(x: X, n: int, space: str) -> tuple[str, Value, int]:
     return where, reachable(b, where, base), disp
 
 
+def origin(space: str, kind: str = "") -> dict[str, Any]:
+    """Attributes of a copy whose names are words of Python."""
+    return {"from": space, "async": kind} if kind else {"from": space}
+
+
 def _slot(x: X, n: int) -> Any:
     """The slot of a `.param` variable that operand n addresses by name, with the offset; or None."""
     o = x.operand(n)
@@ -132,7 +137,7 @@ def _st_bulk(x: X) -> None:
     n = b.resize(x.src(1, "u64"), I64)
     if base.type is I32:
         base, where = b.make("to_generic", base, space=where), "generic"
-    b.make("copy", base, b.const(I64, 0), b.const(I32, 0), n, guard=x.guard, to=where, **from_space("generic"))
+    b.make("copy", base, b.const(I64, 0), b.const(I32, 0), n, guard=x.guard, to=where, **origin("generic"))
 
 
 def _st_async(x: X) -> None:
@@ -236,11 +241,6 @@ def createpolicy(x: X) -> None:
     x.dst(0, x.b.const(I64, 0))
 
 
-def from_space(space: str, how: str | None = None) -> dict[str, Any]:
-    """The attributes of a copy whose names are words of Python."""
-    return {"from": space, "async": how}
-
-
 # ---- asynchronous copies --------------------------------------------------------------------------------------------
 
 
@@ -293,7 +293,7 @@ def _copy(x: X) -> None:
             read = b.make("select", b.source(o, "pred"), b.const(I32, 0), read)
         else:
             read = b.make("imin_u", x.src(3, "u32"), read)
-    b.make("copy", _flat(b, dst, ddisp), _flat(b, src, sdisp), read, to=to, bytes=size, **from_space(source, "group"))
+    b.make("copy", _flat(b, dst, ddisp), _flat(b, src, sdisp), read, to=to, bytes=size, **origin(source, "group"))
 
 
 def _copy_arrive(x: X) -> None:
@@ -342,19 +342,19 @@ def _bulk(x: X, reduce: bool) -> None:
     dst, src = _flat(b, dst, ddisp), _flat(b, src, sdisp)
     kind = "mbarrier" if tx else "bulk"
     if reduce:
-        b.make("copy", dst, src, n, to=to, fn=_fn(x, name, t), elem=ir_type(t), **from_space(source, kind))
+        b.make("copy", dst, src, n, to=to, fn=_fn(x, name, t), elem=ir_type(t), **origin(source, kind))
     elif multicast:
         mask = x.src(4, "u16")
         for rank in range(16):
             there = b.make("icmp", b.both(b.make("shr_u", mask, b.const(I16, rank)), b.const(I16, 1)), b.const(I16, 0), pred="ne")
             far = _other(b, dst, rank)
-            b.make("copy", far, src, n, guard=there, to="cluster", **from_space(source, kind))
+            b.make("copy", far, src, n, guard=there, to="cluster", **origin(source, kind))
             bar_space, bar, bdisp = access(x, 3, "cluster")
             b.make("mbarrier", _other(b, _flat(b, bar, bdisp), rank), n, guard=there, fn="complete_tx", space="cluster")
             _ = bar_space
         return
     else:
-        b.make("copy", dst, src, n, to=to, **from_space(source, kind))
+        b.make("copy", dst, src, n, to=to, **origin(source, kind))
     if tx:
         mbarrier(x, "complete_tx", 3, dst_space, n)
     _ = (group, policy)

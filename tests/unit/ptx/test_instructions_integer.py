@@ -169,9 +169,9 @@ def bitwise():
         found = [k for k in order if mask >> k & 1]
         return found[abs(offset) - 1] if len(found) >= abs(offset) else MASK32
 
-    masks = [MASK32, 1 << 31, 1, 0x80000001, *h.vectors("u32", 0)]
-    steps = [32, 1, 1, MASK32, MASK32 - 31, 0, 1, 2, 3, 5, 9, 17, 32, MASK32, MASK32 - 1, MASK32 - 4, MASK32 - 15, 1 << 31]
-    out.append(Form("fns.b32 {d}, {a}, {b}, {c}", "u32", ("u32",) * 3, fns, {0: masks, 1: [0, 0, 31, 31, *range(32), 31, 30], 2: steps}))
+    masks = [*(1 << k for k in range(32)), MASK32, 1 << 31, 1, 0x80000001, *h.vectors("u32", 0)]
+    steps = [*[1] * 32, 32, 1, 1, MASK32, MASK32 - 31, 0, 1, 2, 3, 5, 9, 17, 32, MASK32, MASK32 - 1, MASK32 - 4, MASK32 - 15, 1 << 31]
+    out.append(Form("fns.b32 {d}, {a}, {b}, {c}", "u32", ("u32",) * 3, fns, {0: masks, 1: [*[0] * 32, 0, 0, 31, 31, *range(32), 31, 30], 2: steps}))
     for t, u in product(("u32", "s32"), repeat=2):
         def byte(v, k, t):
             return value(v >> (8 * k), t[0] + "8")

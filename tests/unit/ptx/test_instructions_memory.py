@@ -217,6 +217,7 @@ def test_cp_async(mode):
     """Sizes 4, 8, 16; a source size below the rest fills with zeros; a true predicate ignores the source."""
     code = """
 	add.u64 rd0, a, t;  mov.u32 r0, smem;  mad.lo.u32 r0, i, 4, r0;
+	st.shared.u32 [r0+256], -1;
 	cp.async.ca.shared.global [r0], [rd0], 4;
 	cp.async.commit_group;
 	cp.async.wait_group 0;

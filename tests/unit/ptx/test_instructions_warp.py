@@ -252,7 +252,7 @@ def test_matrices_through_shared_memory(mode):
 	shl.b32 r1, i, 2;  add.u32 r1, r1, r0;
 	ld.shared.u32 r2, [r1];  st.global.u32 [o+896], r2;  ld.shared.u32 r2, [r1+128];  st.global.u32 [o+1024], r2;
 	ld.shared.u32 r2, [r1+256];  st.global.u32 [o+1152], r2;  ld.shared.u32 r2, [r1+384];  st.global.u32 [o+1280], r2;"""
-    a = np.arange(256, dtype=np.uint16)
+    a = np.arange(256, dtype=np.uint16) * np.uint16(257) ^ np.uint16(0x8000)
     out = run(code, a, np.zeros(352, np.uint32), mode=mode).view(np.uint16).reshape(11, 8, 8)
     m = a.reshape(4, 8, 8)
     for got, want in zip(out, (*m, m[0].T, m[1].T, m[0].T, m[1].T, m[0].T, m[3], m[2])):
