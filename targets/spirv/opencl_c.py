@@ -145,17 +145,26 @@ def kernel_name(name: str) -> str:
     return f"{name}_"
 
 
+def apart(kernel: Kernel) -> bool:
+    """Whether no lane needs another: then a work-group may hold several blocks, side by side in dimension 1."""
+    if kernel.shared:
+        return False
+    return all(i.op.kind == "lane" or i.op.name in ("constant", "ld", "st", "red", "atom", "report", "undef", "jump", "branch", "return")
+               or i.op.name == "sreg" and i.attr("name") not in ("ctaid.z", "nctaid.z") for i in kernel.instrs())  # fmt: skip
+
+
 class Signature:
-    """What who launches must know: per parameter 'pointer' or its type, local size, whether an error word follows."""
+    """What who launches must know: per parameter 'pointer' or its type, local size, whether blocks are `apart`, whether an error word follows."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.name = kernel_name(kernel.name)
         self.params = ["pointer" if p.role == "pointer" else p.value.type.elem.name for p in kernel.params]
         self.local = (kernel.lanes or 1) * (kernel.warps or 1)
+        self.apart = apart(kernel)
         self.reports = any(i.op.name == "report" for i in kernel.instrs())
 
     def json(self) -> dict[str, Any]:
-        return {"name": self.name, "params": self.params, "local": self.local, "reports": self.reports}
+        return {"name": self.name, "params": self.params, "local": self.local, "apart": self.apart, "reports": self.reports}
 
 
 class _Write:
@@ -163,7 +172,7 @@ class _Write:
 
     def __init__(self, kernel: Kernel, helpers: dict[str, str], features: Sequence[str]) -> None:
         self.k, self.helpers, self.features = kernel, helpers, features
-        self.lanes, self.warps = kernel.lanes or 1, kernel.warps or 1
+        self.lanes, self.warps, self.apart = kernel.lanes or 1, kernel.warps or 1, apart(kernel)
         self.names: dict[int, str] = {}
         self.pointers = self.find_pointers()
         self.lines: list[str] = []
@@ -294,7 +303,8 @@ class _Write:
         if any(i.op.name == "report" for i in k.instrs()):
             params.append("__global uint* report")
         local = self.lanes * self.warps
-        head = f"__kernel __attribute__((reqd_work_group_size({local}, 1, 1)))\nvoid {kernel_name(k.name)}({', '.join(params)})\n{{"
+        known = "" if self.apart else f" __attribute__((reqd_work_group_size({local}, 1, 1)))"
+        head = f"__kernel{known}\nvoid {kernel_name(k.name)}({', '.join(params)})\n{{"
         return "\n".join([head, *self.lines, *body, "}"])
 
     def scalar_param(self, elem: Scalar) -> str:
@@ -753,9 +763,9 @@ class _Write:
         elif name.startswith("ntid."):
             text = f"{block}u" if axis == 0 else "1u"
         elif name.startswith("ctaid."):
-            text = f"(uint)get_group_id({axis})"
+            text = f"(uint)get_global_id({axis + 1})" if self.apart else f"(uint)get_group_id({axis})"
         elif name.startswith("nctaid."):
-            text = f"(uint)get_num_groups({axis})"
+            text = f"(uint)get_global_size({axis + 1})" if self.apart else f"(uint)get_num_groups({axis})"
         else:
             raise UnsupportedError(f"special register {name} in OpenCL C", place=i.loc)
         self.define(i.result, text)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-
 import stat
 import struct
 import sys
-
 import threading
 import warnings
 from collections.abc import Callable
@@ -23,11 +21,13 @@ from typing import Any
 import numpy as np
 
 from ...ir.device import DeviceFacts
-from ...ir.errors import DeviceError, ResourceError, ToolError
+from ...ir.errors import DeviceError, ResourceError, ToolError, UnsupportedError
 from ...ir.types import SCALARS
 from ..plan import Steps
 from .target import LANES, WARPS
 
+NO_CACHE: Any = False  # ours keeps the binaries
+GROUP = 4096  # work-items per group, where blocks may share one
 SYSTEM = Path("/etc/OpenCL/vendors")
 INSTALL = "pip install 'ptxjit[opencl]'"
 _lock = threading.Lock()
@@ -235,12 +235,12 @@ class Executable(Steps):
             warnings.simplefilter("ignore")
             if binary:
                 try:
-                    return cl.Program(self.context, [self.on.device], [binary]).build(options, cache_dir=False)
+                    return cl.Program(self.context, [self.on.device], [binary]).build(options, cache_dir=NO_CACHE)
                 except cl.Error:  # another driver's: the text is there
                     pass
             program = cl.Program(self.context, self.code["source"])
             try:
-                return program.build(options, cache_dir=False)
+                return program.build(options, cache_dir=NO_CACHE)
             except cl.Error as e:
                 raise ToolError(f"the compiler of opencl:{self.on.number} ({self.on.hardware}) refused the program: {first_error(str(e))}",
                                 hint="lower(…, target='spirv').as_text('opencl') shows it") from e  # fmt: skip
@@ -311,7 +311,8 @@ class Executable(Steps):
         import pyopencl as cl
 
         if self.on.is_cpu:
-            view, _ = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, (a.nbytes,), np.uint8)
+            view: Any
+            view, _ = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, (a.nbytes,), np.dtype(np.uint8))
             view.base.release()
         else:
             cl.enqueue_copy(self.queue, _bytes(a), buffer)
@@ -323,8 +324,12 @@ class Executable(Steps):
 
         _, name, grid, args = step
         kernel, signature = self._kernel(name), self.code["kernels"][name]
-        local = (signature["local"], 1, 1)
-        size = (grid[0] * local[0], grid[1], grid[2])
+        lanes = signature["local"]
+        local, size = (lanes, 1, 1), (grid[0] * lanes, grid[1], grid[2])
+        if signature["apart"]:
+            if grid[2] != 1:
+                raise UnsupportedError(f"{name}: a grid of three dimensions on OpenCL")
+            local, size = (lanes, self.side_by_side(grid[0], lanes), 1), (lanes, grid[0], grid[1])
         fixed = {k: SCALARS[t].np.type(a[1]) for k, (t, a) in enumerate(zip(signature["params"], args)) if not isinstance(a, int)}
         reports = signature["reports"]
 
@@ -333,7 +338,7 @@ class Executable(Steps):
             word = None
             if reports:
                 word = self._empty(4)
-                cl.enqueue_fill_buffer(self.queue, word, np.uint32(0), 0, 4)
+                cl.enqueue_fill_buffer(self.queue, word, np.zeros(1, np.uint32), 0, 4)
                 values.append(word)
             with self._lock:
                 kernel.set_args(*values)
@@ -346,13 +351,22 @@ class Executable(Steps):
 
         return launch if np.prod(grid) else lambda memory: None
 
+    def side_by_side(self, blocks: int, lanes: int) -> int:
+        """How many blocks a work-group holds: the largest divisor that leaves every core some groups."""
+        most = min(GROUP // lanes, blocks // (4 * self.on.facts.cores), self.on.device.max_work_group_size // lanes, self.on.device.max_work_item_sizes[1])
+        return max((k for k in range(1, most + 1) if blocks % k == 0), default=1)
+
     def _copy(self, dst: int, src: int) -> Callable[..., None]:
         import pyopencl as cl
 
         size = self._meta[dst][2]
         if not size:
             return lambda memory: None
-        return lambda memory: cl.enqueue_copy(self.queue, memory[dst], memory[src], byte_count=size) and None
+
+        def copy(memory: list[Any]) -> None:
+            cl.enqueue_copy(self.queue, memory[dst], memory[src], byte_count=size)
+
+        return copy
 
     def _fill(self, dst: int, value: Any) -> Callable[..., None]:
         import pyopencl as cl
@@ -361,7 +375,11 @@ class Executable(Steps):
         pattern = _bytes(np.array([value]).astype(dtype))
         if not size:
             return lambda memory: None
-        return lambda memory: cl.enqueue_fill_buffer(self.queue, memory[dst], pattern, 0, size) and None
+
+        def fill(memory: list[Any]) -> None:
+            cl.enqueue_fill_buffer(self.queue, memory[dst], pattern, 0, size)
+
+        return fill
 
     def _truth(self, n: int) -> Callable[..., bool]:
         import pyopencl as cl
@@ -377,7 +395,11 @@ class Executable(Steps):
         import pyopencl as cl
 
         dtype = self._meta[n][1]
-        return lambda memory, turn: cl.enqueue_copy(self.queue, memory[n], np.array([turn], dtype)) and None
+
+        def write(memory: list[Any], turn: int) -> None:
+            cl.enqueue_copy(self.queue, memory[n], np.array([turn], dtype))
+
+        return write
 
     # ---- bytes
 
