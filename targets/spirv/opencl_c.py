@@ -79,10 +79,9 @@ def _minmax(name: str, t: str) -> str:
     word = "uint" if t == "float" else "ulong"
     low, num = name.startswith("fmin"), name.endswith("num")
     zeros = "|" if low else "&"
-    nan = "if (a != a) return b;\n    if (b != b) return a;" if num else "if (a != a || b != b) return a + b;"
-    return (f"static inline {t} {name}_{t}({t} a, {t} b)\n{{\n    {nan}\n"
-            f"    if (a == b) return as_{t}(as_{word}(a) {zeros} as_{word}(b));\n"
-            f"    return a {'<' if low else '>'} b ? a : b;\n}}")  # fmt: skip
+    least = f"a == b ? as_{t}(as_{word}(a) {zeros} as_{word}(b)) : a {'<' if low else '>'} b ? a : b"
+    result = f"a != a ? b : b != b ? a : {least}" if num else f"((a != a) | (b != b)) ? a + b : {least}"
+    return f"static inline {t} {name}_{t}({t} a, {t} b)\n{{\n    return {result};\n}}"
 
 
 def _to_integer(name: str, t: str, out: Scalar) -> str:
@@ -176,7 +175,11 @@ class _Write:
         self.names: dict[int, str] = {}
         self.pointers = self.find_pointers()
         self.lines: list[str] = []
-        self.depth = 1
+        self.depth, self.opened = 1, 0
+        self.scope: tuple[int, ...] = ()
+        self.visited: set[int] = set()
+        self.loops: list[tuple[int, int | None]] = []
+        self.top: set[int] = set()
         self.hoisted: set[int] = set()
         self.scopes: dict[int, tuple[int, ...]] = {}
         self.exchanged: dict[str, int] = {}
@@ -256,10 +259,10 @@ class _Write:
 
     def run(self) -> str:
         k = self.k
-        self.top: set[int] = set()
         for attempt in range(3):
             self.lines, self.depth, self.scope, self.opened = [], 1, (), 0
-            self.scopes, self.visited, self.loops = {}, set(), []
+            self.scopes, self.loops = {}, []
+            self.visited.clear()
             self.exchanged, self.specials = {}, {}
             before = set(self.hoisted)
             try:
@@ -281,8 +284,8 @@ class _Write:
             self.put(f"const uint warp = lid / {self.lanes}u;" if self.warps > 1 else "const uint warp = 0;")
         if k.shared:
             self.put(f"__local ulong arena[{-(-k.shared // 8)}];")
-        for t, n in self.exchanged.items():
-            self.put(f"__local {t} exchange_{t}[{n * self.lanes * self.warps}];")
+        for t, count in self.exchanged.items():
+            self.put(f"__local {t} exchange_{t}[{count * self.lanes * self.warps}];")
         named: dict[str, list[str]] = {}
         for b in k.blocks:
             for v in b.params:
@@ -466,7 +469,7 @@ class _Write:
         if self.loops:
             header, after = self.loops[-1]
             out |= {header} | ({after} if after is not None else set())
-        return out  # type: ignore[return-value]
+        return out
 
     def branch(self, cond: str, e: Edge, until: int | None) -> None:
         """`if (cond)` on an edge that ends here."""

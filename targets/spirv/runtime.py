@@ -130,8 +130,8 @@ def _some_runtime() -> bool:
     return (SYSTEM.is_dir() and any(SYSTEM.glob("*.icd"))) or find_spec("pocl_binary_distribution") is not None
 
 
-def detect(folder: Path | None = None) -> list[Any]:
-    """Every device, cards first.  `folder` is where our `.icd` files go.  Never fails; `missing` says why there is nothing."""
+def detect() -> list[Any]:
+    """Every device, cards first.  Never fails; `missing` says why there is nothing."""
     global _found, missing
     with _lock:
         if _found is None:
@@ -140,7 +140,9 @@ def detect(folder: Path | None = None) -> list[Any]:
             elif not _some_runtime():
                 _found, missing = [], f"no OpenCL runtime is installed: {INSTALL}, or the driver of the card's maker"
             else:
-                _found = _look(folder)
+                from ...knobs import cache_dir
+
+                _found = _look(cache_dir())
                 missing = None if _found else f"no OpenCL runtime has a device: {INSTALL}, or the driver of the card's maker"
         return _found
 
