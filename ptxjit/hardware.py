@@ -58,7 +58,7 @@ def _opencl() -> dict[str, Device]:
         from .targets.spirv.runtime import detect
 
         _opencl_devices = {f"opencl:{d.number}": Device(f"opencl:{d.number}", "opencl", d.hardware, f"spirv:{d.number}", d.why_not, d.driver, d.facts)
-                           for d in detect(knobs.cache_dir())}  # fmt: skip
+                           for d in detect()}  # fmt: skip
     return _opencl_devices
 
 

@@ -79,10 +79,9 @@ def _minmax(name: str, t: str) -> str:
     word = "uint" if t == "float" else "ulong"
     low, num = name.startswith("fmin"), name.endswith("num")
     zeros = "|" if low else "&"
-    nan = "if (a != a) return b;\n    if (b != b) return a;" if num else "if (a != a || b != b) return a + b;"
-    return (f"static inline {t} {name}_{t}({t} a, {t} b)\n{{\n    {nan}\n"
-            f"    if (a == b) return as_{t}(as_{word}(a) {zeros} as_{word}(b));\n"
-            f"    return a {'<' if low else '>'} b ? a : b;\n}}")  # fmt: skip
+    least = f"a == b ? as_{t}(as_{word}(a) {zeros} as_{word}(b)) : a {'<' if low else '>'} b ? a : b"
+    result = f"a != a ? b : b != b ? a : {least}" if num else f"((a != a) | (b != b)) ? a + b : {least}"
+    return f"static inline {t} {name}_{t}({t} a, {t} b)\n{{\n    return {result};\n}}"
 
 
 def _to_integer(name: str, t: str, out: Scalar) -> str:
@@ -145,17 +144,26 @@ def kernel_name(name: str) -> str:
     return f"{name}_"
 
 
+def apart(kernel: Kernel) -> bool:
+    """Whether no lane needs another: then a work-group may hold several blocks, side by side in dimension 1."""
+    if kernel.shared:
+        return False
+    return all(i.op.kind == "lane" or i.op.name in ("constant", "ld", "st", "red", "atom", "report", "undef", "jump", "branch", "return")
+               or i.op.name == "sreg" and i.attr("name") not in ("ctaid.z", "nctaid.z") for i in kernel.instrs())  # fmt: skip
+
+
 class Signature:
-    """What who launches must know: per parameter 'pointer' or its type, local size, whether an error word follows."""
+    """What who launches must know: per parameter 'pointer' or its type, local size, whether blocks are `apart`, whether an error word follows."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.name = kernel_name(kernel.name)
         self.params = ["pointer" if p.role == "pointer" else p.value.type.elem.name for p in kernel.params]
         self.local = (kernel.lanes or 1) * (kernel.warps or 1)
+        self.apart = apart(kernel)
         self.reports = any(i.op.name == "report" for i in kernel.instrs())
 
     def json(self) -> dict[str, Any]:
-        return {"name": self.name, "params": self.params, "local": self.local, "reports": self.reports}
+        return {"name": self.name, "params": self.params, "local": self.local, "apart": self.apart, "reports": self.reports}
 
 
 class _Write:
@@ -163,11 +171,15 @@ class _Write:
 
     def __init__(self, kernel: Kernel, helpers: dict[str, str], features: Sequence[str]) -> None:
         self.k, self.helpers, self.features = kernel, helpers, features
-        self.lanes, self.warps = kernel.lanes or 1, kernel.warps or 1
+        self.lanes, self.warps, self.apart = kernel.lanes or 1, kernel.warps or 1, apart(kernel)
         self.names: dict[int, str] = {}
         self.pointers = self.find_pointers()
         self.lines: list[str] = []
-        self.depth = 1
+        self.depth, self.opened = 1, 0
+        self.scope: tuple[int, ...] = ()
+        self.visited: set[int] = set()
+        self.loops: list[tuple[int, int | None]] = []
+        self.top: set[int] = set()
         self.hoisted: set[int] = set()
         self.scopes: dict[int, tuple[int, ...]] = {}
         self.exchanged: dict[str, int] = {}
@@ -247,10 +259,10 @@ class _Write:
 
     def run(self) -> str:
         k = self.k
-        self.top: set[int] = set()
         for attempt in range(3):
             self.lines, self.depth, self.scope, self.opened = [], 1, (), 0
-            self.scopes, self.visited, self.loops = {}, set(), []
+            self.scopes, self.loops = {}, []
+            self.visited.clear()
             self.exchanged, self.specials = {}, {}
             before = set(self.hoisted)
             try:
@@ -272,8 +284,8 @@ class _Write:
             self.put(f"const uint warp = lid / {self.lanes}u;" if self.warps > 1 else "const uint warp = 0;")
         if k.shared:
             self.put(f"__local ulong arena[{-(-k.shared // 8)}];")
-        for t, n in self.exchanged.items():
-            self.put(f"__local {t} exchange_{t}[{n * self.lanes * self.warps}];")
+        for t, count in self.exchanged.items():
+            self.put(f"__local {t} exchange_{t}[{count * self.lanes * self.warps}];")
         named: dict[str, list[str]] = {}
         for b in k.blocks:
             for v in b.params:
@@ -294,7 +306,8 @@ class _Write:
         if any(i.op.name == "report" for i in k.instrs()):
             params.append("__global uint* report")
         local = self.lanes * self.warps
-        head = f"__kernel __attribute__((reqd_work_group_size({local}, 1, 1)))\nvoid {kernel_name(k.name)}({', '.join(params)})\n{{"
+        known = "" if self.apart else f" __attribute__((reqd_work_group_size({local}, 1, 1)))"
+        head = f"__kernel{known}\nvoid {kernel_name(k.name)}({', '.join(params)})\n{{"
         return "\n".join([head, *self.lines, *body, "}"])
 
     def scalar_param(self, elem: Scalar) -> str:
@@ -456,7 +469,7 @@ class _Write:
         if self.loops:
             header, after = self.loops[-1]
             out |= {header} | ({after} if after is not None else set())
-        return out  # type: ignore[return-value]
+        return out
 
     def branch(self, cond: str, e: Edge, until: int | None) -> None:
         """`if (cond)` on an edge that ends here."""
@@ -753,9 +766,9 @@ class _Write:
         elif name.startswith("ntid."):
             text = f"{block}u" if axis == 0 else "1u"
         elif name.startswith("ctaid."):
-            text = f"(uint)get_group_id({axis})"
+            text = f"(uint)get_global_id({axis + 1})" if self.apart else f"(uint)get_group_id({axis})"
         elif name.startswith("nctaid."):
-            text = f"(uint)get_num_groups({axis})"
+            text = f"(uint)get_global_size({axis + 1})" if self.apart else f"(uint)get_num_groups({axis})"
         else:
             raise UnsupportedError(f"special register {name} in OpenCL C", place=i.loc)
         self.define(i.result, text)

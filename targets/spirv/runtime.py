@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 
 from ...ir.device import DeviceFacts
-from ...ir.errors import DeviceError, ResourceError, ToolError
+from ...ir.errors import DeviceError, ResourceError, ToolError, UnsupportedError
 from ...ir.types import SCALARS
 from ..plan import Steps
 from .target import LANES, WARPS
 
+NO_CACHE: Any = False  # ours keeps the binaries
+GROUP = 4096  # work-items per group, where blocks may share one
 SYSTEM = Path("/etc/OpenCL/vendors")
 INSTALL = "pip install 'ptxjit[opencl]'"
 _lock = threading.Lock()
@@ -128,8 +130,8 @@ def _some_runtime() -> bool:
     return (SYSTEM.is_dir() and any(SYSTEM.glob("*.icd"))) or find_spec("pocl_binary_distribution") is not None
 
 
-def detect(folder: Path | None = None) -> list[Any]:
-    """Every device, cards first.  `folder` is where our `.icd` files go.  Never fails; `missing` says why there is nothing."""
+def detect() -> list[Any]:
+    """Every device, cards first.  Never fails; `missing` says why there is nothing."""
     global _found, missing
     with _lock:
         if _found is None:
@@ -138,7 +140,9 @@ def detect(folder: Path | None = None) -> list[Any]:
             elif not _some_runtime():
                 _found, missing = [], f"no OpenCL runtime is installed: {INSTALL}, or the driver of the card's maker"
             else:
-                _found = _look(folder)
+                from ...knobs import cache_dir
+
+                _found = _look(cache_dir())
                 missing = None if _found else f"no OpenCL runtime has a device: {INSTALL}, or the driver of the card's maker"
         return _found
 
@@ -233,12 +237,12 @@ class Executable(Steps):
             warnings.simplefilter("ignore")
             if binary:
                 try:
-                    return cl.Program(self.context, [self.on.device], [binary]).build(options, cache_dir=False)
+                    return cl.Program(self.context, [self.on.device], [binary]).build(options, cache_dir=NO_CACHE)
                 except cl.Error:  # another driver's: the text is there
                     pass
             program = cl.Program(self.context, self.code["source"])
             try:
-                return program.build(options, cache_dir=False)
+                return program.build(options, cache_dir=NO_CACHE)
             except cl.Error as e:
                 raise ToolError(f"the compiler of opencl:{self.on.number} ({self.on.hardware}) refused the program: {first_error(str(e))}",
                                 hint="lower(…, target='spirv').as_text('opencl') shows it") from e  # fmt: skip
@@ -309,7 +313,8 @@ class Executable(Steps):
         import pyopencl as cl
 
         if self.on.is_cpu:
-            view, _ = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, (a.nbytes,), np.uint8)
+            view: Any
+            view, _ = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, (a.nbytes,), np.dtype(np.uint8))
             view.base.release()
         else:
             cl.enqueue_copy(self.queue, _bytes(a), buffer)
@@ -321,8 +326,12 @@ class Executable(Steps):
 
         _, name, grid, args = step
         kernel, signature = self._kernel(name), self.code["kernels"][name]
-        local = (signature["local"], 1, 1)
-        size = (grid[0] * local[0], grid[1], grid[2])
+        lanes = signature["local"]
+        local, size = (lanes, 1, 1), (grid[0] * lanes, grid[1], grid[2])
+        if signature["apart"]:
+            if grid[2] != 1:
+                raise UnsupportedError(f"{name}: a grid of three dimensions on OpenCL")
+            local, size = (lanes, self.side_by_side(grid[0], lanes), 1), (lanes, grid[0], grid[1])
         fixed = {k: SCALARS[t].np.type(a[1]) for k, (t, a) in enumerate(zip(signature["params"], args)) if not isinstance(a, int)}
         reports = signature["reports"]
 
@@ -331,7 +340,7 @@ class Executable(Steps):
             word = None
             if reports:
                 word = self._empty(4)
-                cl.enqueue_fill_buffer(self.queue, word, np.uint32(0), 0, 4)
+                cl.enqueue_fill_buffer(self.queue, word, np.zeros(1, np.uint32), 0, 4)
                 values.append(word)
             with self._lock:
                 kernel.set_args(*values)
@@ -344,13 +353,22 @@ class Executable(Steps):
 
         return launch if np.prod(grid) else lambda memory: None
 
+    def side_by_side(self, blocks: int, lanes: int) -> int:
+        """How many blocks a work-group holds: the largest divisor that leaves every core some groups."""
+        most = min(GROUP // lanes, blocks // (4 * self.on.facts.cores), self.on.device.max_work_group_size // lanes, self.on.device.max_work_item_sizes[1])
+        return max((k for k in range(1, most + 1) if blocks % k == 0), default=1)
+
     def _copy(self, dst: int, src: int) -> Callable[..., None]:
         import pyopencl as cl
 
         size = self._meta[dst][2]
         if not size:
             return lambda memory: None
-        return lambda memory: cl.enqueue_copy(self.queue, memory[dst], memory[src], byte_count=size) and None
+
+        def copy(memory: list[Any]) -> None:
+            cl.enqueue_copy(self.queue, memory[dst], memory[src], byte_count=size)
+
+        return copy
 
     def _fill(self, dst: int, value: Any) -> Callable[..., None]:
         import pyopencl as cl
@@ -359,7 +377,11 @@ class Executable(Steps):
         pattern = _bytes(np.array([value]).astype(dtype))
         if not size:
             return lambda memory: None
-        return lambda memory: cl.enqueue_fill_buffer(self.queue, memory[dst], pattern, 0, size) and None
+
+        def fill(memory: list[Any]) -> None:
+            cl.enqueue_fill_buffer(self.queue, memory[dst], pattern, 0, size)
+
+        return fill
 
     def _truth(self, n: int) -> Callable[..., bool]:
         import pyopencl as cl
@@ -375,7 +397,11 @@ class Executable(Steps):
         import pyopencl as cl
 
         dtype = self._meta[n][1]
-        return lambda memory, turn: cl.enqueue_copy(self.queue, memory[n], np.array([turn], dtype)) and None
+
+        def write(memory: list[Any], turn: int) -> None:
+            cl.enqueue_copy(self.queue, memory[n], np.array([turn], dtype))
+
+        return write
 
     # ---- bytes
 
