@@ -75,7 +75,7 @@ def _rule(i: Instr, native: frozenset[str], ptx: bool) -> Rule | None:
     name = i.op.name
     elem = i.args[0].type.elem
     if name == "frem":
-        return _frem
+        return _frem if "frem" not in native else None if elem.bits >= 32 else _in_f32
     if name == "fscale":
         return None if name in native and elem.bits >= 32 else _scaled
     out = i.result.type.elem

@@ -602,6 +602,8 @@ class _Write:
             return f"{CALLS[name]}({', '.join(a)})"
         if name in ("fmin", "fmax", "fminnum", "fmaxnum"):
             return f"{self.helper(f'{name}_{word}', _minmax(name, word))}({a[0]}, {a[1]})"
+        if name == "frem":  # exact by OpenCL's own table of bounds
+            return f"fmod({a[0]}, {a[1]})"
         if name in ("fdiv", "fsqrt"):
             if elem is F64 or "exact" in self.features:
                 return f"{a[0]} / {a[1]}" if name == "fdiv" else f"sqrt({a[0]})"

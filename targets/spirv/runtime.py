@@ -56,7 +56,7 @@ class Found:
             self.why_not = "it is big-endian"
         elif device.max_work_group_size < LANES * WARPS:
             self.why_not = f"its work-groups hold {device.max_work_group_size} work-items, {LANES * WARPS} are needed"
-        features = [w for w, have in (("exact", self.exact), ("fp64", self.fp64)) if have]
+        features = ["frem", *(w for w, have in (("exact", self.exact), ("fp64", self.fp64)) if have)]  # fmod is exact everywhere
         self.facts = DeviceFacts(
             f"spirv:{number}", "opencl", LANES, WARPS, 128, 32, int(device.local_mem_size), int(device.global_mem_cache_size or 1 << 20),
             int(device.max_compute_units), True, 120, tuple(sorted([*features, f"device {self.hardware}", f"driver {self.driver}"])))  # fmt: skip

@@ -52,8 +52,6 @@ def agree(fn, *args, devices):
 @pytest.mark.parametrize("name", CASES)
 def test_the_same_bits(name, dtype, opencl):
     fn, shapes = CASES[name]
-    if name == "remainders" and dtype == "f8":
-        pytest.skip("the drivers' compilers take minutes for the 41 steps of an f64 remainder")
     if dtype == "f2" and name in ("matmul", "long softmax", "all"):
         shapes = [tuple(min(n, 70) for n in s) for s in shapes]
     rng = np.random.default_rng(1)
