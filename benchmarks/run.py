@@ -23,6 +23,9 @@ import ptxjit as pj
 ROUNDS = 7
 
 
+REST = 0.25  # seconds after which the thread pool of the contestant before has stopped to spin
+
+
 def seconds(fn: Callable[[], Any], least: float = 0.02) -> float:
     """One call, or the mean of several if it is short."""
     start = time.perf_counter()
@@ -42,6 +45,8 @@ def contest(entries: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict
     times: dict[str, list[float]] = {k: [] for k in entries}
     for _ in range(rounds):
         for k, fn in entries.items():
+            time.sleep(REST)
+            fn()
             times[k].append(seconds(fn))
     return {k: statistics.median(v) for k, v in times.items()}
 
