@@ -35,8 +35,8 @@ bench: $(STAMP) ## speed beside the peers that are installed, as ratios
 fuzz: $(STAMP) ## N random programs against NumPy: make fuzz N=400 SEED=1
 	@$(PY) -m ptxjit.testing.fuzz --n $(N) --seed $(SEED)
 
-corpus: $(STAMP) ## every variant of every kernel of the PTX corpus, on the CPU
-	@PTXJIT_CORPUS=all $(PY) -m pytest tests/corpus -n 2 -q -p no:cacheprovider
+corpus: $(STAMP) ## every variant of every kernel of the PTX corpus, run on the CPU and checked
+	@PTXJIT_CORPUS=all $(PY) -m pytest tests/corpus tests/check/test_corpus.py -n 2 -q -p no:cacheprovider
 
 mutants: $(STAMP) ## changes our meaning of PTX, one at a time: the tests must notice
 	@$(PY) tests/mutants.py --seed $(SEED)
