@@ -77,21 +77,21 @@ class Steps:
     # ---- what a runtime adds
 
     def _launch(self, step: list[Any]) -> Run:
-        raise NotImplementedError
+        raise BugError(f"{type(self).__name__} does not run this kind of step")
 
     def _copy(self, dst: int, src: int) -> Run:
-        raise NotImplementedError
+        raise BugError(f"{type(self).__name__} does not run this kind of step")
 
     def _fill(self, dst: int, value: Any) -> Run:
-        raise NotImplementedError
+        raise BugError(f"{type(self).__name__} does not run this kind of step")
 
     def _truth(self, n: int) -> Callable[..., bool]:
         """Reads a 0-d i1 buffer."""
-        raise NotImplementedError
+        raise BugError(f"{type(self).__name__} does not run this kind of step")
 
     def _count(self, n: int) -> Run:
         """Writes the turn, which is the last argument, into a 0-d buffer."""
-        raise NotImplementedError
+        raise BugError(f"{type(self).__name__} does not run this kind of step")
 
     # ---- steps
 
