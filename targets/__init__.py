@@ -25,6 +25,10 @@ BUILT_IN = {
     "spirv": "ptxjit.targets.spirv.target:make",
 }
 
+RUNTIMES = {  # families of devices with memory of their own, the best first → the module that finds them, and the target of number N
+    "opencl": ("ptxjit.targets.spirv.runtime", "spirv:{}"),
+}
+
 
 class Target:
     """What every target answers.  Hooks have defaults that do nothing or say what is missing.
@@ -109,6 +113,12 @@ def register(family: str, make: Callable[[str], Target]) -> None:
 
 def families() -> list[str]:
     return sorted({*BUILT_IN, *_families, *_entry_points()})
+
+
+def runtime(family: str) -> Any:
+    """The module that finds the devices of a family: `detect()` gives them (`number`, `hardware`, `driver`, `why_not`, `facts`, `is_gpu`; never an
+    error), `missing` says why there are none, and `present()`, in no time, whether looking is worth it."""
+    return import_module(RUNTIMES[family][0])
 
 
 def _entry_points() -> dict[str, Any]:

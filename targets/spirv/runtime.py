@@ -40,7 +40,7 @@ class Found:
         self.number, self.device = number, device
         self.hardware = f"{device.name.strip()} ({platform.name.strip()})"
         self.driver = f"{device.driver_version.strip()}; {device.version.strip()}"
-        self.is_cpu = bool(device.type & 2)
+        self.is_cpu, self.is_gpu = bool(device.type & 2), bool(device.type & 4)
         extensions = device.extensions.split()
         config = getattr(device, "single_fp_config", 0)
         self.exact = bool(config & 1 << 7)
@@ -71,6 +71,8 @@ class Found:
 
 class Broken:
     """A platform whose driver fails."""
+
+    is_gpu = False
 
     def __init__(self, number: int, hardware: str, why_not: str) -> None:
         self.number, self.hardware, self.why_not, self.driver = number, hardware, why_not, ""
@@ -128,6 +130,11 @@ def _some_runtime() -> bool:
     if sys.platform != "linux" or "OCL_ICD_VENDORS" in os.environ or wheels() or incomplete():
         return True
     return (SYSTEM.is_dir() and any(SYSTEM.glob("*.icd"))) or find_spec("pocl_binary_distribution") is not None
+
+
+def present() -> bool:
+    """Whether the system may have a card that speaks OpenCL (the wheels' runtimes are for CPUs)."""
+    return sys.platform == "linux" and SYSTEM.is_dir() and any(SYSTEM.glob("*.icd")) and find_spec("pyopencl") is not None
 
 
 def detect() -> list[Any]:
