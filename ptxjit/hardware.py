@@ -106,11 +106,11 @@ def _best_device() -> str:
     """The first card that can run, else the CPU.  Without a card this is a look at a few files."""
     global _best
     if _best is None:
-        from .targets import runtime
+        from .targets import present, runtime
 
         _best = "cpu"
         for word in families():
-            if runtime(word).present():
+            if present(word):
                 usable = [d.number for d in runtime(word).detect() if d.is_gpu and d.why_not is None]
                 if usable:
                     _best = f"{word}:{usable[0]}"

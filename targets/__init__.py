@@ -25,8 +25,8 @@ BUILT_IN = {
     "spirv": "ptxjit.targets.spirv.target:make",
 }
 
-RUNTIMES = {  # families of devices with memory of their own, the best first → the module that finds them, and the target of number N
-    "opencl": ("ptxjit.targets.spirv.runtime", "spirv:{}"),
+RUNTIMES = {  # families of devices with memory of their own, the best first → the module that finds them, the target of number N, a driver's traces
+    "opencl": ("ptxjit.targets.spirv.runtime", "spirv:{}", ("/etc/OpenCL/vendors/*.icd",)),
 }
 
 
@@ -117,8 +117,15 @@ def families() -> list[str]:
 
 def runtime(family: str) -> Any:
     """The module that finds the devices of a family: `detect()` gives them (`number`, `hardware`, `driver`, `why_not`, `facts`, `is_gpu`; never an
-    error), `missing` says why there are none, and `present()`, in no time, whether looking is worth it."""
+    error), and `missing` says why there are none."""
     return import_module(RUNTIMES[family][0])
+
+
+def present(family: str) -> bool:
+    """Whether the system has a trace of such a card's driver: a look at a few files, before `runtime` is loaded."""
+    from glob import iglob
+
+    return any(True for pattern in RUNTIMES[family][2] for _ in iglob(pattern))
 
 
 def _entry_points() -> dict[str, Any]:

@@ -132,11 +132,6 @@ def _some_runtime() -> bool:
     return (SYSTEM.is_dir() and any(SYSTEM.glob("*.icd"))) or find_spec("pocl_binary_distribution") is not None
 
 
-def present() -> bool:
-    """Whether the system may have a card that speaks OpenCL (the wheels' runtimes are for CPUs)."""
-    return sys.platform == "linux" and SYSTEM.is_dir() and any(SYSTEM.glob("*.icd")) and find_spec("pyopencl") is not None
-
-
 def detect() -> list[Any]:
     """Every device, cards first.  Never fails; `missing` says why there is nothing."""
     global _found, missing
