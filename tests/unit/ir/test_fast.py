@@ -39,7 +39,8 @@ def test_a_product_with_another_use_stays():
 def test_constant_divisors_become_factors():
     assert "fdiv" not in ops(lambda x: x / 3, X)
     assert "fdiv" in ops(lambda x: x / np.float32(1e-45), X) and "fdiv" in ops(lambda x: x / np.float32(3e38), X)  # reciprocals that are not normal
-    assert ops(lambda x, y, z: (x / z, y / z), X, X, X).count("fdiv") == 1
+    both = lambda x, y, z: (x / z, y / z)
+    assert 2 * ops(both, X, X, X).count("fdiv") == ops(both, X, X, X, fast_math=False).count("fdiv") > 0
     np.testing.assert_allclose(pj.jit(lambda x: x / 7, fast_math=True)(X), X / 7, rtol=3e-7)
 
 
@@ -63,8 +64,8 @@ def test_nvidia_gets_its_own_instructions(ptxas):
     text = ptx(lambda x, y: (np.exp(x), np.log(x), np.sin(x), np.cos(y), np.tanh(y), x / y, np.sqrt(x), np.exp2(x), np.log10(y)), X, X)
     for word in ("ex2.approx.f32", "lg2.approx.f32", "sin.approx.f32", "cos.approx.f32", "tanh.approx.f32", "div.approx.f32", "sqrt.approx.f32"):
         assert word in text, word
-    assert "approx" not in pj.jit(lambda x: np.exp(x) / x).lower(X, target="ptx:sm_80").as_text("ptx")
-    assert "approx" not in ptx(lambda x: np.exp(x) / x, X.astype("f8"))
+    assert ".approx." not in pj.jit(lambda x: np.exp(x) / x).lower(X, target="ptx:sm_80").as_text("ptx")
+    assert ".approx." not in ptx(lambda x: np.exp(x) / x, X.astype("f8"))
     assert pj.jit(lambda x: np.exp(x) / (x + 5), fast_math=True).lower(X, target="ptx:sm_75").stage("cubin")
 
 
