@@ -74,6 +74,10 @@ class Target:
         raise DeviceError(f"programs for {self.name} cannot run here: this target has no runtime in this version",
                           hint="use device='cpu' or 'interp' to run it; lower(…).as_text() shows its code")  # fmt: skip
 
+    def driver(self) -> Any:
+        """The open device (`targets.driver.Driver`), for targets whose devices have memory of their own; None where arrays are the host's."""
+        return None
+
     def read(self, text: str | bytes, name: str) -> Any:
         """The tree of a program in the target's own language, for targets that can read it."""
         raise UnsupportedError(f"{self.name} has no reader")
