@@ -51,9 +51,28 @@ class Target:
         """The kernels of one program at that stage."""
         raise BugError(f"target {self.name} lists stage {stage} but does not make it")
 
+    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        """The text of a stage, and per line the location that it comes from or None; no list where the target does not know."""
+        return str(self.emit(kernels, stage)), None
+
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """Per kernel: registers, spills, shared memory, occupancy … as far as the target knows."""
         return []
+
+    def mix(self, kernels: Sequence[Kernel], text: str | None = None) -> list[dict[str, Any]]:
+        """Per kernel: its instructions by class and opcode, counted in this target's text (`targets/mix.py`)."""
+        from .mix import mix
+
+        made = self.emit(kernels, self.text) if self.text and text is None else text
+        return [{"kernel": k.name, **mix(self.name, self.text, made if isinstance(made, str) else "", k)} for k in kernels]
+
+    def resources(self, text: str) -> list[dict[str, Any]]:
+        """Per kernel of a text in this target's own language: registers, spills, shared memory, as far as its tools say."""
+        return []
+
+    def emit_text(self, text: str, stage: str) -> str | bytes:
+        """A later stage of a text in this target's own language."""
+        raise UnsupportedError(f"{self.name} makes no {stage} of a text")
 
     def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:
         """An executable: call it with C-contiguous NumPy inputs, it returns a tuple of fresh NumPy outputs.
@@ -95,6 +114,10 @@ class Target:
     def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
         """A kernel of threads (foreign code) at a stage."""
         raise UnsupportedError(f"{self.name} cannot take kernels of other origin")
+
+    def emit_kernel_lines(self, kernel: Kernel, stage: str) -> tuple[str, list[Any] | None]:
+        """`emit_lines` for a kernel of threads."""
+        return str(self.emit_kernel(kernel, stage)), None
 
     def load(self, data: bytes) -> Any:
         """The executable that `to_bytes` described."""
