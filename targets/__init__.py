@@ -32,12 +32,16 @@ class Target:
     name     full, as the user writes it                 facts    the frozen device record that lowering reads
     stages   names of its texts and binaries by file extension, in order; the first is made from kernels
     text     the last stage that is text ("final")
+    kernel_stages   texts that `emit_kernel` makes of a foreign kernel, in order; the last is its "final"
+    binary_stage    what of such a kernel is bytes: object code, a module …
     """
 
     name: str
     facts: DeviceFacts
     stages: tuple[str, ...] = ()
     text: str = ""
+    kernel_stages: tuple[str, ...] = ()
+    binary_stage: str = ""
 
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
         """The kernels of one program at that stage."""
