@@ -19,6 +19,8 @@ from .facts import ARCHS, BLOCK_LDS, arch_of, facts_for, occupancy
 class AmdTarget(Target):
     stages = ("ll", "asm", "hsaco")
     text = "asm"
+    kernel_stages = ("ll", "asm")
+    binary_stage = "hsaco"
 
     def __init__(self, name: str) -> None:
         self.number = name.partition(":")[2]
@@ -61,7 +63,7 @@ class AmdTarget(Target):
             if need is not None:
                 raise UnsupportedError(f"{need.op} needs warps of 32 lanes, {self.name} has waves of 64", place=need.loc,
                                        hint="translate for an RDNA architecture (gfx10 and later), whose waves have 32 lanes")  # fmt: skip
-        return self.emit([kernel], "hsaco" if stage == "obj" else stage)
+        return self.emit([kernel], stage)
 
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """Registers, spills, LDS, scratch and occupancy from the code object; the mix of instructions from the assembly."""

@@ -22,7 +22,6 @@ if __name__ != "__main__":
     from ptxjit.ir.errors import DeviceError
     from ptxjit.targets.amdgpu.codeobject import read
     from ptxjit.targets.amdgpu.facts import ARCHS
-    from ptxjit.targets.amdgpu.runtime import kernel_arguments
     from ptxjit.targets.amdgpu.target import AmdTarget
     from ptxjit.targets.driver import Driver
 
@@ -94,6 +93,26 @@ if __name__ != "__main__":
 
         def await_event(self, event):
             pass
+
+    def kernel_arguments(kernel, values, grid, block, dynamic=0):
+        """The argument segment that HIP would lay out by the metadata: the kernel's arguments, then the hidden ones."""
+        out = bytearray(max(kernel.kernarg, 8))
+        hidden = {"hidden_dynamic_lds_size": dynamic, "hidden_grid_dims": 3}
+        for n, axis in enumerate("xyz"):
+            hidden |= {f"hidden_block_count_{axis}": grid[n], f"hidden_group_size_{axis}": block[n]}
+        given = iter(values)
+        for a in kernel.args:
+            at, size, kind = a[".offset"], a[".size"], a[".value_kind"]
+            if kind.startswith("hidden"):
+                part = hidden.get(kind, 0).to_bytes(size, "little")
+            elif kind == "global_buffer":
+                part = int(next(given)).to_bytes(8, "little")
+            else:
+                part = np.asarray(next(given)).reshape(-1).view(np.uint8).tobytes()
+            assert len(part) == size, (a, part)
+            out[at : at + size] = part
+        assert next(given, None) is None
+        return bytes(out)
 
     ISA = {"rdna3": "rdna3", "rdna4": "rdna4", "cdna3": "cdna", "cdna4": "cdna"}
     _drivers, _child = {}, []
