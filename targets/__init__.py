@@ -4,6 +4,7 @@ A target *family* is a function `name → Target`; the word before the colon of 
 
     cpu      cpu:host, cpu:x86-64-v3, cpu:x86-64-v4, cpu:aarch64 …      interp   the oracle
     ptx      ptx:sm_75 … ptx:sm_120                                  spirv    OpenCL: spirv, spirv:0 (the device opencl:0) …
+    amdgpu   amdgpu:gfx90a … amdgpu:gfx1201, amdgpu:gfx11-generic …, amdgpu:0 (the device rocm:0) …
 
 No target imports another; `targets.llvm` is the library of those that speak LLVM.  The front asks `target(name)` and nothing else.
 """
@@ -23,6 +24,7 @@ BUILT_IN = {
     "ptx": "ptxjit.targets.ptx.target:make",
     "interp": "ptxjit.targets.interp:make",
     "spirv": "ptxjit.targets.spirv.target:make",
+    "amdgpu": "ptxjit.targets.amdgpu.target:make",
 }
 
 RUNTIMES = {  # families of devices with memory of their own, the best first → the module that finds them, the target of number N, a driver's traces
