@@ -9,7 +9,7 @@ from .ir.errors import DeviceError
 
 
 class Device:
-    """`name` is the word that `device()` takes; `hardware` the maker's name; `kind` 'cpu', 'opencl' or 'interp'.
+    """`name` is the word that `device()` takes; `hardware` the maker's name; `kind` 'cpu', 'cuda', 'opencl' or 'interp'.
 
     `available` says whether it can run now, `why_not` why it cannot; `facts` is the device record; `target` what code is made for it;
     `driver` the driver's version, or ''.
@@ -39,6 +39,7 @@ class Device:
 
 _devices: dict[str, Device] = {}
 _opencl_devices: dict[str, Device] | None = None
+_cuda_devices: dict[str, Device] | None = None
 _chosen: str | None = None
 
 
@@ -62,6 +63,25 @@ def _opencl() -> dict[str, Device]:
     return _opencl_devices
 
 
+def _cuda() -> dict[str, Device]:
+    """NVIDIA cards: looked for when one is asked for, not before."""
+    global _cuda_devices
+    if _cuda_devices is None:
+        from .targets.ptx.runtime import detect
+
+        _cuda_devices = {f"cuda:{d.number}": Device(f"cuda:{d.number}", "cuda", d.hardware, f"cuda:{d.number}", d.why_not, d.driver, d.facts)
+                         for d in detect()}  # fmt: skip
+    return _cuda_devices
+
+
+def cuda_missing() -> str | None:
+    """Why there is no CUDA device, and what to install; None where there is one."""
+    from .targets.ptx import runtime
+
+    _cuda()
+    return runtime.missing
+
+
 def opencl_missing() -> str | None:
     """Why there is no OpenCL device, and what to install; None where there is one."""
     from .targets.spirv import runtime
@@ -73,7 +93,7 @@ def opencl_missing() -> str | None:
 def devices() -> list[Device]:
     """Every device, the best first."""
     cpu, *others = _all().values()
-    return [cpu, *_opencl().values(), *others]
+    return [cpu, *_cuda().values(), *_opencl().values(), *others]
 
 
 def device(name: str) -> Device:
@@ -82,6 +102,10 @@ def device(name: str) -> Device:
     if found is None and name.startswith("opencl"):
         found = _opencl().get("opencl:0" if name == "opencl" else name)
         if found is None and (why := opencl_missing()) is not None:
+            raise DeviceError(f"there is no device {name!r}", hint=why)
+    if found is None and name.startswith("cuda"):
+        found = _cuda().get("cuda:0" if name == "cuda" else name)
+        if found is None and (why := cuda_missing()) is not None:
             raise DeviceError(f"there is no device {name!r}", hint=why)
     if found is None:
         known = ", ".join(d.name for d in devices())

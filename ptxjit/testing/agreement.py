@@ -11,6 +11,7 @@ from ..jitted import Jit, _argument
 from .compare import bits_difference, describe, results, ulps
 
 TARGETS = ("interp", "cpu", "ptx:sm_80")
+DEVICES = ("opencl:", "cuda:")  # names with a number that mean a device
 
 
 def jitted(fn: Any) -> Jit:
@@ -29,7 +30,7 @@ def run_on(fn: Any, target: str, args: Sequence[Any]) -> list[Any]:
     """Results on a device (`cpu`, `interp`, `opencl:0`), or of the kernels for any code target (`ptx:sm_90`) on the kernel interpreter; `ptx:sm_90 on cpu`
     is what our own PTX gives when `load_ptx` reads it back."""
     j = jitted(fn)
-    if ":" not in target or target.startswith("opencl:"):
+    if ":" not in target or target.startswith(DEVICES):
         return results(Jit(j.fn, device=target, fast_math=j.options.fast_math, reproducible=j.options.reproducible)(*args))
     from ..ir.interp.program import run_program
     from ..ir.lower import lower
