@@ -13,7 +13,7 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from .trace import IntegerRangeError, Trace, Tracer, current, is_ours, lift, use
 
 MANY = 8  # compilations after which we say so
 _NUMBERS = frozenset((bool, int, float))
+_PLAIN = (np.ndarray, bool, int, float, np.generic)
 _argument = argument
 _all: weakref.WeakSet[Jit] = weakref.WeakSet()
 
@@ -49,15 +50,17 @@ def _short(run: Callable[..., Any], tree: Any, outside: list[Any]) -> Callable[.
     return getattr(run, "single", None) or (lambda *a: run(*a)[0])
 
 
-def _printing(run: Callable[..., Any], results: int, prints: list[tuple[str, Any, list[Any]]]) -> Callable[..., Any]:
-    """The executable that gives what is printed after its results: prints it, and gives the results."""
+def _print(prints: list[tuple[str, Any, list[Any]]], values: Iterator[Any]) -> None:
+    """What the function prints, from the values that its executable gave after the results."""
+    for text, tree, leaves in prints:
+        args, kwargs = unflatten(tree, [next(values) if isinstance(v, Tracer) else v for v in leaves])
+        print(text.format(*args, **kwargs))
 
+
+def _printing(run: Callable[..., Any], results: int, prints: list[tuple[str, Any, list[Any]]]) -> Callable[..., Any]:
     def printing(*arrays: Any) -> tuple[Any, ...]:
         out = run(*arrays)
-        values = iter(out[results:])
-        for text, tree, leaves in prints:
-            args, kwargs = unflatten(tree, [next(values) if isinstance(v, Tracer) else v for v in leaves])
-            print(text.format(*args, **kwargs))
+        _print(prints, iter(out[results:]))
         return tuple(out[:results])
 
     return printing
@@ -66,20 +69,40 @@ def _printing(run: Callable[..., Any], results: int, prints: list[tuple[str, Any
 class Entry:
     """One compiled version: the executable, the shape of its results, where its hidden inputs come from, and bounds of Python integers."""
 
-    __slots__ = ("run", "tree", "hidden", "graph", "limits")
+    __slots__ = ("program", "run", "tree", "hidden", "graph", "limits", "prints")
 
-    def __init__(self, run: Callable[..., Any], tree: Any, hidden: list[Callable[[], Any]], graph: Graph, limits: Any) -> None:
-        self.run, self.tree, self.hidden, self.graph, self.limits = run, tree, hidden, graph, limits
+    def __init__(self, program: Callable[..., Any], tree: Any, hidden: list[Callable[[], Any]], graph: Graph, limits: Any, prints: Any) -> None:
+        self.program, self.tree, self.hidden, self.graph, self.limits, self.prints = program, tree, hidden, graph, limits, prints
+        self.run = _printing(program, count(tree), prints) if prints else program
 
     def call(self, arrays: list[Any]) -> Any:
+        results = self.results(arrays)
+        return results[0] if self.tree is LEAF else unflatten(self.tree, list(results))
+
+    def results(self, arrays: list[Any]) -> tuple[Any, ...]:
+        """The leaves of the result."""
+        self.check(arrays)
+        if self.hidden:
+            arrays = [*arrays, *[argument(get())[0] for get in self.hidden]]
+        return tuple(self.run(*arrays))
+
+    def on_device(self, memories: list[Any], arrays: list[Any], driver: Any) -> tuple[list[Any], list[Any]]:
+        """(shape and dtype of each leaf, its memory).  `arrays` has the arguments that came from the host; nothing waits."""
+        self.check(arrays)
+        outside = [get() for get in self.hidden]
+        memories = [*memories, *[x._data if getattr(getattr(x, "_data", None), "driver", None) is driver else driver.from_host(argument(x)[0]) for x in outside]]
+        program: Any = self.program
+        made, described, n = program.on_device(*memories), program.results, count(self.tree)
+        if self.prints:
+            _print(self.prints, iter([driver.to_host(m, shape, dtype) for m, (shape, dtype) in zip(made[n:], described[n:])]))
+        return described[:n], made[:n]
+
+    def check(self, arrays: list[Any]) -> None:
+        """Python integers fit the dtypes that they met."""
         for k, dtype, place in self.limits:
             info = np.iinfo(dtype)
             if not info.min <= int(arrays[k]) <= info.max:
                 raise IntegerRangeError(f"the Python integer {int(arrays[k])} is out of bounds for {dtype}", place=place, hint="convert the array with .astype(…) first")
-        if self.hidden:
-            arrays = [*arrays, *[argument(get())[0] for get in self.hidden]]
-        results = self.run(*arrays)
-        return results[0] if self.tree is LEAF else unflatten(self.tree, list(results))
 
 
 class Jit:
@@ -103,6 +126,7 @@ class Jit:
         self._env: Environment | None = None
         self._bound_to: dict[int, tuple[Any, Jit]] = {}
         self._calls = 0
+        self.warns = True  # after MANY compilations
         self._compiled: list[tuple[str, Any]] = []  # why, and the key
         _all.add(self)
 
@@ -131,6 +155,12 @@ class Jit:
             return self.fn(*args, **kwargs)  # nested: part of the trace that is recording
         self._calls += 1
         leaves, structure, static = self._bound(args, kwargs)
+        if not all(isinstance(x, _PLAIN) for x in leaves):
+            from .array import dispatch
+
+            result = dispatch(self, structure, static, leaves)
+            if result is not NotImplemented:
+                return result
         arrays, specs = [], []
         for k, x in enumerate(leaves):
             try:
@@ -243,12 +273,12 @@ class Jit:
 
     # ---- compiling
 
-    def _entry(self, structure: Any, static: tuple[Any, ...], specs: list[Spec]) -> Entry:
+    def _entry(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], where: str | None = None) -> Entry:
         try:
             fixed = tuple([(n, static_key(v)) for n, v in static])
         except TypeError:
             raise DTypeError(f"{self.name}: a static argument cannot be hashed: {dict(static)}", place=user_loc(), hint="pass tuples instead of lists") from None
-        key = (structure, fixed, tuple([s.key() for s in specs]), self._environment().signature(), self._device())
+        key = (structure, fixed, tuple([s.key() for s in specs]), self._environment().signature(), where or self._device())
         found = self._entries.get(key)
         if found is None:
             with self._lock:
@@ -304,12 +334,12 @@ class Jit:
         env = self._environment()
         hidden: list[Callable[[], Any]] = [env.find(a) or (lambda a=a: a) for a in captured]  # type: ignore[misc]
         self._compiled.append((self._reason(structure, static, specs, key), key))
-        if len(self._compiled) == MANY:
+        if len(self._compiled) == MANY and self.warns:
             where = user_loc()
             warnings.warn_explicit(f"{self.name} was compiled {MANY} times; the last because of: {self._compiled[-1][0]}. stats() lists all reasons",
                                    UserWarning, where.file, where.line)  # fmt: skip
-        run = executable(graph, self._device(), self.options)
-        return Entry(_printing(run, count(tree), prints) if prints else run, tree, hidden, graph, limits)
+        run = executable(graph, key[4], self.options)
+        return Entry(run, tree, hidden, graph, limits, prints)
 
     def _reason(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], key: Any) -> str:
         names = self._binding.names(structure, len(specs))

@@ -190,6 +190,26 @@ class Driver:
         """Between two events, by the device's clock."""
         raise DeviceError(f"{self.name} does not measure time between events")
 
+    def address(self, raw: Any) -> int:
+        """A piece of memory as a number: a pointer, or the maker's handle."""
+        return int(raw)
+
+    def adopt(self, address: int, size: int, keep: Any) -> Memory:
+        """Memory of somebody else, by `address`; `keep` owns it."""
+        return Memory(self, address, size, keep)
+
+    def current_handle(self) -> int | None:
+        """The current stream as DLPack and the CUDA array interface know it, or None."""
+        return None
+
+    def hand_over(self, handle: Any) -> None:
+        """What is in the current stream comes before all that follows in another library's stream (−1: no ordering is wanted)."""
+        if handle != -1:
+            self.synchronize()
+
+    def follow(self, handle: Any) -> None:
+        """What follows in the current stream comes after what another library has in its own."""
+
     @contextmanager
     def guarded(self) -> Iterator[None]:
         """Turns the maker's exceptions into ours."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...ir.device import DeviceFacts
 from ...ir.errors import DeviceError, ResourceError, ToolError
-from ..driver import Driver, as_bytes
+from ..driver import Driver, Memory, as_bytes
 from .target import LANES, WARPS
 
 NO_CACHE: Any = False  # ours keeps the binaries
@@ -282,6 +282,14 @@ class OpenCL(Driver):
         import pyopencl as cl
 
         cl.enqueue_fill_buffer(self.queue, raw, pattern, 0, size)
+
+    def address(self, raw: Any) -> int:
+        return int(raw.int_ptr)
+
+    def adopt(self, address: int, size: int, keep: Any) -> Memory:
+        import pyopencl as cl
+
+        return Memory(self, cl.Buffer.from_int_ptr(address, retain=True), size, keep)
 
     # ---- code
 
