@@ -459,7 +459,7 @@ class Kernel:
                 raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
             if about["data"][1] and self._writes(n):
                 raise UserError(f"{where} is written by the kernel, but the array is read-only")
-            self.module.native.await_producer(about.get("stream"))
+            self.module.native.driver.follow(about.get("stream"))
             return int(about["data"][0])
         if _is_array(a):
             if size not in (4, 8) or t[0] == "f":

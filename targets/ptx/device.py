@@ -28,29 +28,31 @@ class CudaTarget(PtxTarget):
         self.on = found(self.number)
         self.facts, self.arch = self.on.facts, self.on.arch
 
+    def driver(self) -> Any:
+        from .runtime import driver_of
+
+        return driver_of(self.number)
+
     def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:
         from ..plan import plan_of
         from .graphs import CudaProgram
-        from .runtime import driver_of
 
         ks = list(kernels.values())
         plan, constants = plan_of(program)
         code = {"ptx": str(self.emit(ks, "ptx")), "arch": self.arch, "kernels": {k.name: signature(k) for k in ks}}
-        return CudaProgram(driver_of(self.number), plan, constants, code)
+        return CudaProgram(self.driver(), plan, constants, code)
 
     def load(self, data: bytes) -> Any:
         from .graphs import CudaProgram
-        from .runtime import driver_of
 
-        return CudaProgram.from_bytes(driver_of(self.number), data)
+        return CudaProgram.from_bytes(self.driver(), data)
 
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """From ptxas where it is, else from the driver's own compiler; occupancy is the driver's."""
         from .modules import Module
-        from .runtime import driver_of
         from .tools import available
 
-        driver = driver_of(self.number)
+        driver = self.driver()
         out = super().stats(kernels) if available("ptxas") else [{"kernel": k.name} for k in kernels]
         with driver.guarded():
             module = Module(driver, str(self.emit(kernels, "ptx")).encode(), "the driver")
@@ -61,9 +63,8 @@ class CudaTarget(PtxTarget):
 
     def native(self, tree: Any, source: bytes, bounds: bool) -> Any:
         from .foreign import Foreign
-        from .runtime import driver_of
 
-        return Foreign(driver_of(self.number), tree, source, bounds)
+        return Foreign(self.driver(), tree, source, bounds)
 
 
 def make_device(name: str) -> CudaTarget:

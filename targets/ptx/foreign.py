@@ -152,9 +152,3 @@ class Foreign:
         f = self.function(name)
         with self.driver.guarded():
             f.launch(words, grid, block, shared, self.driver.queue.raw, cooperative, cluster)
-
-    def await_producer(self, stream: Any) -> None:
-        """Before memory of another library is read: waits for the stream that its `__cuda_array_interface__` names."""
-        if stream is not None:
-            with self.driver.guarded():
-                self.driver.ok(self.driver.d.cuStreamSynchronize(int(stream)), f"{self.driver.name}: waiting for the array's producer")

@@ -103,16 +103,17 @@ class Graphs:
     def recorded(self, memory: list[Any], words: Any, queue: Any) -> Handle:
         driver, what = self.driver, f"{self.driver.name}: recording a graph"
         d, ok = driver.d, driver.ok
-        ok(d.cuStreamBeginCapture(queue, d.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), what)
-        try:
-            for step in self.steps:
-                step(memory, words)
-        except BaseException:
-            out = d.cuStreamEndCapture(queue)
-            if not out[0] and int(out[1]):
-                d.cuGraphDestroy(out[1])
-            raise
-        graph = Handle(driver, ok(d.cuStreamEndCapture(queue), what), d.cuGraphDestroy)
+        with driver.recording():
+            ok(d.cuStreamBeginCapture(queue, d.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), what)
+            try:
+                for step in self.steps:
+                    step(memory, words)
+            except BaseException:
+                out = d.cuStreamEndCapture(queue)
+                if not out[0] and int(out[1]):
+                    d.cuGraphDestroy(out[1])
+                raise
+            graph = Handle(driver, ok(d.cuStreamEndCapture(queue), what), d.cuGraphDestroy)
         if len(self.graphs) >= KEPT:
             oldest = self.graphs.pop(next(iter(self.graphs)))
             if not d.cuGraphExecUpdate(oldest.raw, graph.raw)[0]:

@@ -46,9 +46,8 @@ class Module:
         return int(at), int(size)
 
     def __del__(self) -> None:
-        if self._raw is not None and self.driver.alive():
-            with self.driver.current_context():
-                self.driver.d.cuModuleUnload(self._raw)
+        if self._raw is not None:
+            self.driver.dispose(self.driver.d.cuModuleUnload, self._raw)
 
 
 class Function:

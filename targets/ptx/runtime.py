@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ class Found:
 
     def __init__(self, n: int, api: driver_api.Api, version: int) -> None:
         d = api.driver
-        self.number = n
+        self.number, self.is_gpu = n, True
         self.handle = api.ok(d.cuDeviceGet(n), f"cuda:{n}")
         name = api.ok(d.cuDeviceGetName(128, self.handle), f"cuda:{n}")
         self.hardware = bytes(name).partition(b"\0")[0].decode("utf-8", "replace").strip()
@@ -86,10 +87,17 @@ class Broken:
     """A card whose driver fails."""
 
     def __init__(self, n: int, why_not: str) -> None:
-        self.number, self.hardware, self.why_not, self.driver = n, "an NVIDIA card", why_not, ""
+        self.number, self.hardware, self.why_not, self.driver, self.is_gpu = n, "an NVIDIA card", why_not, "", True
         self.details: dict[str, int] = {}
         a = ARCHS["sm_75"]
         self.facts = DeviceFacts("ptx:sm_75", "ptx", 32, 32, 255, 128, STATIC_SHARED, a.l2, a.cores, True, 75)
+
+
+def present() -> bool:
+    """Whether looking is worth it: a card's device file is there (Linux, WSL, Tegra), or this is no Linux."""
+    if driver_api.injected() or sys.platform == "win32":
+        return True
+    return any(os.path.exists(f"/dev/{name}") for name in ("nvidiactl", "dxg", "nvhost-ctrl", "nvgpu"))
 
 
 def detect() -> list[Any]:
@@ -166,9 +174,8 @@ class Handle:
         self.driver, self.raw, self.destroy = driver, raw, destroy
 
     def __del__(self) -> None:
-        if self.destroy is not None and self.driver.alive():
-            with self.driver.current_context():
-                self.destroy(self.raw)
+        if self.destroy is not None:
+            self.driver.dispose(self.destroy, self.raw)
 
 
 class Staging:
@@ -237,6 +244,7 @@ class CudaDriver(Driver):
         self._fault: PtxjitError | None = None
         self._closed = False
         self._staging: dict[int, Staging] = {}
+        self._later: list[tuple[Callable[[Any], Any], Any]] = []
         self.context = self.ok(self.d.cuDevicePrimaryCtxRetain(on.handle), f"{self.name} ({on.hardware}) cannot be opened")
         self._context = int(self.context)
 
@@ -318,9 +326,28 @@ class CudaDriver(Driver):
         return int(out[1])
 
     def free(self, raw: int) -> None:
-        if self.alive():
-            with self.current_context():
-                self.d.cuMemFree(raw)
+        self.dispose(self.d.cuMemFree, raw)
+
+    def dispose(self, destroy: Callable[[Any], Any], raw: Any) -> None:
+        """Gives something back to the driver: not at exit, not in a forked child, and not while this thread records a graph, which that would spoil."""
+        if not self.alive():
+            return
+        if getattr(self._local, "recording", False):
+            self._later.append((destroy, raw))
+            return
+        with self.current_context():
+            destroy(raw)
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        self._local.recording = True
+        try:
+            yield
+        finally:
+            self._local.recording = False
+            later, self._later = self._later, []
+            for destroy, raw in later:
+                self.dispose(destroy, raw)
 
     def upload(self, raw: int, a: Any) -> None:
         self.enter()
@@ -416,39 +443,50 @@ class CudaDriver(Driver):
     # ---- streams and events
 
     def make_stream(self) -> Handle:
-        self.enter()
         d = self.d
-        return Handle(self, self.ok(d.cuStreamCreate(int(d.CUstream_flags.CU_STREAM_NON_BLOCKING)), f"{self.name}: a stream"), d.cuStreamDestroy)
+        with self.guarded():
+            return Handle(self, self.ok(d.cuStreamCreate(int(d.CUstream_flags.CU_STREAM_NON_BLOCKING)), f"{self.name}: a stream"), d.cuStreamDestroy)
 
     def foreign_stream(self, pointer: int) -> Stream:
         """Another library's stream; it must outlive this object."""
         return Stream(self, Handle(self, self.d.CUstream(pointer), None))
 
+    def current_handle(self) -> int:
+        return int(self.queue.raw)
+
+    def hand_over(self, handle: Any) -> None:
+        if handle != -1:
+            self.order_after(self.foreign_stream(1 if handle is None else int(handle)).raw, self.record(self.queue))
+
+    def follow(self, handle: Any) -> None:
+        if handle is not None:
+            self.order_after(self.queue, self.record(self.foreign_stream(int(handle)).raw))
+
     def await_stream(self, queue: Handle) -> None:
-        self.enter()
-        self.ok(self.d.cuStreamSynchronize(queue.raw), f"{self.name}: waiting for its work")
+        with self.guarded():
+            self.ok(self.d.cuStreamSynchronize(queue.raw), f"{self.name}: waiting for its work")
 
     def record(self, queue: Handle) -> Handle:
-        self.enter()
-        event = Handle(self, self.ok(self.d.cuEventCreate(int(self.d.CUevent_flags.CU_EVENT_DEFAULT)), f"{self.name}: an event"), self.d.cuEventDestroy)
-        self.ok(self.d.cuEventRecord(event.raw, queue.raw), f"{self.name}: an event")
-        return event
+        with self.guarded():
+            event = Handle(self, self.ok(self.d.cuEventCreate(int(self.d.CUevent_flags.CU_EVENT_DEFAULT)), f"{self.name}: an event"), self.d.cuEventDestroy)
+            self.ok(self.d.cuEventRecord(event.raw, queue.raw), f"{self.name}: an event")
+            return event
 
     def order_after(self, queue: Handle, event: Handle) -> None:
-        self.enter()
-        self.ok(self.d.cuStreamWaitEvent(queue.raw, event.raw, 0), f"{self.name}: waiting for an event")
+        with self.guarded():
+            self.ok(self.d.cuStreamWaitEvent(queue.raw, event.raw, 0), f"{self.name}: waiting for an event")
 
     def is_done(self, event: Handle) -> bool:
-        self.enter()
-        code = self.d.cuEventQuery(event.raw)[0]
+        with self.guarded():
+            code = self.d.cuEventQuery(event.raw)[0]
         if code and int(code) != int(self.d.CUresult.CUDA_ERROR_NOT_READY):
             raise self.error(int(code), f"{self.name}: an event")
         return not code
 
     def await_event(self, event: Handle) -> None:
-        self.enter()
-        self.ok(self.d.cuEventSynchronize(event.raw), f"{self.name}: waiting for an event")
+        with self.guarded():
+            self.ok(self.d.cuEventSynchronize(event.raw), f"{self.name}: waiting for an event")
 
     def seconds(self, first: Handle, last: Handle) -> float:
-        self.enter()
-        return float(self.ok(self.d.cuEventElapsedTime(first.raw, last.raw), f"{self.name}: the time between two events")) / 1e3
+        with self.guarded():
+            return float(self.ok(self.d.cuEventElapsedTime(first.raw, last.raw), f"{self.name}: the time between two events")) / 1e3

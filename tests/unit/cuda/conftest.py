@@ -55,3 +55,15 @@ def card(monkeypatch):
 def no_ptxas(monkeypatch):
     """As if ptxas were not installed: the driver compiles."""
     monkeypatch.setattr(tools, "available", lambda tool: False)
+
+
+def forget_programs():
+    """Lets go of every compiled program."""
+    from ptxjit import jitted
+
+    for j in list(jitted._all):
+        j._hot.clear()
+        j._mixed.clear()
+        j._entries.clear()
+    for _ in range(3):
+        gc.collect()
