@@ -5,6 +5,7 @@ A target *family* is a function `name → Target`; the word before the colon of 
     cpu      cpu:host, cpu:x86-64-v3, cpu:x86-64-v4, cpu:aarch64 …      interp   the oracle
     ptx      ptx:sm_75 … ptx:sm_120                                  spirv    OpenCL: spirv, spirv:0 (the device opencl:0) …
     amdgpu   amdgpu:gfx90a … amdgpu:gfx1201, amdgpu:gfx11-generic …, amdgpu:0 (the device rocm:0) …
+    cuda     cuda:0 …: PTX for a card of this machine, and the card
 
 No target imports another; `targets.llvm` is the library of those that speak LLVM.  The front asks `target(name)` and nothing else.
 """
@@ -22,12 +23,15 @@ from ..ir.program import Program
 BUILT_IN = {
     "cpu": "ptxjit.targets.cpu.target:make",
     "ptx": "ptxjit.targets.ptx.target:make",
+    "cuda": "ptxjit.targets.ptx.device:make_device",
     "interp": "ptxjit.targets.interp:make",
     "spirv": "ptxjit.targets.spirv.target:make",
     "amdgpu": "ptxjit.targets.amdgpu.target:make",
 }
 
 RUNTIMES = {  # families of devices with memory of their own, the best first → the module that finds them, the target of number N, a driver's traces
+    "cuda": ("ptxjit.targets.ptx.runtime", "cuda:{}", ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")),
+    "rocm": ("ptxjit.targets.amdgpu.runtime", "amdgpu:{}", ("/dev/kfd", "C:/Windows/System32/amdhip64*.dll")),
     "opencl": ("ptxjit.targets.spirv.runtime", "spirv:{}", ("/etc/OpenCL/vendors/*.icd",)),
 }
 
@@ -99,6 +103,11 @@ class Target:
     def retarget(self, module: Any, arch: str | None, entry: str | None) -> str:
         """What `read` gave as text, for another architecture of the family."""
         raise UnsupportedError(f"{self.name} has no reader")
+
+    def native(self, tree: Any, source: bytes, bounds: bool) -> Any:
+        """A module of the target's own language as its driver runs it (`tree` is what `read` gave of `source`), or None where foreign kernels are
+        lifted and compiled one by one.  It answers `function(name)`, `stats(name)`, `placed(arrays)`, `launch(…)`, `arrays` (its variables)."""
+        return None
 
     def compile_kernel(self, kernel: Kernel, facts: dict[str, Any], bounds: bool = False, mode: str = "auto") -> Any:
         """A kernel of threads, ready for `launch_kernel`; `facts` (JSON) travel with it to the cache."""
