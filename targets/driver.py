@@ -376,8 +376,12 @@ class DeviceProgram(Steps):
         for n in self._outputs:
             if memory[n] is None:
                 memory[n] = outputs.get(n) or d.memory(self._meta[n][2])
-        for n in self._others:
-            memory[n] = self._const(n) if self._kinds[n] == "const" else d.memory(self._meta[n][2])
+        for n in self._consts:
+            memory[n] = self._const(n)
+        for size, slot in self._slots:
+            block = d.memory(size)
+            for n in slot:
+                memory[n] = block
         words: list[tuple[str, Memory]] = []
         with d.guarded():
             for step in self._steps:
