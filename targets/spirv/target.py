@@ -61,6 +61,14 @@ class SpirvTarget(Target):
         made = compile_apart(text, dialect.triple, "obj" if stage == "spv" else "asm")
         return made if stage == "spv" else made.decode(), signatures
 
+    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        from .opencl_c import write
+
+        if stage != "opencl":
+            return super().emit_lines(kernels, stage)
+        origins: list[Any] = []
+        return write(kernels, self.facts.features, origins), origins
+
     def driver(self) -> Driver:
         from .runtime import found
 
