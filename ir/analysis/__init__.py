@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from .flow import in_cycles, written_params
-from .uniform import Uniform
+from .uniform import Uniform, post_dominators
 from .warps import spins, warp_needs
 
-__all__ = ["Uniform", "in_cycles", "spins", "warp_needs", "written_params"]
+__all__ = ["Uniform", "in_cycles", "post_dominators", "spins", "warp_needs", "written_params"]
