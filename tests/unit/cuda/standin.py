@@ -713,3 +713,29 @@ class StandIn:
     @entry()
     def cuGraphExecDestroy(self, exec_):
         self.drop(CUgraphExec, exec_)
+
+
+def reset():
+    """No card is known any more, and the bindings are the real ones."""
+    from ptxjit import hardware, targets
+    from ptxjit.targets.ptx import driver_api, runtime
+
+    runtime.forget()
+    driver_api.use(None)
+    hardware._cuda_devices = None
+    for name in [n for n in targets._targets if n.startswith("cuda")]:
+        del targets._targets[name]
+
+
+def forget_programs():
+    """Lets go of every compiled program."""
+    import gc
+
+    from ptxjit import jitted
+
+    for j in list(jitted._all):
+        j._hot.clear()
+        j._mixed.clear()
+        j._entries.clear()
+    for _ in range(3):
+        gc.collect()
