@@ -33,6 +33,7 @@ def asked():
         for n in ast.walk(tree):
             if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in ("found", "library"):
                 n.attr = ""  # the library itself, which `probe` asks
+        for n in ast.walk(tree):
             if isinstance(n, ast.Attribute) and n.attr.startswith("cu") and n.attr[2:3].isupper():
                 calls.setdefault(n.attr, set())
             if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr.startswith("cu") and n.func.attr[2:3].isupper():
