@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -91,13 +90,6 @@ class Broken:
         self.details: dict[str, int] = {}
         a = ARCHS["sm_75"]
         self.facts = DeviceFacts("ptx:sm_75", "ptx", 32, 32, 255, 128, STATIC_SHARED, a.l2, a.cores, True, 75)
-
-
-def present() -> bool:
-    """Whether looking is worth it: a card's device file is there (Linux, WSL, Tegra), or this is no Linux."""
-    if driver_api.injected() or sys.platform == "win32":
-        return True
-    return any(os.path.exists(f"/dev/{name}") for name in ("nvidiactl", "dxg", "nvhost-ctrl", "nvgpu"))
 
 
 def detect() -> list[Any]:

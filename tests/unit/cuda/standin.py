@@ -722,7 +722,7 @@ def reset():
 
     runtime.forget()
     driver_api.use(None)
-    hardware._cuda_devices = None
+    hardware._found.pop("cuda", None)
     for name in [n for n in targets._targets if n.startswith("cuda")]:
         del targets._targets[name]
 

@@ -58,7 +58,7 @@ def test_no_driver(bare):
     with pytest.raises(DeviceError) as e:
         target("cuda:0")
     assert "no NVIDIA driver" in str(e.value)
-    assert not [d for d in pj.devices() if d.kind == "cuda"] and "no NVIDIA driver" in hardware.cuda_missing()
+    assert not [d for d in pj.devices() if d.kind == "cuda"] and "no NVIDIA driver" in hardware.missing("cuda")
 
 
 @pytest.mark.parametrize("library,words", [
