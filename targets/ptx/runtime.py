@@ -272,6 +272,11 @@ class CudaDriver(Driver):
         with self.current_context():
             yield
 
+    @property
+    def lost(self) -> bool:
+        """A fault ended the context; this process cannot use the card any more."""
+        return self._fault is not None
+
     def check_usable(self) -> None:
         self.check_process()
         if self._fault is not None:
@@ -408,7 +413,7 @@ class CudaDriver(Driver):
         x, y, z = grid
         at, halves = ctypes.addressof(pointers), [k for k, t in enumerate(signature["params"]) if t == "bf16"]
 
-        def launch(values: list[Any], _keep: Any = (module, pointers, slots)) -> None:
+        def launch(values: list[Any], _keep: Any = (function, pointers, slots)) -> None:
             for k in halves:
                 values[k] = values[k].view(np.uint16)
             self.enter()

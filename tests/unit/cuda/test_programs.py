@@ -12,7 +12,7 @@ from ptxjit.targets.ptx import runtime
 from ptxjit.targets.ptx.graphs import submissions
 from ptxjit.testing import assert_targets_agree
 from ptxjit.testing.fuzz import fuzz
-from tests.properties.test_levels import CASES as LEVELS
+from tests.properties.cases import CASES as LEVELS
 from tests.unit.cuda.standin import CUresult
 
 CASES = {
