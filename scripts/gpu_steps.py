@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import types
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -236,8 +237,15 @@ def tensors(c: Context) -> str | None:
 # ---- instructions ---------------------------------------------------------------------------------------------------
 
 
+def guilty(message: str, text: str, count: int) -> set[int]:
+    """Numbers of the forms in whose lines a compiler found errors."""
+    starts = [k for k, line in enumerate(text.splitlines(), 1) if line == "\t{"][:count]
+    found = {bisect_right(starts, int(n)) - 1 for n in re.findall(r"line (\d+)[;:,]? *error", message)}
+    return {k for k in found if 0 <= k < count}
+
+
 def instructions(r: Any, c: Context) -> None:
-    """Forms of the instruction tests, forty to a module; a module that the driver refuses is halved until the form is found."""
+    """Forms of the instruction tests, forty to a module; what the driver refuses (for another architecture, a newer PTX) is named and left out."""
     h = importlib.import_module("tests.unit.ptx.harness")
     groups = []
     for name in ("integer", "float", "convert", "memory"):
@@ -247,18 +255,24 @@ def instructions(r: Any, c: Context) -> None:
     head = c.adapted(h.HEAD)
 
     def judged(forms: Sequence[Any], lanes: bool) -> tuple[list[str], list[str]]:
-        """(what differs, what is refused)."""
-        try:
-            if lanes:
-                return h.check_lanes(forms, 32, "auto", head=head, device=c.device), []
-            operands, out = h.results(forms, "auto", head, device=c.device)
-            return [w for f, row in zip(forms, out) for w in h._judge(f, operands, row)], []
-        except ToolError as e:
-            if len(forms) == 1:
-                return [], [f"{forms[0].text}: {e.message.splitlines()[0][-160:]}"]
-            half = len(forms) // 2
-            a, b = judged(forms[:half], lanes), judged(forms[half:], lanes)
-            return a[0] + b[0], a[1] + b[1]
+        """(what differs, what is refused).  The lines that the compiler names are those of the forms that it refuses."""
+        refused: list[str] = []
+        while forms:
+            try:
+                if lanes:
+                    return h.check_lanes(forms, 32, "auto", head=head, device=c.device), refused
+                operands, out = h.results(forms, "auto", head, device=c.device)
+                return [w for f, row in zip(forms, out) for w in h._judge(f, operands, row)], refused
+            except ToolError as e:
+                named = guilty(e.message, head + h.kernel_text(forms, "k", {}), len(forms))
+                if not named and len(forms) > 1:
+                    half = len(forms) // 2
+                    a, b = judged(forms[:half], lanes), judged(forms[half:], lanes)
+                    return a[0] + b[0], refused + a[1] + b[1]
+                words = re.findall(r"error\s*:\s*([^\n]*)", e.message) or [e.message]
+                refused += [f"{forms[k].text}: {words[0]}" for k in named or [0]]
+                forms = [f for k, f in enumerate(forms) if k not in (named or [0])]
+        return [], refused
 
     def part(forms: Sequence[Any], lanes: bool) -> Any:
         wrong, refused = judged(forms, lanes)

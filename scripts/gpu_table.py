@@ -52,6 +52,12 @@ def table(out: Path, key: dict[str, Any], steps: dict[str, str], seconds: float)
     text += ["## What differs", "", *(rows(["step", "item", "", "message"], bad) if bad else ["Nothing.", ""])]
     refused = [[s, line["item"], line.get("message", "").splitlines()[0] if line.get("message") else ""] for s, lines in every.items() for line in lines
                if line["status"] == "refused"]  # fmt: skip
+    reasons: dict[str, list[str]] = {}
+    for line in every["instructions"]:
+        for form in line.get("refused", []):
+            what, _, why = form.partition(": ")
+            reasons.setdefault(why, []).append(what)
+    refused += [["instructions", f"{len(forms)} forms, such as `{forms[0]}`", why] for why, forms in reasons.items()]
     if refused:
         text += ["## What this card or its driver does not take", "", *rows(["step", "item", "why"], refused)]
     asked = [[line["item"], line.get("card", line.get("message", "")), line.get("ours", ""), line.get("verdict", line["status"])] for line in every["questions"]]
