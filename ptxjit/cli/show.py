@@ -58,7 +58,8 @@ def show(function: Function, specs: Specs = [], target: TargetOption = [],  # no
 def _function(function: str, specs: list[str], target: list[str], stage: str, stats: bool, as_json: bool, why: bool, html: str, output: str) -> None:
     f = load_function(function)
     arguments = [spec_of(s) for s in specs]
-    lows = [f.lower(*arguments, target=t) for t in (target or [None])]
+    wanted: list[str | None] = [*target] if target else [None]
+    lows = [f.lower(*arguments, target=t) for t in wanted]
     if html:
         from ..inspect.page import write_page
 

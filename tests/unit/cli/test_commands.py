@@ -61,6 +61,69 @@ def test_several_targets_and_a_file(program, capsys):
     assert capsys.readouterr().out == "" and ".target sm_75" in text and ".target sm_90" in text
 
 
+def test_one_target_is_verbatim_and_several_have_headers_in_their_own_comments(program, capsys):
+    from ptxjit.cli.load import load_function
+
+    f = load_function("prog.py:scale")
+    main(["show", "prog.py:scale", "f32[8]", "-t", "cpu:x86-64-v3"])
+    assert capsys.readouterr().out == f.lower("f32[8]", target="cpu:x86-64-v3").as_text()
+    wanted = ["cpu:x86-64-v3", "cpu:aarch64", "ptx:sm_90", "spirv"]
+    assert main(["show", "prog.py:scale", "f32[8]", *(w for t in wanted for w in ("-t", t))]) == 0
+    out = capsys.readouterr().out
+    heads = ["# ──── cpu:x86-64-v3, asm", "// ──── cpu:aarch64, asm", "// ──── ptx:sm_90, ptx", "// ──── spirv, opencl"]
+    at = [out.index(h) for h in heads]
+    assert at == sorted(at) and at[0] == 0
+    for t, head, after in zip(wanted, heads, [*heads[1:], None]):
+        part = out[out.index(head) :].partition("\n")[2]
+        part = part[: part.index(after)] if after else part
+        assert part.strip() == f.lower("f32[8]", target=t).as_text().strip(), t
+    assert main(["show", "prog.py:scale", "f32[8]", "-t", "cpu:x86-64-v3", "-t", "ptx:sm_90", "-s", "kernel"]) == 0
+    assert capsys.readouterr().out.count("kernel @scale") == 2
+
+
+def test_columns_where_they_fit():
+    from ptxjit.inspect.columns import beside
+
+    texts = [("a", "x", "one\n\ttwo\n"), ("bb", "y", "three\n")]
+    assert beside(texts, 80) == (
+        "a, x        │ bb, y\n"
+        "─────────── │ ─────\n"
+        "one         │ three\n"
+        "        two │\n")  # fmt: skip
+    assert beside(texts, len("        two │ three") - 1) is None and beside(texts[:1], 80) is None
+
+
+def test_stats_side_by_side_and_as_json(program, capsys, ptxas):
+    import json
+
+    argv = ["show", "prog.py:scale", "f32[4096]", "-t", "ptx:sm_90", "-t", "cpu:x86-64-v3", "-t", "spirv", "--stats"]
+    assert main(argv) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "kernel scale" and lines[1].split() == ["ptx:sm_90", "cpu:x86-64-v3", "spirv"]
+    rows = {line[:14].strip(): line[14:].split("  ") for line in lines[2:]}
+    for key in ("registers", "spill stores", "shared bytes", "bytes read", "bytes written", "flops", "intensity", "occupancy", "limit", "instructions", "memory", "fp", "sync"):
+        assert key in rows, key
+    assert len({len(line) for line in lines[1:3]}) == 1  # aligned
+    assert main([*argv, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(e["target"], e["kernel"]) for e in found] == [("ptx:sm_90", "scale"), ("cpu:x86-64-v3", "scale"), ("spirv", "scale")]
+    assert all(e["bytes read"] == e["bytes written"] == 16384 and e["flops"] == 8192 and e["intensity"] == 0.25 for e in found)
+    assert found[0]["registers"] > 0 and found[0]["occupancy"] <= 1 and found[2]["mix of"] == "kernel"
+
+
+def test_stats_without_ptxas_say_what_is_missing(program, capsys, monkeypatch):
+    from ptxjit.ir.errors import ToolError
+    from ptxjit.targets.ptx import tools
+
+    def missing(tool):
+        raise ToolError(f"{tool} is not installed", hint=f"pip install {tools.PACKAGES[tool]}")
+
+    monkeypatch.setattr(tools, "find", missing)
+    assert main(["show", "prog.py:scale", "f32[64]", "-t", "ptx:sm_90", "--stats"]) == 0
+    out = capsys.readouterr().out
+    assert "registers, spills, occupancy: ptxas is not installed (pip install nvidia-cuda-nvcc)" in out and "flop/byte" in out
+
+
 def test_binary_stages_come_as_bytes(program, ptxas):
     assert main(["show", "prog.py:scale", "f32[8]", "--target", "ptx:sm_90", "--stage", "cubin", "-o", "out.cubin"]) == 0
     assert (program / "out.cubin").read_bytes()[:4] == b"\x7fELF"
@@ -85,7 +148,7 @@ def test_stats_and_why(program, capsys, ptxas):
     (["show", "prog.py:scale", "f32[4]", "--target", "ptx:sm_90", "--stage", "asm"], 1, "has no stage 'asm'"),
     (["show", "prog.py:broken", "f32[4]"], 1, "prog.py:19"),
     (["show", "raises.py:f", "f32[4]"], 1, "importing raises.py failed: ZeroDivisionError"),
-    (["show", "prog.py:scale", "f32[4]", "--html", "x.html"], 1, "not part of this version"),
+    (["show", "prog.py:scale", "f32[4]", "--html", "."], 2, ". is a folder"), (["show", "none.ptx:k", "--html", "x.html"], 2, "there is no file none.ptx"),
     (["translate", "x.ptx", "--to", "spirv"], 2, "there is no file x.ptx"), (["run", "x.ptx"], 2, "there is no file x.ptx"),
     (["check", "x.ptx"], 2, "there is no file x.ptx"),
     (["show"], 2, "FILE.py:FUNC"), (["frobnicate"], 2, "frobnicate"), (["devices", "--frob"], 2, "--frob"),
