@@ -23,7 +23,7 @@ app.add_typer(cache_app, name="cache")
 def devices() -> None:
     """What there is to run on."""
     from ..hardware import devices as all_devices
-    from ..hardware import opencl_missing
+    from ..hardware import families, missing
 
     for d in all_devices():
         f = d.facts
@@ -32,9 +32,10 @@ def devices() -> None:
               f"{f.cores} core{'s' if f.cores != 1 else ''}, {f.shared_bytes >> 10} KiB shared, {f.l2_bytes >> 10} KiB L2")  # fmt: skip
         if d.driver:
             print(f"{'':8} driver {d.driver}")
-    why = opencl_missing()
-    if why is not None:
-        print(f"{'opencl':8} none: {why}")
+    for word in families():
+        why = missing(word)
+        if why is not None:
+            print(f"{word:8} none: {why}")
 
 
 @app.command()

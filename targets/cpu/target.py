@@ -14,6 +14,8 @@ from .host import NAMED, facts_for
 class CpuTarget(Target):
     stages = ("ll", "asm", "obj")
     text = "asm"
+    kernel_stages = ("ll", "asm")
+    binary_stage = "obj"
 
     def __init__(self, name: str) -> None:
         self.facts = facts_for(name)

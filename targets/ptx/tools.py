@@ -50,11 +50,12 @@ def assemble(ptx: str, arch: str, *, lines: bool = False) -> tuple[bytes, list[d
         source.write_text(ptx)
         done = _run("ptxas", f"-arch={arch}", "-v", *(["-lineinfo"] if lines else []), "-o", str(out), str(source))
         if done.returncode != 0:
-            raise ToolError(f"ptxas refuses the module: {_explained(done.stderr, ptx)}")
+            raise ToolError(f"ptxas refuses the module: {explained(done.stderr, ptx)}")
         return out.read_bytes(), _resources(done.stderr)
 
 
-def _explained(message: str, ptx: str) -> str:
+def explained(message: str, ptx: str) -> str:
+    """A compiler's words, with the lines of PTX that they are about."""
     lines = ptx.splitlines()
     out = []
     for text in message.strip().splitlines()[:5]:

@@ -17,7 +17,7 @@ from ...ir.loc import Loc
 from ...ir.types import F32, F64, I1, I8, I32, I64, Scalar
 from .expand import Expand
 from .facts import ARCHS
-from .rows import FCMP, ICMP, ROWS, UNSUPPORTED
+from .rows import APPROX, FCMP, ICMP, ROWS, UNSUPPORTED
 
 CLASS = {"i1": "p", "i8": "rs", "i16": "rs", "f16": "rs", "bf16": "rs", "i32": "r", "i64": "rd", "f32": "f", "f64": "fd"}
 DECLARE = {"p": ".pred", "rs": ".b16", "r": ".b32", "rd": ".b64", "f": ".f32", "fd": ".f64"}
@@ -216,7 +216,7 @@ class Writer(Expand):
         if i.op.name in UNSUPPORTED:
             raise UnsupportedError(f"{i.op} for {self.facts.target}: {UNSUPPORTED[i.op.name]}", place=i.loc)
         t = i.args[0].type.elem if i.op.name != "select" else i.args[1].type.elem
-        pattern = ROWS.get(i.op.name, {}).get(t.name)
+        pattern = APPROX.get(i.op.name) if i.attr("approx") and t is F32 else ROWS.get(i.op.name, {}).get(t.name)
         if pattern is None:
             raise UnsupportedError(f"{i.op} on {t} for {self.facts.target}", place=i.loc)
         self.fill(i, pattern)
