@@ -21,7 +21,7 @@ def roofline(points: Sequence[tuple[int, str, str, float]], roofs: Sequence[tupl
         return ""
     low, high = 10 ** math.floor(math.log10(min(xs)) - 0.3), 10 ** math.ceil(math.log10(max(xs)) + 0.3)
     tops = [p.flops for _, _, p in known] or [1e12]
-    bottoms = [min(p.flops, p.bandwidth * min(xs)) for _, _, p in known] or [1e9]
+    bottoms = [min(p.flops, p.bandwidth * low) for _, _, p in known] or [1e9]
     down, up = 10 ** math.floor(math.log10(min(bottoms))), 10 ** math.ceil(math.log10(max(tops)) + 0.1)
 
     def px(x: float) -> float:

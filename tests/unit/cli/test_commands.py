@@ -189,13 +189,49 @@ def test_cache_commands(program, cache_folder, capsys):
     assert str(cache_folder) in capsys.readouterr().out
 
 
-def test_tour_and_devices(capsys):
+def test_tour(capsys):
     assert main(["tour"]) == 0
     tour = capsys.readouterr().out
-    assert tour.index("── ptxjit ") < tour.index("── ptxjit.ir ") < tour.index("── ptxjit.targets ") and "The laws" in tour
+    heads = ["── you write", "── 1. the graph", "── 2. the program", "── 3. the tile level", "── 4. the kernel level", "── 5. PTX", "── 6. and for this machine", "── now you",
+             "── ptxjit ", "── ptxjit.ir ", "── ptxjit.targets "]  # fmt: skip
+    at = [tour.index(h) for h in heads]
+    assert at == sorted(at) and "The laws" in tour
+    assert tour.count("the same bits") == 3 and "OTHER BITS" not in tour
+    assert "// your_file.py:6  y = np.maximum(x * 2, 0)" in tour and max(map(len, tour.splitlines())) < 190
+
+
+def test_devices(capsys):
+    import json
+
+    from ptxjit.hardware import default_device, families
+
     assert main(["devices"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("cpu") and "interp" in out
+    assert "cpu " in out and "interp " in out and "(the default)" in out
+    assert main(["devices", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    by_name = {d["name"]: d for d in found["devices"]}
+    assert by_name["cpu"]["available"] and by_name["cpu"]["why_not"] is None and by_name["cpu"]["target"] == "cpu:host"
+    assert by_name["cpu"]["facts"]["lanes"] > 1 and by_name["interp"]["facts"]["lanes"] == 32
+    assert [d["name"] for d in found["devices"] if d["default"]] == [default_device().name]
+    for word in families():
+        assert any(d["kind"] == word for d in found["devices"]) or found["missing"][word]
+    assert all((d["name"] in out) and (d["available"] or d["why_not"] in out) for d in found["devices"])
+
+
+def test_bench(program, capsys, monkeypatch):
+    import json
+
+    from ptxjit.cli import bench
+
+    monkeypatch.setattr(bench, "SECONDS", 0.0)
+    assert main(["bench", "prog.py:scale", "f32[4096]", "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert all(words in out for words in ("first call", "warm call", "plain Python", "GB/s", "on cpu"))
+    assert main(["bench", "prog.py:scale", "f32[4096]", "-d", "cpu", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["bytes"] == 32768 and found["flops"] == 8192 and found["warm call"] > 0 and found["results"] == ["float32[4096]"]
+    assert main(["bench", "prog.py:scale", "f32[4]", "-d", "abacus"]) == 1 and "abacus" in capsys.readouterr().err
 
 
 def test_completion_knows_targets_and_stages():
