@@ -129,7 +129,7 @@ def program(tmp_path, monkeypatch):
 
 
 def test_a_function_on_every_level_and_target(program, capsys):
-    wanted = ["cpu:host", "cpu:aarch64", "ptx:sm_90", "spirv"]
+    wanted = ["cpu:host", "cpu:aarch64", "ptx:sm_90", "amdgpu:gfx1100", "spirv"]
     assert main(["show", "prog.py:softmax", "f32[20,40]", *(w for t in wanted for w in ("--target", t)), "--html", "out.html"]) == 0
     assert capsys.readouterr().out.startswith("out.html: ")
     r, data = read("out.html")
