@@ -289,16 +289,16 @@ class Lane(_Emit):
             self.label = s.label
             body.append(f"{s.label}:")
             for i in s.instrs:
-                start = len(self.lines)
+                at = len(self.lines)
                 if i.op.terminator:
                     self.end(i)
                 else:
                     self.instr(i)
-                self.mark(start, i)
+                self.mark(at, i)
             if s.point is not None:
-                start = len(self.lines)
+                at = len(self.lines)
                 self.wait(s)
-                self.mark(start, s.point.instr)
+                self.mark(at, s.point.instr)
             body += self.lines
         if self.points:
             cases = " ".join(f"i32 {p.number}, label %r{p.number}" for p in self.points)
