@@ -37,6 +37,7 @@ class AmdDialect(Dialect):
 
     triple = TRIPLE
     spaces = {"global": 1, "const": 1, "param": 1, "shared": 3, "local": 5, "generic": 0}
+    atomic_notes = ", !amdgpu.no.remote.memory !2, !amdgpu.no.fine.grained.memory !2"  # else minima and maxima are loops of compare-and-swap
 
     def __init__(self, arch: str) -> None:
         self.arch, self.name = arch, f"amdgpu:{arch}"
@@ -60,7 +61,7 @@ class AmdDialect(Dialect):
     def tail(self, items: Sequence[Item]) -> list[str]:
         return ['attributes #0 = { nounwind alwaysinline "no-builtins" "denormal-fp-math"="ieee,ieee" "denormal-fp-math-f32"="ieee,ieee" }',
                 *(f"attributes #{n + 1} = {{ {text} }}" for n, text in enumerate(self.groups)),
-                "!llvm.module.flags = !{!0}", f'!0 = !{{i32 1, !"amdhsa_code_object_version", i32 {self.a.cov * 100}}}', f"!1 = {LOCAL_ONLY}"]  # fmt: skip
+                "!llvm.module.flags = !{!0}", f'!0 = !{{i32 1, !"amdhsa_code_object_version", i32 {self.a.cov * 100}}}', f"!1 = {LOCAL_ONLY}", "!2 = !{}"]  # fmt: skip
 
     def arena(self, e: Item) -> tuple[str, str]:
         """LDS: of a known size for our own kernels; of foreign ones all of it is asked for at the launch."""

@@ -37,6 +37,7 @@ class Dialect:
     spaces: dict[str, int] = {"global": 1, "const": 1, "param": 1, "shared": 3, "local": 5, "generic": 0}
     rmw: frozenset[str] = frozenset(RMW)  # read-modify-write that the back end has, on i32 and i64
     narrow_cas = False  # compare-and-swap of 8 and 16 bits
+    atomic_notes = ""  # metadata of read-modify-write in global memory
     batch = 1  # shuffles that are exchanged at once
 
     # ---- the module
@@ -595,7 +596,7 @@ class Item(Collective):
             old = self.put(f"extractvalue {{ {w}, i1 }} {pair}, 0")
             return self.put(f"bitcast {w} {old} to {t}") if t != w else old
         if elem.bits >= 32 and fn in self.d.rmw and fn in RMW and (fn == "exch" or not elem.is_float):
-            old = self.put(f"atomicrmw {RMW[fn]} {p}, {w} {texts[0]} {order}, align {align}")
+            old = self.put(f"atomicrmw {RMW[fn]} {p}, {w} {texts[0]} {order}, align {align}{self.d.atomic_notes}")
             return self.put(f"bitcast {w} {old} to {t}") if t != w else old
         if fn == "fadd" and elem in (F32, F64) and f"fadd {elem.name}" in self.d.rmw:
             return self.put(f"atomicrmw fadd {p}, {t} {texts[0]} {order}, align {align}")
