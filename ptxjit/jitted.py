@@ -116,6 +116,8 @@ class Jit:
         self.fn, self.device = fn, device
         self.settings: dict[str, Any] = {"device": device, "static_argnames": static_argnames, "static_argnums": static_argnums, "fast_math": fast_math,
                                          "reproducible": reproducible, "static_shapes": static_shapes, "name": name}  # fmt: skip
+        if fast_math and reproducible:
+            raise UserError("fast_math and reproducible contradict each other", place=user_loc(), hint="fast_math admits other bits, reproducible forbids them")
         self.options = Options(fast_math, reproducible)
         self.name = _identifier(str(name or getattr(fn, "__name__", None) or getattr(getattr(fn, "func", None), "__name__", "function")))
         self._binding = Binding(fn, self.name, static_argnames, static_argnums)

@@ -2,8 +2,9 @@
 
 A driver has seven kinds of primitive: memory, transfers, code, launches, streams, events, waiting.  All work goes in order into the *current
 stream* of the calling thread; streams run beside one another, and an event orders them.  Memory comes from a pool whose blocks are
-handed on in stream order, so freeing never waits.  `Memory` goes back when nothing refers to it any more; after a fork, in the child, and at
-exit, nothing is given back: the context belongs to the parent, or is going away.
+handed on in stream order, so freeing never waits; the lowest address goes first, so a repeated call gets the same blocks.  `Memory` goes back
+when nothing refers to it any more; after a fork, in the child, and at exit, nothing is given back: the context belongs to the parent, or is
+going away.
 """
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import json
 import os
 import struct
 import threading
+from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -123,7 +125,7 @@ class Driver:
     def __init__(self) -> None:
         self._free: dict[tuple[int, Stream], list[Any]] = {}
         self._held = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may free memory while this thread has it
         self._local = threading.local()
         self._pid = os.getpid()
         self._default: Stream | None = None
@@ -281,7 +283,7 @@ class Driver:
         with self._lock:
             if self._held + block <= HELD:
                 self._held += block
-                self._free.setdefault((block, m.stream), []).append(m.raw)
+                insort(self._free.setdefault((block, m.stream), []), m.raw, key=lambda raw: -self.address(raw))
                 return
         self.free(m.raw)
 

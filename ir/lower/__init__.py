@@ -29,7 +29,7 @@ def lower(graph: Graph, facts: DeviceFacts, *, fast_math: bool = False, reproduc
     from .to_kernel import to_kernel
 
     program = schedule(graph, facts)
-    pipeline = kernel_pipeline(facts)
+    pipeline = kernel_pipeline(facts, fast_math)
     programs = {s.fn.name: s.fn for s in program.launches() if isinstance(s.fn, TileProgram)}
     kernels = {name: pipeline.run(to_kernel(fn, facts)) for name, fn in programs.items()}
     return Lowered(graph, program, kernels, facts)

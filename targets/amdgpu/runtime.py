@@ -137,6 +137,8 @@ def arch_name(hip: Hip, number: int) -> str:
 class Found:
     """One card.  `why_not` says why it cannot be used."""
 
+    is_gpu = True
+
     def __init__(self, hip: Hip, number: int) -> None:
         self.number, self.hip = number, hip
         name = ctypes.create_string_buffer(256)

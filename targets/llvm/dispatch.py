@@ -23,6 +23,7 @@ from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
+from .debug import Locations
 from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 
 # launch: i64 words
@@ -255,12 +256,13 @@ class Lane(_Emit):
     def run(self) -> str:
         k = self.k
         inner = self.main is not self
+        marks = self.debug.function(self.name) if self.debug else ""
         if inner:
             own = "".join(f", i64 %q{n}" for n, p in enumerate(k.params) if p.role != "symbol")
-            head = [f"define internal i32 @{self.name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame{own}) #0 {{", "entry:"]
+            head = [f"define internal i32 @{self.name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame{own}) #0{marks} {{", "entry:"]
             head.append(f"  %local = alloca [{max(k.local, 1)} x i8], align 16")
         else:
-            head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0 {{", "entry:"]
+            head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0{marks} {{", "entry:"]
             head.append(f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}")
         slots = {p.value.name: n for n, p in enumerate(self.main.k.params) if p.role == "symbol"}
         for n, p in enumerate(k.params):
@@ -287,12 +289,16 @@ class Lane(_Emit):
             self.label = s.label
             body.append(f"{s.label}:")
             for i in s.instrs:
+                start = len(self.lines)
                 if i.op.terminator:
                     self.end(i)
                 else:
                     self.instr(i)
+                self.mark(start, i)
             if s.point is not None:
+                start = len(self.lines)
                 self.wait(s)
+                self.mark(start, s.point.instr)
             body += self.lines
         if self.points:
             cases = " ".join(f"i32 {p.number}, label %r{p.number}" for p in self.points)
@@ -1135,7 +1141,7 @@ class Dispatch:
     """The module of one kernel, and what its launcher must know: bytes of a frame, threads per frame, the instruction at each point, and
     `mode`: 'widened', or 'dispatch' with the reason."""
 
-    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto") -> None:
+    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto", debug: Locations | None = None) -> None:
         declared: set[str] = set()
         helpers: dict[str, str] = {}
         self.mode, self.per = "dispatch", 1
@@ -1147,15 +1153,20 @@ class Dispatch:
 
             try:
                 warp = Warp(kernel, declared, helpers)
+                warp.debug = debug
                 texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, 32)]
                 lane, self.mode, self.per = warp, "widened", 32
             except Refused as e:
                 self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")
                 declared.clear()
                 helpers.clear()
+                if debug is not None:
+                    debug.reset()
         if lane is None:
             lane = Lane(kernel, declared, helpers, None, bounds)
             inner = [Lane(f, declared, helpers, lane, bounds) for f in kernel.functions]
+            for x in (lane, *inner):
+                x.debug = debug
             texts = [lane.run(), *(x.run() for x in inner)]
             if any(p.kind in (WARP, CONVERGED) for p in lane.points):
                 texts.append(scheduler.warp_function(lane))
@@ -1166,6 +1177,7 @@ class Dispatch:
         head = [f'target triple = "{triple}"'] if triple else []
         tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" "prefer-vector-width"="512" }',
                 'attributes #1 = { nounwind strictfp noinline "no-builtins" }', "attributes #2 = { strictfp }"]  # fmt: skip
+        tail += debug.metadata() if debug is not None else []
         self.name, self.frame, self.accesses = lane.name, lane.frame, lane.accesses
         self.points = [(p.kind, p.instr.op.name, p.instr.loc) for p in lane.points]
         self.text = "\n\n".join(["\n".join(head), table, *texts, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"

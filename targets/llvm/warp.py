@@ -349,7 +349,8 @@ class Warp(Lane):
     def run(self) -> str:
         k, plan = self.k, self.plan
         self.shapes = _NoShapes()  # type: ignore[assignment]
-        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0 {{", "entry:",
+        marks = self.debug.function(self.name) if self.debug else ""
+        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0{marks} {{", "entry:",
                 f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}"]  # fmt: skip
         for n, p in enumerate(k.params):
             elem = p.value.type.elem
@@ -400,12 +401,16 @@ class Warp(Lane):
 
     def segment(self, s: Any) -> None:
         for i in s.instrs:
+            start = len(self.lines)
             if i.op.terminator:
                 self.finish(s.block, i)
             else:
                 self.instr(i)
+            self.mark(start, i)
         if s.point is not None:
+            start = len(self.lines)
             self.wait(s)
+            self.mark(start, s.point.instr)
 
     # ---- values
 
@@ -600,7 +605,9 @@ class Warp(Lane):
         self.lines += [f"  br i1 {some}, label %{yes}, label %{no}", f"{yes}:"]
         self.mask = mask
         for i in b.instrs[:-1]:
+            start = len(self.lines)
             self.instr(i)
+            self.mark(start, i)
         t = b.terminator
         if t.op.name == "return":
             self.die(mask)

@@ -39,6 +39,14 @@ class SpirvTarget(Target):
             return write(kernels, self.facts.features)
         raise BugError(f"{self.name} has no stage {stage}")
 
+    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        from .opencl_c import write
+
+        if stage != "opencl":
+            return super().emit_lines(kernels, stage)
+        origins: list[Any] = []
+        return write(kernels, self.facts.features, origins), origins
+
     def driver(self) -> Driver:
         from .runtime import found
 
