@@ -25,6 +25,7 @@ class Collective(_Emit):
 
     d: Any
     lanes: int
+    name: str
     globals: list[str]
     sreg: Any  # what follows is Item's
     linear: Any
@@ -213,8 +214,8 @@ class Collective(_Emit):
             self.d.barrier(self)
             return
         t = self.pointer_type("shared")
-        place = f"{t} @{self.k.name}.votes"
-        text = f"@{self.k.name}.votes = internal addrspace({self.d.spaces['shared']}) global i32 undef, align 4"
+        place = f"{t} @{self.name}.votes"
+        text = f"@{self.name}.votes = internal addrspace({self.d.spaces['shared']}) global i32 undef, align 4"
         if text not in self.globals:
             self.globals.append(text)
         p, scope = self.val(i.args[-1]).text, self.d.scope("cta")

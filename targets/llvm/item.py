@@ -42,9 +42,17 @@ class Dialect:
 
     # ---- the module
 
+    def symbol(self, kernel: Kernel) -> str:
+        """The name of a kernel in the module."""
+        return kernel.name
+
     def define(self, e: Item, params: Sequence[str]) -> str:
         """The line that opens a kernel, up to the brace."""
-        return f"define void @{e.k.name}({', '.join(params)}) #0"
+        return f"define void @{e.name}({', '.join(params)}) #0"
+
+    def globals(self, e: Item) -> list[str]:
+        """Variables of the module that a kernel needs, once it is written."""
+        return []
 
     def tail(self, items: Sequence[Item]) -> list[str]:
         """Attributes and metadata after the functions."""
@@ -56,7 +64,7 @@ class Dialect:
 
     def arena(self, e: Item) -> tuple[str, str]:
         """Shared memory of a block: (parameter or '', module text or '').  Its name is `e.arena`."""
-        e.arena = f"@{e.k.name}.arena"
+        e.arena = f"@{e.name}.arena"
         space = self.spaces["shared"]
         return "", f"{e.arena} = internal addrspace({space}) global [{max(e.k.shared, 1)} x i8] undef, align 16"
 
@@ -152,6 +160,7 @@ class Item(Collective):
 
     def __init__(self, kernel: Kernel, dialect: Dialect, declared: set[str], helpers: dict[str, str]) -> None:
         self.k, self.w, self.d = kernel, 1, dialect
+        self.name = dialect.symbol(kernel)
         self.foreign = kernel.lanes is None
         self.lanes, self.warps = kernel.lanes or 32, kernel.warps or 1
         self.apart = not self.foreign and dialect.apart(kernel)
@@ -166,6 +175,7 @@ class Item(Collective):
         self.label = "entry"
         self.phis: dict[int, list[tuple[str, list[str]]]] = {}
         self.arena = ""
+        self.scratch: dict[str, int] = {}  # the dialect's: memory for exchange
         names = {i.op.name for i in kernel.instrs()}
         self.reports = bool(names & {"report", "trap"})
         self.local = kernel.local + (HEAP if "alloca" in names else 0)
@@ -176,7 +186,7 @@ class Item(Collective):
         """What who launches must know (JSON): parameters ('pointer' or a type), work-items of a block (0: any), bytes of static shared memory,
         whether blocks are side by side, and whether the arena and the error word are parameters, in this order after the others."""
         params = ["pointer" if self.is_pointer(p) else p.value.type.elem.name for p in self.k.params]
-        return {"name": self.k.name, "params": params, "local": 0 if self.foreign else self.lanes * self.warps, "shared": self.k.shared,
+        return {"name": self.name, "params": params, "local": 0 if self.foreign else self.lanes * self.warps, "shared": self.k.shared,
                 "apart": self.apart, "arena": bool(self.arena.startswith("%")), "reports": self.reports}  # fmt: skip
 
     @staticmethod
@@ -221,6 +231,7 @@ class Item(Collective):
             self.body(block)
             self.terminator(n, block)
             bodies.append((n, self.lines))
+        self.globals += self.d.globals(self)
         text = [self.d.define(self, params) + " {", "entry:", *self.allocas, *head, "  br label %b0"]
         for n, lines in bodies:
             text.append(f"b{n}:")
