@@ -2,8 +2,8 @@
 
 PTXJIT_TINYGRAD names a checkout of tinygrad.  Its `test/mockgpu/amd/emu.py` decodes RDNA3, RDNA4 and CDNA machine code and compiles each
 instruction's pseudocode with a C compiler for the host: clang, or the one in the wheel ziglang.  What it lacks is added here: denormals are kept
-(our kernels ask for that in their descriptors), fma rounds once, `s_getpc_b64`, `v_div_fixup_f16`, the signs of SDWA operands, user SGPRs
-as the descriptor says.
+(our kernels ask for that in their descriptors), fma rounds once, rounding keeps −0, division ends in the quotient; `s_getpc_b64`, the signs of SDWA
+operands, compare-and-swap of 64 bits, old values of atomics on RDNA4 and CDNA3, addresses in lanes that are off; user SGPRs as the descriptor says.
 """
 from __future__ import annotations
 
@@ -282,14 +282,9 @@ def serve(checkout):
 
 
 LDS = 65536
-# what the manual says, in words that the emulator's parser takes: the special cases are those of a division
-DIV_FIXUP_F16 = """sign_out = (sign(S1.f16) ^ sign(S2.f16));
-if ((64'F(S1.f16) != 64'F(S1.f16)) || (64'F(S2.f16) != 64'F(S2.f16)) || (64'F(S1.f16) == 0.0) || (64'F(S2.f16) == 0.0) || \
-(64'F(abs(S1.f16)) == +INF) || (64'F(abs(S2.f16)) == +INF)) then
-D0.f16 = 16'F(64'F(S2.f16) / 64'F(S1.f16))
-else
-D0.f16 = sign_out ? -abs(S0.f16) : abs(S0.f16)
-endif"""
+# a division's last step gets numerator and denominator: here it gives the quotient, since the emulator's scaling of its first step is not exact
+WORDS = {f"V_DIV_FIXUP_F{n}": f"D0.f{n} = {q}" for n, q in ((16, "16'F(64'F(S2.f16) / 64'F(S1.f16))"), (32, "S2.f32 / S1.f32"), (64, "S2.f64 / S1.f64"))}
+WORDS |= {f"V_RNDNE_F{n}": f"D0.f{n} = to_even(S0.f{n})" for n in (16, 32, 64)}  # the emulator's gives +0 for what rounds to −0
 
 
 def prepared():
@@ -334,8 +329,9 @@ def prepared():
         return UOp(Ops.CUSTOMI, a.dtype, (a, b, c), code)
 
     pcode._FUNCS["fma"] = fma
+    pcode._FUNCS["to_even"] = lambda a: UOp(Ops.CUSTOMI, a.dtype, (a,), f"__builtin_rint{'' if a.dtype == dtypes.float64 else 'f'}({{0}})")
     words = emu.get_pcode
-    emu.get_pcode = lambda op: DIV_FIXUP_F16 if op.name == "V_DIV_FIXUP_F16" else words(op)
+    emu.get_pcode = lambda op: WORDS.get(op.name.removesuffix("_E32").removesuffix("_E64")) or words(op)
     scalar = emu._compile_sop
 
     def with_getpc(inst, ctx):
