@@ -78,6 +78,10 @@ class Dialect:
         """A lane op that is not spelled as elsewhere; None where it is."""
         return None
 
+    def clamped(self, e: Item, a: str, elem: Scalar) -> str | None:
+        """`a` in [0, 1] with NaN and −0 as 0, for f16, f32 and f64; None where maximum and minimum do that."""
+        return None
+
     def intrinsic(self, e: Item, name: str, result: str, args: Sequence[tuple[str, str]]) -> str | None:
         """Another right-hand side for a call of LLVM's intrinsic; None where the back end has it."""
         return None
@@ -324,6 +328,10 @@ class Item(Collective):
         if i.attr("rnd") in ("rz", "rm", "rp") and i.op.name in OFF:
             raise self.d.lacks(f"{i.op.name} of {i.args[0].type.elem} rounded {i.attr('rnd')}", i)
         return super().lane(i, vec)
+
+    def clamped(self, a: str, elem: Scalar, vec: bool) -> str:
+        text = self.d.clamped(self, a, elem) if elem.name in ("f16", "f32", "f64") else None
+        return text if text is not None else super().clamped(a, elem, vec)
 
     def plain(self, i: Instr, name: str, elem: Scalar, out: Scalar, vec: bool, a: list[str]) -> str:
         text = self.d.plain(self, i, name, elem, out, a)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -331,7 +332,29 @@ def prepared():
     pcode._FUNCS["fma"] = fma
     pcode._FUNCS["to_even"] = lambda a: UOp(Ops.CUSTOMI, a.dtype, (a,), f"__builtin_rint{'' if a.dtype == dtypes.float64 else 'f'}({{0}})")
     words = emu.get_pcode
-    emu.get_pcode = lambda op: WORDS.get(op.name.removesuffix("_E32").removesuffix("_E64")) or words(op)
+
+    def pseudocode(op):
+        text = WORDS.get(op.name.removesuffix("_E32").removesuffix("_E64")) or words(op)
+        return re.sub(r"(S\d)\.([iu])24", r"low24_\2(\1.\g<2>32)", text)
+
+    emu.get_pcode = pseudocode
+    pcode._FUNCS["low24_u"] = lambda a: a.cast(dtypes.uint32) & UOp.const(0xFFFFFF, dtypes.uint32)
+    pcode._FUNCS["low24_i"] = lambda a: (a.cast(dtypes.int32) << UOp.const(8, dtypes.int32)) >> UOp.const(8, dtypes.int32)
+    extremes = pcode._minmax_reduce
+
+    def ordered(is_max, dt, *args):
+        """Minima and maxima in which −0 is below +0."""
+        if dt not in (dtypes.float32, dtypes.half):
+            return extremes(is_max, dt, *args)
+        word = dtypes.uint16 if dt == dtypes.half else dtypes.uint32
+        typed = [a.bitcast(dt) if a.dtype == word else a.cast(dt) for a in args]
+        r = typed[0]
+        for b in typed[1:]:
+            x, y = r.bitcast(word), b.bitcast(word)
+            r = r.eq(b).where((x & y if is_max else x | y).bitcast(dt), extremes(is_max, dt, r, b))
+        return r
+
+    pcode._minmax_reduce = ordered
     scalar = emu._compile_sop
 
     def with_getpc(inst, ctx):
