@@ -38,6 +38,7 @@ class Dialect:
     spaces: dict[str, int] = {"global": 1, "const": 1, "param": 1, "shared": 3, "local": 5, "generic": 0}
     rmw: frozenset[str] = frozenset(RMW)  # read-modify-write that the back end has, on i32 and i64
     narrow_cas = False  # compare-and-swap of 8 and 16 bits
+    atomic_notes = ""  # metadata of read-modify-write in global memory
     batch = 1  # shuffles that are exchanged at once
 
     # ---- the module
@@ -76,6 +77,10 @@ class Dialect:
 
     def plain(self, e: Item, i: Instr, name: str, elem: Scalar, out: Scalar, a: list[str]) -> str | None:
         """A lane op that is not spelled as elsewhere; None where it is."""
+        return None
+
+    def clamped(self, e: Item, a: str, elem: Scalar) -> str | None:
+        """`a` in [0, 1] with NaN and −0 as 0, for f16, f32 and f64; None where maximum and minimum do that."""
         return None
 
     def intrinsic(self, e: Item, name: str, result: str, args: Sequence[tuple[str, str]]) -> str | None:
@@ -334,6 +339,10 @@ class Item(Collective):
         if i.attr("rnd") in ("rz", "rm", "rp") and i.op.name in OFF:
             raise self.d.lacks(f"{i.op.name} of {i.args[0].type.elem} rounded {i.attr('rnd')}", i)
         return super().lane(i, vec)
+
+    def clamped(self, a: str, elem: Scalar, vec: bool) -> str:
+        text = self.d.clamped(self, a, elem) if elem.name in ("f16", "f32", "f64") else None
+        return text if text is not None else super().clamped(a, elem, vec)
 
     def plain(self, i: Instr, name: str, elem: Scalar, out: Scalar, vec: bool, a: list[str]) -> str:
         text = self.d.plain(self, i, name, elem, out, a)
@@ -617,7 +626,7 @@ class Item(Collective):
             old = self.put(f"extractvalue {{ {w}, i1 }} {pair}, 0")
             return self.put(f"bitcast {w} {old} to {t}") if t != w else old
         if elem.bits >= 32 and fn in self.d.rmw and fn in RMW and (fn == "exch" or not elem.is_float):
-            old = self.put(f"atomicrmw {RMW[fn]} {p}, {w} {texts[0]} {order}, align {align}")
+            old = self.put(f"atomicrmw {RMW[fn]} {p}, {w} {texts[0]} {order}, align {align}{self.d.atomic_notes}")
             return self.put(f"bitcast {w} {old} to {t}") if t != w else old
         if fn == "fadd" and elem in (F32, F64) and f"fadd {elem.name}" in self.d.rmw:
             return self.put(f"atomicrmw fadd {p}, {t} {texts[0]} {order}, align {align}")
