@@ -81,6 +81,10 @@ class Target:
         """A later stage of a text in this target's own language."""
         raise UnsupportedError(f"{self.name} makes no {stage} of a text")
 
+    def emit_text_lines(self, text: str, stage: str) -> tuple[str, list[tuple[str, int] | None]]:
+        """`emit_text`, and per line of the result the (file name, line) that the text's own directives say."""
+        raise UnsupportedError(f"{self.name} makes no {stage} of a text")
+
     def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:
         """An executable: call it with C-contiguous NumPy inputs, it returns a tuple of fresh NumPy outputs.
 
