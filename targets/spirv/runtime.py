@@ -56,8 +56,13 @@ class Found:
             self.why_not = "it is big-endian"
         elif device.max_work_group_size < LANES * WARPS:
             self.why_not = f"its work-groups hold {device.max_work_group_size} work-items, {LANES * WARPS} are needed"
+        self.subgroups = False
         self.il = spirv_version(getattr(device, "il_version", "") if device.version >= "OpenCL 2.1" or "cl_khr_il_program" in extensions else "")
-        features = ["frem", *(w for w, have in (("exact", self.exact), ("fp16", "cl_khr_fp16" in extensions), ("fp64", self.fp64), (f"il {self.il}", self.il))
+        needed = ("cl_khr_subgroup_shuffle", "cl_khr_subgroup_ballot", "cl_intel_required_subgroup_size")  # whose sizes include 16 and 32
+        if self.il and all(x in extensions for x in needed) and "SPIR-V_1.3" in device.il_version.split():
+            self.il, self.subgroups = "1.3", True
+        features = ["frem", *(w for w, have in (("exact", self.exact), ("fp16", "cl_khr_fp16" in extensions), ("fp64", self.fp64), (f"il {self.il}", self.il),
+                                                ("subgroups", self.subgroups))
                               if have)]  # fmt: skip  (fmod is exact everywhere)
         self.facts = DeviceFacts(
             f"spirv:{number}", "opencl", LANES, WARPS, 128, 32, int(device.local_mem_size), int(device.global_mem_cache_size or 1 << 20),

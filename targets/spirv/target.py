@@ -11,6 +11,7 @@ from typing import Any
 from ...ir.device import DeviceFacts
 from ...ir.errors import BugError, DeviceError, UnsupportedError
 from ...ir.kernel import Kernel
+from ...ir.passes.threads import thread_numbers
 from ...ir.program import Program
 from ...ir.types import F16
 from .. import Target
@@ -45,6 +46,7 @@ class SpirvTarget(Target):
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
         from .opencl_c import write
 
+        kernels = [thread_numbers(k) for k in kernels]
         if stage == "opencl":
             return write(kernels, self.facts.features)
         if stage not in self.stages:
@@ -70,7 +72,7 @@ class SpirvTarget(Target):
         if stage != "opencl":
             return super().emit_lines(kernels, stage)
         origins: list[Any] = []
-        return write(kernels, self.facts.features, origins), origins
+        return write([thread_numbers(k) for k in kernels], self.facts.features, origins), origins
 
     def driver(self) -> Driver:
         from .runtime import found
@@ -94,6 +96,7 @@ class SpirvTarget(Target):
 
         from .opencl_c import Signature
 
+        kernels = [thread_numbers(k) for k in kernels]
         if self.no_spirv(kernels) is None:
             words, signatures = self._module(kernels, "spv")
             assert isinstance(words, bytes)
@@ -159,7 +162,7 @@ class SpirvTarget(Target):
 
         why = self.no_spirv(kernels)
         form = f"SPIR-V {self.version}" if why is None else f"OpenCL C: {why}"
-        return [{"kernel": k.name, "form": form, "work-items": (k.lanes or 1) * (k.warps or 1), "blocks side by side": apart(k), "shared bytes": k.shared,
+        return [{"kernel": k.name, "form": form, "work-items": (k.lanes or 1) * (k.warps or 1), "blocks side by side": apart(k, why is None and "subgroups" in self.facts.features), "shared bytes": k.shared,
                  "instructions": sum(len(b.instrs) for b in k.blocks)} for k in kernels]  # fmt: skip
 
     def load(self, data: bytes) -> Any:
