@@ -25,6 +25,7 @@ from ..ir.types import SCALARS
 from .plan import Run, Steps
 
 HELD = 1 << 30  # bytes that a pool keeps for later
+PAGE, PAGES = 4096, 64 << 10  # bytes of a page, and of arrays that begin on one
 _exiting = False
 
 
@@ -37,6 +38,16 @@ def _leave() -> None:
 def as_bytes(a: Any) -> Any:
     """An array's memory as bytes, also of dtypes that the buffer protocol does not know."""
     return a.reshape(-1).view(np.uint8)
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A new array of the host.  A large one starts on a page: only then do drivers of GPUs in main memory use it without a copy."""
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if size < PAGES:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + PAGE, np.uint8)
+    first = -memory.__array_interface__["data"][0] % PAGE
+    return memory[first : first + size].view(dtype).reshape(shape)
 
 
 def rounded(size: int) -> int:
@@ -342,7 +353,7 @@ class DeviceProgram(Steps):
                 for n in self._outputs:
                     if n not in results:
                         shape, dtype, _ = self._meta[n]
-                        results[n] = np.empty(shape, dtype)
+                        results[n] = empty(shape, dtype)
                 outputs = {n: Memory(d, d.wrap(a, True), a.nbytes, a) if a.nbytes else d.memory(0) for n, a in results.items()}
             self._run(given, outputs)
             with d.guarded():
@@ -376,8 +387,12 @@ class DeviceProgram(Steps):
         for n in self._outputs:
             if memory[n] is None:
                 memory[n] = outputs.get(n) or d.memory(self._meta[n][2])
-        for n in self._others:
-            memory[n] = self._const(n) if self._kinds[n] == "const" else d.memory(self._meta[n][2])
+        for n in self._consts:
+            memory[n] = self._const(n)
+        for size, slot in self._slots:
+            block = d.memory(size)
+            for n in slot:
+                memory[n] = block
         words: list[tuple[str, Memory]] = []
         with d.guarded():
             for step in self._steps:

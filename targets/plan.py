@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.analysis.slots import slots
 from ..ir.errors import BugError, CheckError
 from ..ir.program import Buffer, Check, Copy, Fill, Launch, Loop, Program, Step
 from ..ir.types import SCALARS
@@ -33,7 +34,7 @@ def plan_of(program: Program) -> tuple[dict[str, Any], bytes]:
             blob += b.data
         buffers.append(entry)
     plan = {"name": program.name, "buffers": buffers, "inputs": [number[b.name] for b in program.inputs],
-            "outputs": [number[b.name] for b in program.outputs], "steps": [_step(s, number) for s in program.steps]}  # fmt: skip
+            "outputs": [number[b.name] for b in program.outputs], "slots": [[number[b.name] for b in s] for s in slots(program)], "steps": [_step(s, number) for s in program.steps]}  # fmt: skip
     return plan, bytes(blob)
 
 
@@ -67,7 +68,8 @@ class Steps:
             dtype, shape = SCALARS[b["dtype"]].np, tuple(b["shape"])
             self._meta.append((shape, dtype, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize))
         self._inputs, self._outputs = plan["inputs"], plan["outputs"]
-        self._others = [n for n, k in enumerate(self._kinds) if k in ("temp", "const")]
+        self._consts = [n for n, k in enumerate(self._kinds) if k == "const"]
+        self._slots = [(max(self._meta[n][2] for n in slot), slot) for slot in plan["slots"]]
 
     def _constant(self, n: int) -> Any:
         b, (shape, dtype, size) = self.plan["buffers"][n], self._meta[n]

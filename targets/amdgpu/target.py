@@ -4,7 +4,6 @@
 """
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +36,23 @@ class AmdTarget(Target):
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
         return self._made(kernels, stage)[0]
 
+    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        from ..llvm.compile import compile_assembly
+        from ..llvm.debug import Locations
+        from ..llvm.item import module_of
+        from .dialect import AmdDialect, machine
+
+        if stage not in ("ll", "asm"):
+            raise BugError(f"{self.name} has no text {stage}")
+        plain = str(self.emit(kernels, stage))  # and what it refuses
+        debug = Locations()
+        text, _ = module_of(kernels, AmdDialect(self.arch), debug)
+        return debug.read(text, stage, lambda marked: compile_assembly(marked, machine(self.arch)), lambda: plain)
+
+    def emit_kernel_lines(self, kernel: Kernel, stage: str) -> tuple[str, list[Any] | None]:
+        self.emit_kernel(kernel, "ll")  # what it refuses
+        return self.emit_lines([kernel], stage)
+
     def _made(self, kernels: Sequence[Kernel], stage: str) -> tuple[str | bytes, list[dict[str, Any]]]:
         from ..llvm.compile import compile_assembly, compile_object
         from ..llvm.item import module_of
@@ -68,17 +84,16 @@ class AmdTarget(Target):
         return self.emit([kernel_pipeline(self.facts).run(kernel)], stage)
 
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
-        """Registers, spills, LDS, scratch and occupancy from the code object; the mix of instructions from the assembly."""
+        """Registers, spills, LDS, scratch and occupancy, from the code object."""
         from .codeobject import read
 
         code = self.emit(kernels, "hsaco")
         assert isinstance(code, bytes)
-        mixes = instruction_mix(str(self.emit(kernels, "asm")))
         out = []
         for k in read(code).kernels.values():
             waves = -(-k.group // k.wave)
-            out.append({"kernel": k.name, "VGPRs": k.vgprs, "SGPRs": k.sgprs, "spills": sum(k.spills), "LDS bytes": k.lds, "scratch bytes": k.scratch,
-                        "wave": k.wave, "code bytes": k.size, **occupancy(self.arch, k.vgprs, waves, k.lds), "instructions": mixes.get(k.name, {})})  # fmt: skip
+            out.append({"kernel": k.name, "registers": k.vgprs, "scalar registers": k.sgprs, "spills": sum(k.spills), "shared bytes": k.lds, "scratch bytes": k.scratch,
+                        "wave": k.wave, "code bytes": k.size, **occupancy(self.arch, k.vgprs, waves, k.lds)})  # fmt: skip
         return out
 
     def driver(self) -> Driver:
@@ -111,27 +126,6 @@ def check_limits(k: Kernel, target: str) -> None:
 
     if k.shared > BLOCK_LDS:
         raise ResourceError(f"{k.name} needs {k.shared} bytes of shared memory, {target} has {BLOCK_LDS} for a work-group")
-
-
-GROUPS = (("matrix", r"v_(wmma|mfma|smfmac)"), ("LDS", r"ds_"), ("global memory", r"(global|flat|buffer)_"), ("scratch", r"scratch_"),
-          ("scalar memory", r"s_(load|store|buffer)"), ("control", r"s_(c?branch|endpgm|setpc|swappc|call|cbranch)"),
-          ("waiting", r"s_(wait|barrier|nop|delay|sleep|clause)"), ("scalar", r"s_"), ("vector", r"v_"))  # fmt: skip
-
-
-def instruction_mix(asm: str) -> dict[str, dict[str, int]]:
-    """Per kernel of an assembly text: how many instructions of each kind."""
-    out: dict[str, dict[str, int]] = {}
-    mix: dict[str, int] | None = None
-    for line in asm.splitlines():
-        name = re.match(r"([\w.$]+):", line)
-        if name is not None and not line.startswith(".L"):
-            mix = out.setdefault(name[1], {})
-        elif mix is not None and line.startswith("\t") and line[1:2].isalpha():
-            kind = next((g for g, pattern in GROUPS if re.match(pattern, line[1:])), "other")
-            mix[kind] = mix.get(kind, 0) + 1
-        elif line.startswith("\t.section"):
-            mix = None
-    return {k: dict(sorted(v.items())) for k, v in out.items() if v}
 
 
 def make(name: str) -> AmdTarget:

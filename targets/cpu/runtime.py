@@ -113,8 +113,16 @@ class Executable(Steps):
             arrays[n] = x
         for n in self._outputs:
             arrays[n] = fresh(*self._meta[n])
-        for n in self._others:
-            arrays[n] = self._constant(n) if self._kinds[n] == "const" else fresh(*self._meta[n])
+        for n in self._consts:
+            arrays[n] = self._constant(n)
+        for size, slot in self._slots:
+            if len(slot) == 1:
+                arrays[slot[0]] = fresh(*self._meta[slot[0]])
+                continue
+            memory = fresh((size,), np.uint8, size)
+            for n in slot:
+                shape, dtype, part = self._meta[n]
+                arrays[n] = memory[:part].view(dtype).reshape(shape)
         addresses = [0 if a is None else pointer(a) for a in arrays]
         for step in self._steps:
             step(arrays, addresses)
@@ -166,7 +174,7 @@ class Executable(Steps):
     def _single_launch(self) -> Callable[..., Any] | None:
         """The common case, one kernel over inputs and one small output: a short path."""
         plan = self.plan
-        if len(plan["steps"]) != 1 or plan["steps"][0][0] != "launch" or len(self._outputs) != 1 or self._others:
+        if len(plan["steps"]) != 1 or plan["steps"][0][0] != "launch" or len(self._outputs) != 1 or self._consts or self._slots:
             return None
         _, name, grid, args = plan["steps"][0]
         if not all(isinstance(a, int) for a in args):

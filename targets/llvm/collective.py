@@ -47,7 +47,7 @@ class Collective(_Emit):
     def from_word(self, elem: Scalar, text: str) -> str:
         t = NAMES[elem.name]
         if elem is I1:
-            return self.put(f"trunc i32 {text} to i1")
+            return self.put(f"icmp ne i32 {text}, 0")
         if elem.bits < 32:
             text = self.put(f"trunc i32 {text} to i{elem.bits}")
         return text if t.startswith("i") else self.put(f"bitcast i{elem.bits} {text} to {t}")

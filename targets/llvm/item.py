@@ -20,6 +20,7 @@ from ...ir.kernel import Kernel
 from ...ir.passes.cleanup import reverse_post_order
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .collective import Collective, Request
+from .debug import Locations
 from .emit import NAMES, SUFFIX, Val
 
 ORDER = {"relaxed": "monotonic", "acquire": "acquire", "release": "release", "acq_rel": "acq_rel"}
@@ -226,6 +227,7 @@ class Item(Collective):
         if self.local > self.k.local:
             self.allocas.append(f"  %heap = alloca i32, align 4, addrspace({self.d.spaces['local']})")
             head.append(f"  store i32 {self.k.local}, {self.pointer_type('local')} %heap")
+        marks = self.debug.function(self.k.name) if self.debug else ""
         bodies: list[tuple[int, list[str]]] = []
         for n in reverse_post_order(self.k):
             block = self.k.blocks[n]
@@ -233,10 +235,12 @@ class Item(Collective):
             for j, v in enumerate(block.params):
                 self.vals[v.id] = Val(f"%bp{n}_{j}", v.type.elem, 0)
             self.body(block)
+            start = len(self.lines)
             self.terminator(n, block)
+            self.mark(start, block.terminator)
             bodies.append((n, self.lines))
         self.globals += self.d.globals(self)
-        text = [self.d.define(self, params) + " {", "entry:", *self.allocas, *head, "  br label %b0"]
+        text = [self.d.define(self, params) + marks + " {", "entry:", *self.allocas, *head, "  br label %b0"]
         for n, lines in bodies:
             text.append(f"b{n}:")
             for j, v in enumerate(self.k.blocks[n].params):
@@ -272,23 +276,30 @@ class Item(Collective):
         waiting: list[Instr] = []
         for i in run:
             if waiting and (i.op.name != "shfl" or len(waiting) == self.d.batch or any(a.id == j.result.id for a in i.args for j in waiting)):
-                self.shuffles(waiting)
+                self.exchange(waiting)
                 waiting = []
             if i.op.name == "shfl":
                 waiting.append(i)
             else:
                 self.instr(i)
         if waiting:
-            self.shuffles(waiting)
+            self.exchange(waiting)
+
+    def exchange(self, waiting: list[Instr]) -> None:
+        start = len(self.lines)
+        self.shuffles(waiting)
+        self.mark(start, waiting[0])
 
     def instr(self, i: Instr) -> None:
         rule: Callable[[Instr], None] | None = getattr(self, "_" + i.op.name, None)
+        start = len(self.lines)
         if rule is not None:
             rule(i)
         elif i.op.kind == "lane":
             self.define(i.result, self.lane(i, False))
         else:
             raise self.d.lacks(i.op.name, i)
+        self.mark(start, i)
 
     # ---- values
 
@@ -815,8 +826,8 @@ def emit_items(kernels: Sequence[Kernel], dialect: Dialect) -> str:
     return module_of(kernels, dialect)[0]
 
 
-def module_of(kernels: Sequence[Kernel], dialect: Dialect) -> tuple[str, list[dict[str, Any]]]:
-    """The module's text, and the signature of each kernel."""
+def module_of(kernels: Sequence[Kernel], dialect: Dialect, debug: Locations | None = None) -> tuple[str, list[dict[str, Any]]]:
+    """The module's text, and the signature of each kernel.  `debug` gets the locations."""
     declared: set[str] = set()
     helpers: dict[str, str] = {}
     items = [Item(k, dialect, declared, helpers) for k in kernels]
@@ -824,9 +835,10 @@ def module_of(kernels: Sequence[Kernel], dialect: Dialect) -> tuple[str, list[di
     for e in items:
         if e.k.functions:
             raise dialect.lacks("a function that calls itself or is called by address")
+        e.debug = debug
         bodies.append(e.run())
     head = [f'target datalayout = "{dialect.layout}"'] * bool(dialect.layout) + [f'target triple = "{dialect.triple}"'] * bool(dialect.triple)
     parts = ["\n".join(head), "\n".join(g for e in items for g in e.globals), *helpers.values(), *bodies, "\n".join(sorted(declared)),
-             "\n".join(dialect.tail(items))]  # fmt: skip
+             "\n".join([*dialect.tail(items), *(debug.metadata() if debug is not None else [])])]  # fmt: skip
     return "\n\n".join(p for p in parts if p) + "\n", [e.signature() for e in items]
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...ir.analysis import in_cycles
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
@@ -22,7 +23,7 @@ from ...ir.passes.cleanup import reverse_post_order
 from ...ir.types import I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIERS, BLOCK, FRAME, LAUNCH, RUN, Lane, _in_loops, _NoShapes, _polls
+from .dispatch import BARRIER, BARRIERS, BLOCK, FRAME, LAUNCH, RUN, Lane, _NoShapes, _polls
 from .emit import NAMES, SUFFIX, Val, _Emit
 
 W = 32
@@ -228,7 +229,7 @@ class Plan:
 
     def _allowed(self) -> None:
         k = self.k
-        loops = _in_loops(k)
+        loops = in_cycles(k)
         tainted: set[int] = set()
         again = True
         while again:
@@ -632,13 +633,12 @@ class Warp(Lane):
     def wait(self, s: Any) -> None:
         p = s.point
         i = p.instr
-        lanes = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(self.put(f"load {MASK}, ptr %alive")))]))
         number, counted, what = "0", "0", None
         if i.op.name == "named_barrier":
             number = self.uniform(i.args[0], i)
             counted = self.uniform(i.args[1], i) if i.attr("counted") else "0"
             what = i.args[-1] if i.attr("kind") in ("popc", "and", "or") else None
-        self.count_in(number, counted, lanes, what)
+        self.count_in(number, counted, i, what)
         self.frame_store(FRAME["ops"], I32, self.do("and i32", number, "15"))
         for v in p.live:
             self.save(v)
@@ -651,7 +651,21 @@ class Warp(Lane):
             raise Refused("a barrier whose number differs between lanes", place=i.loc)
         return self.val(v).text
 
-    def count_in(self, number: str, counted: str, lanes: str, what: Value | None) -> None:
+    def count(self, bits: str, whole: bool) -> str:
+        """How many lanes these bits stand for.  A counted barrier counts whole warps: the block's last thread stands for those that its warp lacks."""
+        lanes = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", bits)]))
+        if not whole:
+            return lanes
+        threads = self.word32("threads")
+        last = self.do("sub i32", self.do("sub i32", threads, "1"), self.from_frame("linear"))
+        here = self.do("icmp ult i32", last, "32")
+        bit = self.do("and i32", self.do("lshr i32", bits, self.do("and i32", last, "31")), "1")
+        lacking = self.do("mul i32", bit, self.do("and i32", self.do("sub i32", "0", threads), "31"))
+        return self.do("add i32", lanes, self.put(f"select i1 {here}, i32 {lacking}, i32 0"))
+
+    def count_in(self, number: str, counted: str, i: Instr, what: Value | None) -> None:
+        whole = bool(i.attr("counted"))
+        lanes = self.count(self.bits(self.put(f"load {MASK}, ptr %alive")), whole)
         place = self.put(f"zext i32 {self.do('mul i32', self.do('and i32', number, '15'), str(BARRIER))} to i64")
         first = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['barriers']}")
         p = self.put(f"getelementptr i8, ptr {first}, i64 {place}")
@@ -661,12 +675,11 @@ class Warp(Lane):
         if what is not None:
             q = self.put(f"getelementptr i8, ptr {p}, i64 8")
             hits = self.bits(self.both(self.put(f"load {MASK}, ptr %alive"), self.frozen(what)))
-            total = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", hits)]))
+            total = self.count(hits, whole and i.attr("kind") != "popc")
             self.lines.append(f"  store i32 {self.do('add i32', self.put(f'load i32, ptr {q}'), total)}, ptr {q}")
 
     def _named_barrier(self, i: Instr) -> None:
-        lanes = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(self.put(f"load {MASK}, ptr %alive")))]))
-        self.count_in(self.uniform(i.args[0], i), self.uniform(i.args[1], i) if i.attr("counted") else "0", lanes, None)
+        self.count_in(self.uniform(i.args[0], i), self.uniform(i.args[1], i) if i.attr("counted") else "0", i, None)
 
     def save(self, v: Value) -> None:
         t = self.memory_of(v)

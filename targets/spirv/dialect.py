@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Instr
 from ...ir.kernel import Kernel
-from ...ir.types import F64, SCALARS, Scalar
+from ...ir.types import F64, I1, SCALARS, Scalar
 from ..llvm.collective import Request
 from ..llvm.emit import float_text
 from ..llvm.item import Dialect, Item
@@ -99,6 +99,8 @@ class SpirV(Dialect):
             wide = [e.put(f"fpext float {x} to double") for x in a]
             r = e.put(f"fdiv double {wide[0]}, {wide[1]}" if name == "fdiv" else e.call("llvm.sqrt.f64", "double", [("double", wide[0])]))
             return e.put(f"fptrunc double {r} to float")
+        if name == "itrunc" and out is I1:  # LLVM 22 makes an `and` of two widths of it
+            return e.put(f"icmp ne {t} {e.put(f'and {t} {a[0]}, 1')}, 0")
         if name == "frem":  # exact by OpenCL's own table of bounds
             m = MANGLED[t]
             return e.put(self.builtin(e, t, f"_Z4fmod{m}{m}", [(t, a[0]), (t, a[1])]))

@@ -41,6 +41,7 @@ class Found:
         self.number, self.device = number, device
         self.hardware = f"{device.name.strip()} ({platform.name.strip()})"
         self.driver = f"{device.driver_version.strip()}; {device.version.strip()}"
+        self.unified = bool(device.host_unified_memory)  # a CPU, or a GPU in main memory: kernels work on the host's arrays
         self.is_cpu, self.is_gpu = bool(device.type & 2), bool(device.type & 4)
         extensions = device.extensions.split()
         config = getattr(device, "single_fp_config", 0)
@@ -230,7 +231,7 @@ class OpenCL(Driver):
         super().__init__()
         self.on, self.number = on, on.number
         self.name, self.title = f"opencl:{on.number}", f"opencl:{on.number} ({on.hardware})"
-        self.unified = on.is_cpu
+        self.unified = on.unified
         self._launching = threading.Lock()  # arguments are set on a kernel object that threads share
         try:
             self.context = cl.Context([on.device])

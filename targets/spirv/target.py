@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...ir.device import DeviceFacts
-from ...ir.errors import BugError, DeviceError
+from ...ir.errors import BugError, DeviceError, UnsupportedError
 from ...ir.kernel import Kernel
 from ...ir.program import Program
 from ...ir.types import F16
@@ -26,6 +26,7 @@ def generic_facts() -> DeviceFacts:
 
 class SpirvTarget(Target):
     stages = ("ll", "spirv", "spv", "opencl")
+    binary_stage = "spv"
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -38,6 +39,8 @@ class SpirvTarget(Target):
             self.facts = generic_facts()
         self.version = next((f[3:] for f in self.facts.features if f.startswith("il ")), "")
         self.text = "spirv" if self.version else "opencl"
+        self.kernel_stages = ("ll", "opencl", "spirv") if self.version else ("ll", "spirv", "opencl")  # the last one is final
+        self.runs_kernels = bool(self.number)
 
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
         from .opencl_c import write
@@ -104,6 +107,50 @@ class SpirvTarget(Target):
         if "fp16" not in self.facts.features and any(v.type is F16 for k in kernels for i in k.instrs() for v in (*i.args, *i.results)):
             return "the device has no f16, which OpenCL C holds as integers"
         return None
+
+    # ---- kernels of other origin
+
+    def _legal(self, kernel: Kernel) -> Kernel:
+        from ...ir.passes import kernel_pipeline
+
+        if kernel.functions:
+            raise UnsupportedError(f"{kernel.name} calls a function that calls itself or is called by address: not on OpenCL", hint="device='cpu' runs it")
+        return kernel_pipeline(self.facts).run(kernel)
+
+    def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
+        return self.emit([self._legal(kernel)], stage)
+
+    def compile_kernel(self, kernel: Kernel, facts: dict[str, Any], bounds: bool = False, mode: str = "auto") -> Any:
+        from ...ir.analysis import warp_needs
+        from .foreign import Code, refuse
+
+        driver = self.driver()
+        if bounds:
+            raise UnsupportedError(f"bounds=True tests accesses on the CPU, not on {driver.name}", hint="device='cpu', or `ptxjit check`")
+        if not driver.unified:
+            raise DeviceError(f"PTX runs on OpenCL devices in main memory, which see the host's addresses; {driver.name} has memory of its own",
+                              hint="device='cpu'")  # fmt: skip
+        kernel = self._legal(kernel)
+        refuse(kernel, driver.name)
+        code = self.code([kernel])
+        warp = warp_needs(kernel)
+        signature = code["kernels"].pop(kernel.name)
+        why = self.no_spirv([kernel])
+        head = {"name": kernel.name, "facts": facts, "mode": f"SPIR-V {self.version}" if why is None else f"OpenCL C: {why}", "code": code,
+                "signature": signature, "warps": f"{warp.op.name} at {warp.loc}" if warp is not None else ""}  # fmt: skip
+        return Code(driver, head, b"")
+
+    def load_kernel(self, data: bytes) -> Any:
+        from .foreign import Code
+
+        return Code.from_bytes(self.driver(), data)
+
+    def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
+                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+        if cooperative or tuple(cluster) != (1, 1, 1):
+            raise UnsupportedError(f"{code.name}: {'a cooperative launch' if cooperative else 'a cluster of blocks'} on {self.name}: OpenCL does not keep "
+                                   "blocks resident together", hint="device='cpu'")  # fmt: skip
+        code.launch(values, grid, block, shared)
 
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """Which way each kernel takes to the device, work-items of a block, local memory."""

@@ -284,6 +284,18 @@ def test_memory_goes_back_to_the_pool():
         assert driver._held == 0
 
 
+def test_large_results_start_on_a_page():
+    from ptxjit.targets.driver import PAGE, PAGES, empty
+
+    for shape, dtype in (((PAGES,), "u1"), ((300, 500), "f8"), ((1 << 16, 3), ml_dtypes.bfloat16)):
+        a = empty(shape, dtype)
+        assert a.shape == shape and a.dtype == dtype and a.flags.c_contiguous and a.flags.writeable and a.__array_interface__["data"][0] % PAGE == 0
+    assert empty((), "f4").shape == () and empty((0, 3), "f4").shape == (0, 3)
+    for name in away():
+        got = pj.jit(lambda x: x + 1, device=name)(np.zeros((300, 500)))
+        assert (got == 1).all() and got.flags.owndata is False or name.startswith(("cuda", "rocm"))
+
+
 def test_sizes_of_blocks():
     from ptxjit.targets.driver import rounded
 

@@ -97,7 +97,7 @@ def read(data: bytes) -> Module:
         elif op in TERMINATORS:
             assert block_open, f"{where}: outside of a block"
             block_open = False
-            targets = {249: w[:1], 250: w[1:3], 251: [w[1]]}.get(op, [])
+            targets = {249: w[:1], 250: w[1:3], 251: w[1:2]}.get(op, [])
             later.update(targets)
         if op in FORWARD:
             continue
