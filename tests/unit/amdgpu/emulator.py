@@ -32,6 +32,7 @@ if __name__ != "__main__":
         def __init__(self, name):
             super().__init__("amdgpu:" + name.partition(":")[2])
             self.name = name
+            self.runs_kernels = self.own_memory = True
 
         def driver(self):
             return emulated(self.arch)
@@ -73,9 +74,11 @@ if __name__ != "__main__":
             kernel = found.kernels[signature["name"]]
             shape = ISA[ARCHS[self.arch].family]
 
+            block, dynamic = signature.get("block", (signature["local"], 1, 1)), signature.get("dynamic", 0)
+
             def launch(values):
-                arguments = kernel_arguments(kernel, values, grid, (signature["local"], 1, 1))
-                self.child("launch", shape, base + kernel.entry, kernel.size, kernel.rsrc, kernel.lds, kernel.scratch, tuple(grid), (signature["local"], 1, 1), arguments)
+                arguments = kernel_arguments(kernel, values, grid, block, dynamic)
+                self.child("launch", shape, base + kernel.entry, kernel.size, kernel.rsrc, kernel.lds + dynamic, kernel.scratch, tuple(grid), block, arguments)
 
             return launch
 

@@ -13,6 +13,7 @@ import tests.corpus.cases  # noqa: F401
 from ptxjit import targets
 from ptxjit.errors import UnsupportedError
 from ptxjit.ir.passes import kernel_pipeline
+from ptxjit.ptx import Module
 from ptxjit.targets.amdgpu.codeobject import read
 from tests.corpus.corpus import CASES, check
 from tests.corpus.test_corpus_runs import aligned, chosen
@@ -52,6 +53,18 @@ def test_the_corpus(name, arch):
     regions = [(r.start, r.data) for r in kernel._host(args, keep)]
     emulator.run_foreign(arch, code, name, values, regions, entry.grid, entry.block, body.shared + entry.shared, signature["reports"])
     check(case, args)
+
+
+@pytest.mark.parametrize("arch", emulator.archs("gfx1100", "gfx942"))
+@pytest.mark.parametrize("name", ["saxpy", "histogram", "dynamic_shared", "variables", "struct_parameter", "grid3"] if emulator.missing() is None else ["some"])
+def test_launches(name, arch):
+    """As `load_ptx` launches on a card: arrays, variables and structures are copied there and back."""
+    entry = CASES[name]
+    case = entry.make(3)
+    ptx = chosen(entry)[0]
+    module = Module(targets.target("ptx").read(ptx.read_bytes(), ptx.name), "emulated", False, None, emulator.EmulatedTarget(f"amdemu:{arch}"))
+    module[name].launch(*case.args, grid=entry.grid, block=entry.block, shared=entry.shared)
+    check(case, case.args)
 
 
 PTX = """

@@ -39,8 +39,8 @@ def test_every_architecture(arch):
     assert f'.amdgcn_target "amdgcn-amd-amdhsa--{arch}"' in text and "s_endpgm" in text and low.as_text("asm") == text
     [k] = read(low.stage("hsaco")).kernels.values()
     [s] = low.stats()
-    assert s["kernel"] == k.name and s["VGPRs"] == k.vgprs > 4 and s["spills"] == s["scratch bytes"] == 0 and s["wave"] == ARCHS[arch].lanes
-    assert s["LDS bytes"] == k.lds and 0 < s["occupancy"] <= 1 and s["instructions"]["vector"] > 50 and s["instructions"]["global memory"] > 2
+    assert s["kernel"] == k.name and s["registers"] == k.vgprs > 4 and s["spills"] == s["scratch bytes"] == 0 and s["wave"] == ARCHS[arch].lanes
+    assert s["shared bytes"] == k.lds and 0 < s["occupancy"] <= 1 and s["classes"]["fp"] > 50 and s["classes"]["memory"] > 2 and s["mix of"] == "asm"
 
 
 def test_the_text(golden):
