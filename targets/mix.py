@@ -46,7 +46,7 @@ AARCH64 = _rules(
 )
 AMDGCN = _rules(
     ("sync", r"s_barrier|s_wait|s_sleep|ds_(bpermute|permute|swizzle)|v_readlane|v_writelane|v_readfirstlane|v_permlane|s_sendmsg|buffer_(wb|inv|gl)|\w+_dpp\b"),
-    ("control", r"s_(branch|cbranch|endpgm|setpc|swappc|call|trap)"),
+    ("control", r"s_(branch|cbranch|endpgm|setpc|swappc|call|trap|nop|delay_alu|clause|code_end)"),
     ("memory", r"s_(load|store|buffer|dcache)|buffer_|global_|flat_|scratch_|ds_|image_|tbuffer_"),
     ("move", r"[sv]_mov|v_cndmask|s_cselect|v_cvt|v_perm|v_accvgpr|s_get|s_set"),
     ("fp", r"v_(mfma|wmma|smfmac|swmmac|pk)?\w*_(f16|f32|f64|bf16)|v_(fma|mac|mad)_"),

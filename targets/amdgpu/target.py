@@ -36,6 +36,23 @@ class AmdTarget(Target):
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
         return self._made(kernels, stage)[0]
 
+    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        from ..llvm.compile import compile_assembly
+        from ..llvm.debug import Locations
+        from ..llvm.item import module_of
+        from .dialect import AmdDialect, machine
+
+        if stage not in ("ll", "asm"):
+            raise BugError(f"{self.name} has no text {stage}")
+        plain = str(self.emit(kernels, stage))  # and what it refuses
+        debug = Locations()
+        text, _ = module_of(kernels, AmdDialect(self.arch), debug)
+        return debug.read(text, stage, lambda marked: compile_assembly(marked, machine(self.arch)), lambda: plain)
+
+    def emit_kernel_lines(self, kernel: Kernel, stage: str) -> tuple[str, list[Any] | None]:
+        self.emit_kernel(kernel, "ll")  # what it refuses
+        return self.emit_lines([kernel], stage)
+
     def _made(self, kernels: Sequence[Kernel], stage: str) -> tuple[str | bytes, list[dict[str, Any]]]:
         from ..llvm.compile import compile_assembly, compile_object
         from ..llvm.item import module_of
@@ -62,7 +79,9 @@ class AmdTarget(Target):
             if need is not None:
                 raise UnsupportedError(f"{need.op} needs warps of 32 lanes, {self.name} has waves of 64", place=need.loc,
                                        hint="translate for an RDNA architecture (gfx10 and later), whose waves have 32 lanes")  # fmt: skip
-        return self.emit([kernel], stage)
+        from ...ir.passes import kernel_pipeline
+
+        return self.emit([kernel_pipeline(self.facts).run(kernel)], stage)
 
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """Registers, spills, LDS, scratch and occupancy, from the code object."""

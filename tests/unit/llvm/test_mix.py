@@ -17,7 +17,7 @@ CASES = [
     (AARCH64, "add\tx8, x8, #1", "int"), (AARCH64, "dmb\tish", "sync"), (AARCH64, "bic\tw8, w8, w9", "int"),
     (AMDGCN, "global_load_dwordx4 v[0:3], v4, s[0:1]", "memory"), (AMDGCN, "v_fmac_f32_e32 v1, v2, v3", "fp"), (AMDGCN, "v_add_co_u32 v0, vcc_lo, v1, v2", "int"),
     (AMDGCN, "s_waitcnt vmcnt(0)", "sync"), (AMDGCN, "s_cbranch_vccnz .LBB0_2", "control"), (AMDGCN, "ds_bpermute_b32 v0, v1, v2", "sync"), (AMDGCN, "ds_read_b32 v0, v1", "memory"),
-    (AMDGCN, "v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]", "fp"), (AMDGCN, "v_mov_b32_e32 v0, v1", "move"), (AMDGCN, "s_endpgm", "control"),
+    (AMDGCN, "v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]", "fp"), (AMDGCN, "v_mov_b32_e32 v0, v1", "move"), (AMDGCN, "s_endpgm", "control"), (AMDGCN, "s_delay_alu instid0(VALU_DEP_1)", "control"),
     (KERNEL, "ffma", "fp"), (KERNEL, "ld", "memory"), (KERNEL, "shfl", "sync"), (KERNEL, "iadd", "int"), (KERNEL, "branch", "control"), (KERNEL, "select", "move"),
 ]  # fmt: skip
 
