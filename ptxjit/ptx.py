@@ -24,7 +24,8 @@ def load_ptx(source: str | bytes | os.PathLike[str], device: str = "cpu", bounds
     """Reads PTX.
 
     source  text, or a path (a `Path`, or a str without a newline)
-    device  'cpu' (compiled), 'cuda:0' (the bytes go to NVIDIA's driver as they are) or 'interp' (the oracle)
+    device  'cpu' (compiled), 'cuda:0' (the bytes go to NVIDIA's driver as they are), 'opencl:0' (devices in main memory; what they cannot honour
+            is refused when the kernel is compiled) or 'interp' (the oracle)
     bounds  test every access against the arrays of the launch and the module's variables: slower, and never a crash
 
     Raises `ReadError` with file, line and column where the text outside of function bodies cannot be read; what is wrong inside one kernel is
@@ -35,10 +36,11 @@ def load_ptx(source: str | bytes | os.PathLike[str], device: str = "cpu", bounds
 
     d = find(device) if isinstance(device, str) else device
     tree = targets.target("ptx").read(text, name)
-    native = targets.target(d.target).native(tree, text if isinstance(text, bytes) else text.encode(), bounds)
-    if native is None and d.name not in ("cpu", "interp"):
+    target = targets.target(d.target)
+    native = target.native(tree, text if isinstance(text, bytes) else text.encode(), bounds)
+    if native is None and not target.runs_kernels and d.name != "interp":
         raise DeviceError(f"PTX cannot run on {d.name} yet", hint="device='cpu' or device='interp'")
-    return Module(tree, d.name, bounds, native)
+    return Module(tree, d.name, bounds, native, target)
 
 
 def text_of(source: str | bytes | os.PathLike[str]) -> tuple[str | bytes, str]:
@@ -90,8 +92,9 @@ class Signature:
 class Module:
     """A PTX module: `kernels`, `symbols`, `mod["name"]`.  `str(mod)` is the text."""
 
-    def __init__(self, tree: Any, device: str, bounds: bool, native: Any = None) -> None:
+    def __init__(self, tree: Any, device: str, bounds: bool, native: Any = None, target: Any = None) -> None:
         self.tree, self.device, self.bounds = tree, device, bounds
+        self.target = target if target is not None else targets.target("cpu:host")
         self.native = native  # the module in its device's own driver, where that takes PTX
         self.text: str = tree.text
         self.mode = "auto"  # 'dispatch' forbids widening: for tests and comparisons
@@ -325,14 +328,14 @@ class Kernel:
         """Compiles now rather than at the first launch; what is wrong with this kernel is raised here."""
         if self.module.native is not None:
             self.module.native.function(self.name)
-        elif self.module.device != "cpu":
+        elif self.module.device == "interp":
             _ = self.facts
         elif self._code is None:
             from . import cache
 
-            cpu, bounds = targets.target("cpu:host"), self.module.bounds
-            self._code = cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(cpu.facts), str(bounds), self.module.mode), cpu.load_kernel,
-                                      lambda: cpu.compile_kernel(self.entry.kernel, self.facts, bounds, self.module.mode))  # fmt: skip
+            t, bounds = self.module.target, self.module.bounds
+            self._code = cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(t.facts), str(bounds), self.module.mode), t.load_kernel,
+                                      lambda: t.compile_kernel(self.entry.kernel, self.facts, bounds, self.module.mode))  # fmt: skip
             self._facts = self._code.facts
         return self
 
@@ -366,7 +369,6 @@ class Kernel:
             return
         if stream is not None:
             raise UserError("streams belong to GPU devices; on the CPU a launch is done when it returns")
-        cpu = targets.target("cpu:host")
         shared = int(shared)
         self.compile()
         facts, memory = self.facts, self.module.memory
@@ -378,7 +380,7 @@ class Kernel:
 
             run(self.entry.kernel, values, self._host(args, keep), grid, block, shared, size, cooperative, memory.const)
             return
-        cpu.launch_kernel(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
+        self.module.target.launch_kernel(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
 
     def _launch_native(self, args: tuple[Any, ...], grid: Any, block: Any, cluster: Any, shared: int, cooperative: bool, stream: Any) -> None:
         """The driver of the device takes the PTX: it gets the parameters' bytes, and addresses of its own memory for the host's arrays."""

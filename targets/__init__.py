@@ -43,7 +43,7 @@ class Target:
     stages   names of its texts and binaries by file extension, in order; the first is made from kernels
     text     the last stage that is text ("final")
     kernel_stages   texts that `emit_kernel` makes of a foreign kernel, in order; the last is its "final"
-    binary_stage    what of such a kernel is bytes: object code, a module …
+    binary_stage    what of such a kernel is bytes: object code, a module …      runs_kernels   whether `compile_kernel` and `launch_kernel` work
     """
 
     name: str
@@ -52,6 +52,7 @@ class Target:
     text: str = ""
     kernel_stages: tuple[str, ...] = ()
     binary_stage: str = ""
+    runs_kernels: bool = False
 
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
         """The kernels of one program at that stage."""

@@ -79,7 +79,9 @@ class AmdTarget(Target):
             if need is not None:
                 raise UnsupportedError(f"{need.op} needs warps of 32 lanes, {self.name} has waves of 64", place=need.loc,
                                        hint="translate for an RDNA architecture (gfx10 and later), whose waves have 32 lanes")  # fmt: skip
-        return self.emit([kernel], stage)
+        from ...ir.passes import kernel_pipeline
+
+        return self.emit([kernel_pipeline(self.facts).run(kernel)], stage)
 
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """Registers, spills, LDS, scratch and occupancy, from the code object."""

@@ -20,6 +20,7 @@ class CpuTarget(Target):
     def __init__(self, name: str) -> None:
         self.facts = facts_for(name)
         self.name = self.facts.target
+        self.runs_kernels = self.is_host
 
     @property
     def is_host(self) -> bool:

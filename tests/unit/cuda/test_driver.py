@@ -7,13 +7,13 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
-from standin import CUevent, CUgraph, CUgraphExec, CUmodule, CUresult, CUstream
 
 import ptxjit as pj
 from ptxjit.errors import DeviceError, ResourceError
 from ptxjit.targets.driver import Memory
 from ptxjit.targets.ptx import driver_api, runtime
 from ptxjit.targets.ptx.runtime import LARGE, SMALL
+from tests.unit.cuda.standin import CUevent, CUgraph, CUgraphExec, CUmodule, CUresult, CUstream, forget_programs
 
 
 @pytest.fixture
@@ -168,8 +168,6 @@ def test_nothing_is_left_behind(card, no_ptxas):
     assert d.alive(CUstream) == 2 and d.alive(CUgraphExec) == 1 and d.alive(CUgraph) == 0 and d.alive(CUmodule) == 1
     events = d.alive(CUevent)
     del s, e, f
-    from conftest import forget_programs
-
     forget_programs()
     assert d.alive(CUstream) == 1 and d.alive(CUgraphExec) == 0 and d.alive(CUmodule) == 0 and d.alive(CUevent) == events - 1
     driver.trim()
