@@ -199,6 +199,11 @@ class DeviceArray:
     __slots__ = ()
     dtype: Any
     shape: tuple[int, ...]
+    device: Any
+    on_host: bool
+
+    def numpy(self) -> Any:
+        raise NotImplementedError
 
 
 class Tracer:
