@@ -67,12 +67,28 @@ class SpirvTarget(Target):
         return made if stage == "spv" else made.decode(), signatures
 
     def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        from ..llvm.debug import Locations
+        from ..llvm.item import module_of
+        from .dialect import SpirV
+        from .lines import lines_of
         from .opencl_c import write
 
-        if stage != "opencl":
-            return super().emit_lines(kernels, stage)
         origins: list[Any] = []
-        return write([thread_numbers(k) for k in kernels], self.facts.features, origins), origins
+        kernels = [thread_numbers(k) for k in kernels]
+        if stage == "opencl":
+            return write(kernels, self.facts.features, origins), origins
+        if stage not in ("ll", "spirv"):
+            raise BugError(f"{self.name} has no text {stage}")
+        debug = Locations()
+        marked, _ = module_of(kernels, SpirV(self.facts.features, self.version or "1.2"), debug)
+        ir, origins = debug.read(marked, "ll", str, lambda: str(self.emit(kernels, "ll")))
+        if stage == "ll":
+            return ir, origins
+        text = str(self.emit(kernels, "spirv"))
+        return text, lines_of(ir, origins, text)
+
+    def emit_kernel_lines(self, kernel: Kernel, stage: str) -> tuple[str, list[Any] | None]:
+        return self.emit_lines([self._legal(kernel)], stage)
 
     def driver(self) -> Driver:
         from .runtime import found
@@ -131,8 +147,8 @@ class SpirvTarget(Target):
         driver = self.driver()
         if bounds:
             raise UnsupportedError(f"bounds=True tests accesses on the CPU, not on {driver.name}", hint="device='cpu', or `ptxjit check`")
-        if not driver.unified:
-            raise DeviceError(f"PTX runs on OpenCL devices in main memory, which see the host's addresses; {driver.name} has memory of its own",
+        if not driver.same_addresses:
+            raise DeviceError(f"PTX runs on OpenCL devices that see the host's addresses; {driver.name} has memory of its own",
                               hint="device='cpu'")  # fmt: skip
         kernel = self._legal(kernel)
         refuse(kernel, driver.name)
@@ -162,8 +178,9 @@ class SpirvTarget(Target):
 
         why = self.no_spirv(kernels)
         form = f"SPIR-V {self.version}" if why is None else f"OpenCL C: {why}"
-        return [{"kernel": k.name, "form": form, "work-items": (k.lanes or 1) * (k.warps or 1), "blocks side by side": apart(k, why is None and "subgroups" in self.facts.features), "shared bytes": k.shared,
-                 "instructions": sum(len(b.instrs) for b in k.blocks)} for k in kernels]  # fmt: skip
+        grouped = why is None and "subgroups" in self.facts.features
+        return [{"kernel": k.name, "form": form, "work-items": (k.lanes or 1) * (k.warps or 1), "blocks side by side": apart(k, grouped), "shared bytes": k.shared}
+                for k in kernels]  # fmt: skip
 
     def load(self, data: bytes) -> Any:
         from ..driver import DeviceProgram
