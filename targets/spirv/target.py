@@ -151,13 +151,14 @@ class SpirvTarget(Target):
             raise DeviceError(f"PTX runs on OpenCL devices that see the host's addresses; {driver.name} has memory of its own",
                               hint="device='cpu'")  # fmt: skip
         kernel = self._legal(kernel)
-        refuse(kernel, driver.name)
+        why = self.no_spirv([kernel])
+        grouped = why is None and "subgroups" in self.facts.features
+        refuse(kernel, driver.name, grouped)
         code = self.code([kernel])
         warp = warp_needs(kernel)
         signature = code["kernels"].pop(kernel.name)
-        why = self.no_spirv([kernel])
         head = {"name": kernel.name, "facts": facts, "mode": f"SPIR-V {self.version}" if why is None else f"OpenCL C: {why}", "code": code,
-                "signature": signature, "warps": f"{warp.op.name} at {warp.loc}" if warp is not None else ""}  # fmt: skip
+                "signature": signature, "warps": f"{warp.op.name} at {warp.loc}" if warp is not None else "", "subgroups": grouped and warp is not None}  # fmt: skip
         return Code(driver, head, b"")
 
     def load_kernel(self, data: bytes) -> Any:
