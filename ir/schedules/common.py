@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..device import DeviceFacts
+from ..extent import Dim, Extent
 from ..instr import Value
 from ..lower.emit import Emitter, Group, merge
 from ..lower.expr import Expr, walk
@@ -77,6 +78,6 @@ class Job:
                 rest = b.idiv_u(rest, n)
         return out[::-1]
 
-    def launch(self, programs: int, **meta: Any) -> Launch:
+    def launch(self, programs: Extent, **meta: Any) -> Launch:
         fn = self.b.finish(tuple(sorted((k, v) for k, v in meta.items() if v is not None)))
-        return Launch(fn, (programs, 1, 1), tuple(self.args))
+        return Launch(fn, (programs, 1, 1), (*self.args, *map(Dim.symbol, self.b.extents)))
