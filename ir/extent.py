@@ -25,6 +25,7 @@ _PARTS: dict[str, tuple[str, Extent, Extent]] = {}  # text of an opaque atom →
 _local = threading.local()
 Range = tuple[Union[int, None], Union[int, None]]  # None: no bound
 LEAST = 2  # of a symbol
+HINT = 1024  # of a symbol of which nothing is known
 
 
 def active() -> Sizes | None:
@@ -342,6 +343,8 @@ def _quotient(x: Extent, y: Extent) -> Extent:
     lo, hi = range_of(x)
     if lo is not None and lo >= 0 and _below(x, y, hi):
         return 0
+    if hi is not None and hi < 0 and lo is not None and -lo <= (range_of(y)[0] or 0):
+        return -1
     if isinstance(x, Dim) and not isinstance(y, Dim) and len(x.terms) == 1 and x.terms[0][1] == 1 and len(x.terms[0][0]) == 1:
         part = _PARTS.get(x.terms[0][0][0])
         if part is not None and part[0] == "//" and not isinstance(part[2], Dim):  # (u // k + c) // y

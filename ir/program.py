@@ -44,6 +44,16 @@ class Buffer:
         return f"@{self.name}:{self.type}"
 
 
+class Flat(Buffer):
+    """A buffer seen as one line, for schedules; `base` is the buffer itself."""
+
+    __slots__ = ("base",)
+
+    def __init__(self, base: Buffer) -> None:
+        super().__init__(base.name, array(base.type.elem, (base.type.size,)), base.kind)
+        self.base = base
+
+
 class Launch:
     """`fn` over `grid` (three extents).  `args` are buffers (passed as base pointers), extents or Python numbers, one per parameter."""
 

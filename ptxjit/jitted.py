@@ -385,14 +385,18 @@ class Jit:
     # ---- looking
 
     def lower(self, *args: Any, target: str | None = None, **kwargs: Any) -> Any:
-        """Every level for these arguments (arrays, or specs such as "f32[1024,1000]"), for a target such as `ptx:sm_90`.  No device is needed."""
+        """Every level for these arguments (arrays, or specs such as "f32[1024,1000]"), for a target such as `ptx:sm_90`.  No device is needed.
+
+        A name in a spec is a symbolic size: `f32[n,1000]`, or `f32[n=50,1000]` to say for which value schedules are chosen (else 1024)."""
         from .hardware import device
         from .lowered import Lowered
-        from .specs import as_spec
+        from .specs import as_spec, sizes_of
 
         leaves, structure, static = self._bound(args, kwargs)
-        graph, _, _ = self.trace(structure, static, [as_spec(x) for x in leaves])
-        return Lowered(graph, target or device(self._device()).target, self.options)
+        specs = [as_spec(x) for x in leaves]
+        sizes = sizes_of(specs)
+        graph, *_ = self._traced(structure, static, specs, sizes)
+        return Lowered(graph, target or device(self._device()).target, self.options, sizes)
 
     def stats(self) -> dict[str, Any]:
         """Calls, compiled versions, why each was compiled, and which sizes are symbolic or stay static, and why."""

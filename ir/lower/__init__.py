@@ -10,14 +10,11 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 from ..device import DeviceFacts
-from ..extent import Dim, Sizes, active
+from ..extent import HINT, Dim, Sizes, active
 from ..graph import Graph
 from ..kernel import Kernel
 from ..program import Program
 from ..tile import TileProgram
-
-
-HINT = 1024  # of a symbol of which nothing is known
 
 
 class Lowered:

@@ -227,12 +227,17 @@ class Emitter:
         v = self.b.i64(k)
         return self.b.fit(v if like.elem is I64 else self.b.itrunc(v, to=like.elem), like.shape)
 
+    def _small(self, i: Ix) -> bool:
+        """Whether an index fits 32 bits, also a tile beyond its ends."""
+        lo, hi = ix.bounds(i, self.sizes)
+        far = (1 << 31) - sum(self.tile) * 8
+        return -far < lo and hi < far
+
     def coordinate(self, i: Ix, elem: Scalar) -> Value:
         """An index as a number: a tile, or a scalar."""
         b, total = self.b, None
         affine = Ix(i.const, tuple((t, c) for t, c in i.terms if isinstance(t, int)))
-        small = elem is not I64 and max(map(abs, ix.bounds(i, self.sizes))) + sum(self.tile) * 8 < 1 << 31
-        wide = I32 if small else I64
+        wide = I32 if elem is not I64 and self._small(i) else I64
         total = self.offset(affine)
         if wide is I32:
             total = b.itrunc(total, to=I32)
@@ -271,7 +276,7 @@ class Emitter:
     def _inside(self, e: Expr) -> Value:
         lo, hi = e.value
         i = e.coords[0]
-        wide = I32 if max(map(abs, ix.bounds(i, self.sizes))) + sum(self.tile) * 8 < 1 << 31 and hi < 1 << 31 else I64
+        wide = I32 if self._small(i) and hi < 1 << 31 else I64
         c = self.coordinate(i, wide)
         return self.b.icmp(c, self.number(c.type, hi), pred="ult")  # type: ignore[no-any-return] # unsigned: below 0 is far above
 
@@ -295,16 +300,17 @@ class Emitter:
     # ---- memory
 
     def _load(self, e: Expr) -> Value:
-        if not self._strided(e):
+        if plain(e, self.sizes) and self._strided(linear(e)):
+            return self._plain_load(e)
+        rows = [(self.row(c), s) for c, s in zip(e.coords, c_strides(e.buffer.type.shape)) if c.affine]
+        if len(rows) < len(e.coords) or any(isinstance(k, Dim) or isinstance(s, Dim) and k for row, s in rows for k in row):
             return self._gather(e)
-        return self._plain_load(e) if plain(e, self.sizes) else self._checked_load(e)
+        return self._checked_load(e)
 
-    def _strided(self, e: Expr) -> bool:
-        """Whether the steps along the tile are known now: else the addresses are computed lane by lane."""
-        if not all(c.affine for c in e.coords):
-            return False
-        rows = [(self.row(c), s) for c, s in zip(e.coords, c_strides(e.buffer.type.shape))]
-        return not any(isinstance(k, Dim) or isinstance(s, Dim) and k for row, s in rows for k in row)
+    def _strided(self, address: Ix) -> bool:
+        """Whether the steps of an address along the tile are known now: else addresses are computed lane by lane."""
+        moving = [g.dims[-1] for g, p in zip(self.groups, self.places) if g.dims and p is not None and p.axis is not None]
+        return not any(isinstance(address.coefficient(d), Dim) for d in moving)
 
     def pointer(self, buffer: Any) -> Value:
         return self.pointers[buffer.name]
@@ -395,8 +401,13 @@ class Emitter:
     def store(self, buffer: Any, address: Ix, v: Value, dims: int) -> None:
         """Writes v at a linear address; tiles at the shape of what varies along `dims`."""
         b = self.b
-        _, extents, strides, offsets, matrix, check = self._over_groups(address)
         shape = self.shape_of(dims)
+        if shape and not self._strided(address):
+            index = b.fit(self.coordinate(address, I64), shape)
+            mask = self.in_domain(dims)
+            b.scatter_to(self.pointer(buffer), index, b.const(index.type.with_elem(I1), True) if mask is None else b.fit(mask, shape), b.fit(v, shape))
+            return
+        _, extents, strides, offsets, matrix, check = self._over_groups(address)
         if shape:
             v = b.fit(v, shape)
         else:

@@ -14,6 +14,7 @@ from ..extent import Dim, Extent, below, key_of, same
 from ..graph import Node, literal_value
 from ..loc import Loc
 from ..op import Attrs, Op, op
+from ..program import Flat
 from ..types import I1, I32, I64, Scalar
 from . import index as ix
 from .index import Atom, Ix
@@ -180,6 +181,10 @@ class Resolver:
             inner = ix.reshape(coords, n.shape, n.args[0].shape, self.sizes)
         except ix.NegativeIndex:
             raise Materialise(n) from None
+        if not all(c.affine for c in inner) and all(c.affine for c in coords):
+            found = self.source(n.args[0], inner)
+            if found is not None and found.kind == "load":  # in memory it is one line already: quotients and remainders cancel
+                return self.load(Flat(found.buffer), found.elem, (ix.flatten(coords, n.shape),), n.args[0])
         return (yield n.args[0], inner)
 
     def _permute(self, n: Node, coords: Coords) -> Step:

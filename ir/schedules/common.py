@@ -9,7 +9,7 @@ from ..extent import Dim, Extent
 from ..instr import Value
 from ..lower.emit import Emitter, Group, merge
 from ..lower.expr import Expr, walk
-from ..program import Buffer, Launch
+from ..program import Buffer, Flat, Launch
 from ..tile import TileBuilder
 from ..types import I64
 
@@ -60,7 +60,7 @@ class Job:
             align = elem.bytes if buffer.kind == "input" and self.facts.kind == "cpu" else 16
             found = self.b.pointer(buffer.name, elem, access=access, align=align, noalias=owned)
             self.pointers[buffer.name] = found
-            self.args.append(buffer)
+            self.args.append(buffer.base if isinstance(buffer, Flat) else buffer)
         return found
 
     def program(self, axis: int = 0) -> Value:

@@ -26,13 +26,13 @@ def _complete(words: list[str]) -> Any:
     return lambda incomplete: [w for w in words if w.startswith(incomplete)]
 
 
-def _spec(text: str) -> Any:
+def _spec(text: str, symbols: bool = False) -> Any:
     """A spec; what is none is a usage error."""
     from ..ir.errors import UserError
     from ..specs import parse_spec
 
     try:
-        return parse_spec(text)
+        return parse_spec(text, symbols)
     except UserError as e:
         raise UsageError(str(e)) from e
 
@@ -76,7 +76,7 @@ def show(function: Function, specs: Specs = [], target: TargetOption = [],  # no
     if html:
         raise UnsupportedError("show --html is not part of this version", hint="use --stage graph|program|tile|kernel|…")
     f = load_function(function)
-    arguments = [_spec(s) for s in specs]
+    arguments = [_spec(s, symbols=True) for s in specs]
     wanted: list[str | None] = [*target] if target else [None]
     parts: list[str | bytes] = []
     for t in wanted:

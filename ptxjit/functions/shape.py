@@ -340,9 +340,12 @@ def index_node(t: Tracer, indices: Any, n: Any) -> Any:
             raise user_error(TraceError, f"an index must be of integers, not {known.dtype}")
         if known.size and (int(known.max()) >= n or int(known.min()) < -n):
             raise user_error(IndexUserError, f"index {int(known.max()) if int(known.max()) >= n else int(known.min())} is out of bounds for size {n}")
-        if known.size <= 64 and (n.__class__ is int or not (known < 0).any()):
-            known = np.where(known < 0, known + n, known) if n.__class__ is int else known
-            return t.trace.builder.literal(known.astype(np.int64), scalar(np.int64), known.shape)
+        if known.size <= 64:
+            places = np.where(known < 0, known + n, known) if n.__class__ is int else known
+            node = t.trace.builder.literal(places.astype(np.int64), scalar(np.int64), known.shape)
+            if n.__class__ is int or not (known < 0).any():
+                return node
+            indices = Tracer(t.trace, node, np.int64)
     i = lift(indices, t.trace)
     if i.dtype.kind not in "iu":
         if i.dtype == np.bool_:
