@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 N ?= 200
+DEVICE ?= cpu
 SEED ?= 0
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -32,8 +33,8 @@ check: $(STAMP) ## ruff, mypy, tests
 bench: $(STAMP) ## speed beside the peers that are installed, as ratios
 	@$(PY) benchmarks/run.py
 
-fuzz: $(STAMP) ## N random programs against NumPy: make fuzz N=400 SEED=1
-	@$(PY) -m ptxjit.testing.fuzz --n $(N) --seed $(SEED)
+fuzz: $(STAMP) ## N random programs against NumPy: make fuzz N=400 SEED=1 DEVICE=opencl:0
+	@$(PY) -m ptxjit.testing.fuzz --n $(N) --seed $(SEED) --device $(DEVICE)
 
 corpus: $(STAMP) ## every variant of every kernel of the PTX corpus, run on the CPU and checked
 	@PTXJIT_CORPUS=all $(PY) -m pytest tests/corpus tests/check/test_corpus.py -n 2 -q -p no:cacheprovider

@@ -405,6 +405,12 @@ def value_of(x: Extent, bindings: Mapping[str, int]) -> int:
     return x.value(bindings) if isinstance(x, Dim) else x
 
 
+def hint_of(x: Extent) -> int:
+    """The number in the call that is being compiled.  Nothing is recorded: only for choices that are right for every number."""
+    sizes = active()
+    return x.value(sizes.hints) if isinstance(x, Dim) and sizes is not None else x  # type: ignore[return-value]
+
+
 def same(a: Extent, b: Extent) -> bool:
     """Whether two extents are the same expression."""
     return a.text == b.text if isinstance(a, Dim) and isinstance(b, Dim) else not isinstance(a, Dim) and not isinstance(b, Dim) and a == b

@@ -31,25 +31,35 @@ from .tile import TileProgram
 from .types import Array, Type, parse_type
 
 VERSION = "ptxjit.ir 1"
+Origin = tuple[tuple[Any, ...], Any]  # (locations of a line, the node, instruction or step that it prints or None)
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
 
 
-def dump(x: Any, *, locs: bool = False) -> str:
-    """A graph, program, tile program or kernel as text."""
-    return _Writer(locs).module(x)
+def dump(x: Any, *, locs: bool = False, origins: list[Origin] | None = None) -> str:
+    """A graph, program, tile program or kernel as text.  `origins` gets an entry per line: where the line comes from, and what it prints."""
+    w = _Writer(locs)
+    text = w.module(x)
+    if origins is not None:
+        origins.extend(w.origins)
+    return text
 
 
 class _Writer:
     def __init__(self, locs: bool) -> None:
         self.locs = locs
         self.out: list[str] = []
+        self.origins: list[Origin] = []
         self.graphs: dict[int, str] = {}
         self.done: set[int] = set()
 
+    def put(self, text: str, locs: tuple[Any, ...] = (), node: Any = None) -> None:
+        self.out.append(text)
+        self.origins.append((locs, node))
+
     def module(self, x: Any) -> str:
-        self.out.append(VERSION)
+        self.put(VERSION)
         self.function(x)
         return "\n".join(self.out) + "\n"
 
@@ -117,14 +127,14 @@ class _Writer:
                     self.done.add(id(v))
                     self.graph(v)
         name = self.names(list(g.nodes))
-        self.out.append(f"graph @{self.graphs.get(id(g), g.name)} ({', '.join(name[i.id] for i in g.inputs)}) {{")
+        self.put(f"graph @{self.graphs.get(id(g), g.name)} ({', '.join(name[i.id] for i in g.inputs)}) {{")
         for n in g.nodes:
             types = ", ".join(map(str, n.types))
             args = " " + ", ".join(name[a.id] for a in n.args) if n.args else ""
             where = f"  // {n.loc}" if self.locs and n.loc else ""
-            self.out.append(f"  {name[n.id]}: {types} = {n.op.name}{args}{self.attrs(n.attrs)}{where}")
-        self.out.append(f"  outputs {', '.join(name[o.id] for o in g.outputs)}")
-        self.out.append("}")
+            self.put(f"  {name[n.id]}: {types} = {n.op.name}{args}{self.attrs(n.attrs)}{where}", (n.loc,) if n.loc else (), n)
+        self.put(f"  outputs {', '.join(name[o.id] for o in g.outputs)}")
+        self.put("}")
 
     # kernel and tile
     def params(self, params: tuple[Param, ...], name: dict[int, str]) -> str:
@@ -151,13 +161,13 @@ class _Writer:
             text += " -> " + ", ".join(f"^{e.target}({', '.join(name[a.id] for a in e.args)})" for e in i.edges)
         if self.locs and i.loc:
             text += f"  // {i.loc}"
-        self.out.append(text)
+        self.put(text, (i.loc,) if i.loc else (), i)
         for r in i.regions:
-            self.out.append(f"{indent}region ({', '.join(f'{name[p.id]}: {p.type}' for p in r.params)}) {{")
+            self.put(f"{indent}region ({', '.join(f'{name[p.id]}: {p.type}' for p in r.params)}) {{")
             for inner in r.instrs:
                 self.instr(inner, name, indent + "  ")
-            self.out.append(f"{indent}  yield {', '.join(name[y.id] for y in r.yields)}".rstrip())
-            self.out.append(f"{indent}}}")
+            self.put(f"{indent}  yield {', '.join(name[y.id] for y in r.yields)}".rstrip())
+            self.put(f"{indent}}}")
 
     def kernel(self, k: Kernel) -> None:
         values = [p.value for p in k.params]
@@ -167,12 +177,12 @@ class _Writer:
                 values += i.results
         name = self.names(values)
         facts = "".join(f" {n}={v}" for n, v in (("warps", k.warps), ("lanes", k.lanes), ("shared", k.shared or None), ("local", k.local or None)) if v is not None)
-        self.out.append(f"kernel @{k.name}{facts}{self.attrs(_plain(k.meta))} ({self.params(k.params, name)}) {{")
+        self.put(f"kernel @{k.name}{facts}{self.attrs(_plain(k.meta))} ({self.params(k.params, name)}) {{")
         for n, b in enumerate(k.blocks):
-            self.out.append(f"^{n} {b.name}({', '.join(f'{name[p.id]}: {p.type}' for p in b.params)}):")
+            self.put(f"^{n} {b.name}({', '.join(f'{name[p.id]}: {p.type}' for p in b.params)}):")
             for i in b.instrs:
                 self.instr(i, name, "  ")
-        self.out.append("}")
+        self.put("}")
 
     def tile(self, t: TileProgram) -> None:
         values = [p.value for p in t.params]
@@ -181,46 +191,46 @@ class _Writer:
             for r in i.regions:
                 values += r.params
         name = self.names(values)
-        self.out.append(f"tile @{t.name} warps={t.warps} lanes={t.lanes}{self.attrs(_plain(t.meta))} ({self.params(t.params, name)}) {{")
+        self.put(f"tile @{t.name} warps={t.warps} lanes={t.lanes}{self.attrs(_plain(t.meta))} ({self.params(t.params, name)}) {{")
         for i in t.body.instrs:
             self.instr(i, name, "  ")
-        self.out.append("}")
+        self.put("}")
 
     # program
     def program(self, p: Program) -> None:
         for launch in p.launches():
             self.function(launch.fn)
-        self.out.append(f"program @{p.name}{self.attrs(_plain(p.meta))} {{")
+        self.put(f"program @{p.name}{self.attrs(_plain(p.meta))} {{")
         for b in p.buffers:
             data = f' x"{b.data.hex()}"' if b.data is not None else ""
-            self.out.append(f"  buffer @{b.name} {b.kind} {b.type}{data}")
-        self.out.append(f"  inputs {', '.join('@' + b.name for b in p.inputs)}".rstrip())
-        self.out.append(f"  outputs {', '.join('@' + b.name for b in p.outputs)}".rstrip())
+            self.put(f"  buffer @{b.name} {b.kind} {b.type}{data}")
+        self.put(f"  inputs {', '.join('@' + b.name for b in p.inputs)}".rstrip())
+        self.put(f"  outputs {', '.join('@' + b.name for b in p.outputs)}".rstrip())
         for s in p.steps:
             self.step(s, "  ")
-        self.out.append("}")
+        self.put("}")
 
     def step(self, s: Step, indent: str) -> None:
         if isinstance(s, Launch):
             args = ", ".join(f"@{a.name}" if isinstance(a, Buffer) else self.attr(a) for a in s.args)
-            self.out.append(f"{indent}launch @{s.fn.name} ({', '.join(map(self.attr, s.grid))}) ({args})")
+            self.put(f"{indent}launch @{s.fn.name} ({', '.join(map(self.attr, s.grid))}) ({args})", tuple(dict.fromkeys(i.loc for i in s.fn.instrs() if i.loc)), s)
         elif isinstance(s, Copy):
-            self.out.append(f"{indent}copy @{s.dst.name}, @{s.src.name}")
+            self.put(f"{indent}copy @{s.dst.name}, @{s.src.name}")
         elif isinstance(s, Fill):
-            self.out.append(f"{indent}fill @{s.dst.name}, {self.attr(s.value)}")
+            self.put(f"{indent}fill @{s.dst.name}, {self.attr(s.value)}")
         elif isinstance(s, Check):
-            self.out.append(f"{indent}check @{s.flag.name}, {self.attr(s.message)}, {self.attr(s.place or '')}")
+            self.put(f"{indent}check @{s.flag.name}, {self.attr(s.message)}, {self.attr(s.place or '')}")
         else:
             facts = f" count={s.count}" if s.count is not None else ""
             facts += f" counter=@{s.counter.name}" if s.counter else ""
             facts += f" cond=@{s.cond.name}" if s.cond else ""
-            self.out.append(f"{indent}loop{facts} {{")
+            self.put(f"{indent}loop{facts} {{")
             for b in s.before:
                 self.step(b, indent + "  ")
-            self.out.append(f"{indent}}} do {{")
+            self.put(f"{indent}}} do {{")
             for b in s.body:
                 self.step(b, indent + "  ")
-            self.out.append(f"{indent}}}")
+            self.put(f"{indent}}}")
 
 
 def _plain(meta: Attrs) -> Attrs:

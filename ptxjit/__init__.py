@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "jit": "jitted", "fori_loop": "control", "while_loop": "control", "scan": "control", "debug_print": "control",
+    "asarray": "array", "from_dlpack": "array", "Array": "array", "stream": "array", "synchronize": "array",
     "load_ptx": "ptx", "translate": "translation", "check": "sanitize",
     "devices": "hardware", "device": "hardware", "default_device": "hardware", "use": "hardware", "set_num_threads": "hardware",
 }  # fmt: skip

@@ -9,7 +9,7 @@ from .ir.errors import DeviceError
 
 
 class Device:
-    """`name` is the word that `device()` takes; `hardware` the maker's name; `kind` 'cpu', 'opencl' or 'interp'.
+    """`name` is the word that `device()` takes; `hardware` the maker's name; `kind` 'cpu', 'cuda', 'rocm', 'opencl' or 'interp'.
 
     `available` says whether it can run now, `why_not` why it cannot; `facts` is the device record; `target` what code is made for it;
     `driver` the driver's version, or ''.
@@ -38,8 +38,9 @@ class Device:
 
 
 _devices: dict[str, Device] = {}
-_opencl_devices: dict[str, Device] | None = None
+_found: dict[str, dict[str, Device]] = {}
 _chosen: str | None = None
+_best: str | None = None
 
 
 def _all() -> dict[str, Device]:
@@ -51,37 +52,49 @@ def _all() -> dict[str, Device]:
     return _devices
 
 
-def _opencl() -> dict[str, Device]:
-    """OpenCL devices: looked for when one is asked for, not before."""
-    global _opencl_devices
-    if _opencl_devices is None:
-        from .targets.spirv.runtime import detect
+def _family(word: str) -> dict[str, Device]:
+    """The devices of a maker's runtime: looked for when one is asked for, not before."""
+    known = _found.get(word)
+    if known is None:
+        from .targets import RUNTIMES, runtime
 
-        _opencl_devices = {f"opencl:{d.number}": Device(f"opencl:{d.number}", "opencl", d.hardware, f"spirv:{d.number}", d.why_not, d.driver, d.facts)
-                           for d in detect()}  # fmt: skip
-    return _opencl_devices
+        name = RUNTIMES[word][1]
+        known = _found[word] = {f"{word}:{d.number}": Device(f"{word}:{d.number}", word, d.hardware, name.format(d.number), d.why_not, d.driver, d.facts)
+                                for d in runtime(word).detect()}  # fmt: skip
+    return known
 
 
-def opencl_missing() -> str | None:
-    """Why there is no OpenCL device, and what to install; None where there is one."""
-    from .targets.spirv import runtime
+def missing(word: str) -> str | None:
+    """Why there is no device of a family ('cuda', 'rocm', 'opencl'), and what to install; None where there is one."""
+    from .targets import runtime
 
-    _opencl()
-    return runtime.missing
+    _family(word)
+    why: str | None = runtime(word).missing
+    return why
+
+
+def families() -> tuple[str, ...]:
+    """The families of devices that have memory of their own, the best first."""
+    from .targets import RUNTIMES
+
+    return tuple(RUNTIMES)
 
 
 def devices() -> list[Device]:
     """Every device, the best first."""
     cpu, *others = _all().values()
-    return [cpu, *_opencl().values(), *others]
+    cards = [d for word in families() for d in _family(word).values()]
+    faster = [d for d in cards if d.kind != "opencl"]
+    return [*faster, cpu, *(d for d in cards if d.kind == "opencl"), *others]
 
 
 def device(name: str) -> Device:
-    """The device of that name.  DeviceError where there is none."""
+    """The device of that name ('cpu', 'cuda:0'; 'cuda' is 'cuda:0').  DeviceError where there is none."""
     found = _all().get(name)
-    if found is None and name.startswith("opencl"):
-        found = _opencl().get("opencl:0" if name == "opencl" else name)
-        if found is None and (why := opencl_missing()) is not None:
+    word = name.partition(":")[0]
+    if found is None and word in families():
+        found = _family(word).get(f"{word}:0" if name == word else name)
+        if found is None and (why := missing(word)) is not None:
             raise DeviceError(f"there is no device {name!r}", hint=why)
     if found is None:
         known = ", ".join(d.name for d in devices())
@@ -89,9 +102,25 @@ def device(name: str) -> Device:
     return found
 
 
+def _best_device() -> str:
+    """The first card that can run, else the CPU.  Without a card this is a look at a few files."""
+    global _best
+    if _best is None:
+        from .targets import present, runtime
+
+        _best = "cpu"
+        for word in families():
+            if present(word):
+                usable = [d.number for d in runtime(word).detect() if d.is_gpu and d.why_not is None]
+                if usable:
+                    _best = f"{word}:{usable[0]}"
+                    break
+    return _best
+
+
 def default_device() -> Device:
     """What `use` chose, or PTXJIT_DEVICE, or the best one."""
-    return device(_chosen or knobs.device() or "cpu")
+    return device(_chosen or knobs.device() or _best_device())
 
 
 def use(name: str) -> Device:

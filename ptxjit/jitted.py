@@ -13,7 +13,7 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -36,6 +36,7 @@ from .trace import IntegerRangeError, Trace, Tracer, current, is_ours, lift, use
 MANY = 8  # compilations after which we say so
 HOT = 1024  # short paths of one function that are kept
 _NUMBERS = frozenset((bool, int, float))
+_PLAIN = (np.ndarray, bool, int, float, np.generic)
 _argument = argument
 _all: weakref.WeakSet[Jit] = weakref.WeakSet()
 
@@ -53,15 +54,17 @@ def _short(run: Callable[..., Any], tree: Any, outside: list[Any]) -> Callable[.
     return getattr(run, "single", None) or (lambda *a: run(*a)[0])
 
 
-def _printing(run: Callable[..., Any], results: int, prints: list[tuple[str, Any, list[Any]]]) -> Callable[..., Any]:
-    """The executable that gives what is printed after its results: prints it, and gives the results."""
+def _print(prints: list[tuple[str, Any, list[Any]]], values: Iterator[Any]) -> None:
+    """What the function prints, from the values that its executable gave after the results."""
+    for text, tree, leaves in prints:
+        args, kwargs = unflatten(tree, [next(values) if isinstance(v, Tracer) else v for v in leaves])
+        print(text.format(*args, **kwargs))
 
+
+def _printing(run: Callable[..., Any], results: int, prints: list[tuple[str, Any, list[Any]]]) -> Callable[..., Any]:
     def printing(*arrays: Any) -> tuple[Any, ...]:
         out = run(*arrays)
-        values = iter(out[results:])
-        for text, tree, leaves in prints:
-            args, kwargs = unflatten(tree, [next(values) if isinstance(v, Tracer) else v for v in leaves])
-            print(text.format(*args, **kwargs))
+        _print(prints, iter(out[results:]))
         return tuple(out[:results])
 
     return printing
@@ -70,20 +73,41 @@ def _printing(run: Callable[..., Any], results: int, prints: list[tuple[str, Any
 class Entry:
     """One compiled version: the executable, the shape of its results, where its hidden inputs come from, and bounds of Python integers."""
 
-    __slots__ = ("run", "tree", "hidden", "graph", "limits")
+    __slots__ = ("program", "run", "tree", "hidden", "graph", "limits", "prints")
 
-    def __init__(self, run: Callable[..., Any], tree: Any, hidden: list[Callable[[], Any]], graph: Graph, limits: Any) -> None:
-        self.run, self.tree, self.hidden, self.graph, self.limits = run, tree, hidden, graph, limits
+    def __init__(self, program: Callable[..., Any], tree: Any, hidden: list[Callable[[], Any]], graph: Graph, limits: Any, prints: Any) -> None:
+        self.program, self.tree, self.hidden, self.graph, self.limits, self.prints = program, tree, hidden, graph, limits, prints
+        self.run = _printing(program, count(tree), prints) if prints else program
 
     def call(self, arrays: list[Any]) -> Any:
+        results = self.results(arrays)
+        return results[0] if self.tree is LEAF else unflatten(self.tree, list(results))
+
+    def results(self, arrays: list[Any]) -> tuple[Any, ...]:
+        """The leaves of the result."""
+        self.check(arrays)
+        if self.hidden:
+            arrays = [*arrays, *[argument(get())[0] for get in self.hidden]]
+        return tuple(self.run(*arrays))
+
+    def on_device(self, memories: list[Any], arrays: list[Any], shapes: list[Any], driver: Any) -> tuple[list[Any], list[Any]]:
+        """(shape and dtype of each leaf, its memory).  `arrays` has the arguments that came from the host; nothing waits."""
+        self.check(arrays)
+        outside = [get() for get in self.hidden]
+        shapes = [*shapes, *[x.shape for x in outside]]
+        memories = [*memories, *[x._data if getattr(getattr(x, "_data", None), "driver", None) is driver else driver.from_host(argument(x)[0]) for x in outside]]
+        program: Any = self.program.at(shapes)  # type: ignore[attr-defined]
+        made, described, n = program.on_device(*memories), program.results, count(self.tree)
+        if self.prints:
+            _print(self.prints, iter([driver.to_host(m, shape, dtype) for m, (shape, dtype) in zip(made[n:], described[n:])]))
+        return described[:n], made[:n]
+
+    def check(self, arrays: list[Any]) -> None:
+        """Python integers fit the dtypes that they met."""
         for k, dtype, place in self.limits:
             info = np.iinfo(dtype)
             if not info.min <= int(arrays[k]) <= info.max:
                 raise IntegerRangeError(f"the Python integer {int(arrays[k])} is out of bounds for {dtype}", place=place, hint="convert the array with .astype(…) first")
-        if self.hidden:
-            arrays = [*arrays, *[argument(get())[0] for get in self.hidden]]
-        results = self.run(*arrays)
-        return results[0] if self.tree is LEAF else unflatten(self.tree, list(results))
 
 
 class Jit:
@@ -97,6 +121,8 @@ class Jit:
         self.fn, self.device = fn, device
         self.settings: dict[str, Any] = {"device": device, "static_argnames": static_argnames, "static_argnums": static_argnums, "fast_math": fast_math,
                                          "reproducible": reproducible, "static_shapes": static_shapes, "name": name}  # fmt: skip
+        if fast_math and reproducible:
+            raise UserError("fast_math and reproducible contradict each other", place=user_loc(), hint="fast_math admits other bits, reproducible forbids them")
         self.options = Options(fast_math, reproducible)
         self.name = _identifier(str(name or getattr(fn, "__name__", None) or getattr(getattr(fn, "func", None), "__name__", "function")))
         self._binding = Binding(fn, self.name, static_argnames, static_argnums)
@@ -109,6 +135,7 @@ class Jit:
         self._env: Environment | None = None
         self._bound_to: dict[int, tuple[Any, Jit]] = {}
         self._calls = 0
+        self.warns = True  # after MANY compilations
         self._compiled: list[tuple[str, Any]] = []  # why, and the key
         _all.add(self)
 
@@ -137,6 +164,12 @@ class Jit:
             return self.fn(*args, **kwargs)  # nested: part of the trace that is recording
         self._calls += 1
         leaves, structure, static = self._bound(args, kwargs)
+        if not all(isinstance(x, _PLAIN) for x in leaves):
+            from .array import dispatch
+
+            result = dispatch(self, structure, static, leaves)
+            if result is not NotImplemented:
+                return result
         arrays, specs = [], []
         for k, x in enumerate(leaves):
             try:
@@ -162,7 +195,7 @@ class Jit:
         if not all(any(a is v for v in known) and argument(a)[0] is a for a in outside):
             return
         sized = getattr(entry.run, "at", None)  # of symbolic sizes: the one for these
-        hot = _short(entry.run if sized is None else sized(*arrays, *outside), entry.tree, outside)
+        hot = _short(entry.run if sized is None else sized([a.shape for a in (*arrays, *outside)]), entry.tree, outside)
         if guards:
             hot = self._guarded(hot, guards)
         for paths in (self._hot, self._mixed):
@@ -253,12 +286,12 @@ class Jit:
 
     # ---- compiling
 
-    def _entry(self, structure: Any, static: tuple[Any, ...], specs: list[Spec]) -> Entry:
+    def _entry(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], where: str | None = None) -> Entry:
         try:
             fixed = tuple([(n, static_key(v)) for n, v in static])
         except TypeError:
             raise DTypeError(f"{self.name}: a static argument cannot be hashed: {dict(static)}", place=user_loc(), hint="pass tuples instead of lists") from None
-        key = (structure, fixed, tuple([s.key() for s in specs]), self._environment().signature(), self._device())
+        key = (structure, fixed, tuple([s.key() for s in specs]), self._environment().signature(), where or self._device())
         found = self._entries.get(key)
         if found is None:
             shapes = [s.shape for s in specs]
@@ -290,13 +323,14 @@ class Jit:
                 if family.pinned(chosen):
                     chosen = family.choose(specs, names, [p for name in chosen.sizes.pinned() for p in chosen.places[name]])
                     continue
-                made = self._finished(traced, chosen.sizes)
+                made = self._finished(traced, key[4], chosen.sizes)
             except Exception as e:  # what cannot cope with a symbol is compiled for the number; if that fails too, its error is the user's
                 failed = e
                 break
             family.pinned(chosen)
             self._count(family.reason(chosen), key)
-            guards = getattr(made.run, "plan", {}).get("guards") if hasattr(made.run, "plan") else chosen.sizes.guards()
+            plan = getattr(made.program, "plan", None)
+            guards = chosen.sizes.guards() if plan is None else plan["guards"]
             family.versions.append(Version(made, [s.shape for s in chosen.specs], guards))
             return made
         self._entries[key] = made = self._compile(structure, static, specs, key)
@@ -350,22 +384,21 @@ class Jit:
     def _compile(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], key: Any) -> Entry:
         traced = self._traced(structure, static, specs)
         self._count(self._reason(structure, static, specs, key), key)
-        return self._finished(traced)
+        return self._finished(traced, key[4])
 
     def _count(self, reason: str, key: Any) -> None:
         self._compiled.append((reason, key))
-        if len(self._compiled) == MANY:
+        if len(self._compiled) == MANY and self.warns:
             where = user_loc()
             warnings.warn_explicit(f"{self.name} was compiled {MANY} times; the last because of: {self._compiled[-1][0]}. stats() lists all reasons",
                                    UserWarning, where.file, where.line)  # fmt: skip
 
-    def _finished(self, traced: tuple[Graph, Any, list[Any], Any, Any], sizes: Sizes | None = None) -> Entry:
+    def _finished(self, traced: tuple[Graph, Any, list[Any], Any, Any], where: str, sizes: Sizes | None = None) -> Entry:
         """What a trace becomes on the device."""
         graph, tree, captured, limits, prints = traced
         env = self._environment()
         hidden: list[Callable[[], Any]] = [env.find(a) or (lambda a=a: a) for a in captured]  # type: ignore[misc]
-        run = executable(graph, self._device(), self.options, sizes)
-        return Entry(_printing(run, count(tree), prints) if prints else run, tree, hidden, graph, limits)
+        return Entry(executable(graph, where, self.options, sizes), tree, hidden, graph, limits, prints)
 
     def _reason(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], key: Any) -> str:
         names = self._binding.names(structure, len(specs))

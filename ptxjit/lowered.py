@@ -96,8 +96,10 @@ class Lowered:
         return made
 
     def stats(self) -> list[dict[str, Any]]:
-        """Per kernel: registers, spills, shared memory, instruction mix, occupancy, as far as the target knows."""
-        return self.target.stats(list(self._low.kernels.values()))
+        """Per kernel: registers, spills, shared memory, occupancy (as far as the target knows), instruction mix, bytes, flops, intensity."""
+        from .inspect.stats import kernel_stats
+
+        return kernel_stats(self.target, self._low.program, list(self._low.kernels.values()))
 
     def compile(self) -> Any:
         """Something to call with arrays.  DeviceError where this target cannot run here."""

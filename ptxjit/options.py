@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Options(NamedTuple):
-    """`fast_math` admits other orders and contractions; `reproducible` asks for the same bits on every device."""
+    """`fast_math` admits contraction, reciprocals and the hardware's approximations (ir/passes/fast.py); `reproducible` asks for the same bits on every device."""
 
     fast_math: bool = False
     reproducible: bool = False

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import targets
-from .ir.errors import DeviceError, DTypeError, UnsupportedError, UserError
+from .ir.errors import DeviceError, DTypeError, PtxjitError, UnsupportedError, UserError
+
+LIMITS = ("maxntid", "reqntid", "reqnctapercluster")
 
 
 def load_ptx(source: str | bytes | os.PathLike[str], device: str = "cpu", bounds: bool = False) -> Module:
     """Reads PTX.
 
     source  text, or a path (a `Path`, or a str without a newline)
-    device  'cpu' (compiled) or 'interp' (the oracle)
+    device  'cpu' (compiled), 'cuda:0' (the bytes go to NVIDIA's driver as they are) or 'interp' (the oracle)
     bounds  test every access against the arrays of the launch and the module's variables: slower, and never a crash
 
     Raises `ReadError` with file, line and column where the text outside of function bodies cannot be read; what is wrong inside one kernel is
@@ -31,9 +34,11 @@ def load_ptx(source: str | bytes | os.PathLike[str], device: str = "cpu", bounds
     from .hardware import device as find
 
     d = find(device) if isinstance(device, str) else device
-    if d.name not in ("cpu", "interp"):
+    tree = targets.target("ptx").read(text, name)
+    native = targets.target(d.target).native(tree, text if isinstance(text, bytes) else text.encode(), bounds)
+    if native is None and d.name not in ("cpu", "interp"):
         raise DeviceError(f"PTX cannot run on {d.name} yet", hint="device='cpu' or device='interp'")
-    return Module(targets.target("ptx").read(text, name), d.name, bounds)
+    return Module(tree, d.name, bounds, native)
 
 
 def text_of(source: str | bytes | os.PathLike[str]) -> tuple[str | bytes, str]:
@@ -85,8 +90,9 @@ class Signature:
 class Module:
     """A PTX module: `kernels`, `symbols`, `mod["name"]`.  `str(mod)` is the text."""
 
-    def __init__(self, tree: Any, device: str, bounds: bool) -> None:
+    def __init__(self, tree: Any, device: str, bounds: bool, native: Any = None) -> None:
         self.tree, self.device, self.bounds = tree, device, bounds
+        self.native = native  # the module in its device's own driver, where that takes PTX
         self.text: str = tree.text
         self.mode = "auto"  # 'dispatch' forbids widening: for tests and comparisons
         self._kernels: dict[str, Kernel] = {}
@@ -98,7 +104,10 @@ class Module:
         return {n: Signature(n, tuple(Parameter(p.name, p.type, *_size(p)) for p in f.params)) for n, f in self.tree.entries.items()}
 
     @property
-    def memory(self) -> Memory:
+    def memory(self) -> Any:
+        """Where the variables are."""
+        if self.native is not None:
+            return self.native
         if self._memory is None:
             self._memory = Memory(self.tree)
         return self._memory
@@ -245,7 +254,7 @@ DTYPES = {"u8": np.uint8, "b8": np.uint8, "s8": np.int8, "u16": np.uint16, "b16"
 class Symbols(Mapping[str, Any]):
     """Variables of a module; each is an array that shares the variable's memory."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Any) -> None:
         self._memory = memory
 
     def __getitem__(self, name: str) -> Any:
@@ -289,17 +298,34 @@ class Kernel:
     @property
     def facts(self) -> dict[str, Any]:
         """What a launch must know: parameters, symbols, parameters that are written through, limits of the block."""
-        if self._facts is None:
+        if self._facts is None and self.module.native is not None:
+            f = self.module.tree.entries[self.name]
+            self._facts = {"params": [[p.name, p.type, _size(p)[0], False] for p in f.params], "symbols": [],
+                           "limits": {k: list(v) for k, v in f.directives if k in LIMITS}}  # fmt: skip
+        elif self._facts is None:
             from .ir.analysis import written_params
 
             e = self.entry
             self._facts = {"params": [list(p) for p in e.params], "symbols": list(e.symbols), "written": sorted(written_params(e.kernel)),
-                           "limits": {k: list(v) for k, v in e.facts.items() if k in ("maxntid", "reqntid", "reqnctapercluster")}}  # fmt: skip
+                           "limits": {k: list(v) for k, v in e.facts.items() if k in LIMITS}}  # fmt: skip
         return self._facts
+
+    def _writes(self, n: int) -> bool:
+        """Whether the kernel is known to write through parameter n."""
+        if "written" not in self.facts:
+            from .ir.analysis import written_params
+
+            try:
+                self.facts["written"] = sorted(written_params(self.entry.kernel))
+            except PtxjitError:  # PTX that only the driver knows: read-only arrays are not copied back
+                self.facts["written"] = []
+        return n in self.facts["written"]
 
     def compile(self) -> Kernel:
         """Compiles now rather than at the first launch; what is wrong with this kernel is raised here."""
-        if self.module.device != "cpu":
+        if self.module.native is not None:
+            self.module.native.function(self.name)
+        elif self.module.device != "cpu":
             _ = self.facts
         elif self._code is None:
             from . import cache
@@ -313,6 +339,8 @@ class Kernel:
     def stats(self) -> dict[str, Any]:
         """How it was compiled: `mode` ('widened', or 'dispatch' with the reason), bytes of a frame and of static shared memory."""
         self.compile()
+        if self.module.native is not None:
+            return {"kernel": self.name, **self.module.native.stats(self.name)}
         if self._code is None:
             return {"kernel": self.name, "mode": "interpreted"}
         return {"kernel": self.name, "mode": self._code.mode, "lanes": self._code.per, "frame bytes": self._code.frame,
@@ -333,6 +361,9 @@ class Kernel:
         grid, block  int or a tuple of up to three: blocks, and threads per block       shared   bytes of dynamic shared memory
         cooperative  all blocks are resident together (grid-wide barriers)               cluster  blocks per cluster
         """
+        if self.module.native is not None:
+            self._launch_native(args, *self.shape(grid, block, cluster), int(shared), cooperative, stream)
+            return
         if stream is not None:
             raise UserError("streams belong to GPU devices; on the CPU a launch is done when it returns")
         cpu = targets.target("cpu:host")
@@ -348,6 +379,16 @@ class Kernel:
             run(self.entry.kernel, values, self._host(args, keep), grid, block, shared, size, cooperative, memory.const)
             return
         cpu.launch_kernel(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
+
+    def _launch_native(self, args: tuple[Any, ...], grid: Any, block: Any, cluster: Any, shared: int, cooperative: bool, stream: Any) -> None:
+        """The driver of the device takes the PTX: it gets the parameters' bytes, and addresses of its own memory for the host's arrays."""
+        native, params = self.module.native, self.facts["params"]
+        self._check_count(args)
+        arrays = [a for a in args if _is_array(a)]
+        with stream or nullcontext(), native.placed(arrays) as place:
+            words = [self._one(n, name, t, size, a, [], place) for n, ((name, t, size, _), a) in enumerate(zip(params, args))]
+            data = [w if isinstance(w, bytes) else (w & (2 ** (8 * size) - 1)).to_bytes(size, "little") for w, (_, _, size, _) in zip(words, params)]
+            native.launch(self.name, data, grid, block, shared, cooperative, None if cluster == (1, 1, 1) else cluster)
 
     def shape(self, grid: Any, block: Any, cluster: Any) -> tuple[Any, Any, Any]:
         """Grid, block and cluster as threes that fit what the kernel declares."""
@@ -384,11 +425,15 @@ class Kernel:
         if limit and total > int(np.prod(limit)):
             raise UserError(f"{self.name} takes blocks of at most {int(np.prod(limit))} threads, not {total}")
 
-    def _values(self, args: tuple[Any, ...]) -> tuple[list[int], list[Any]]:
-        """The parameters as 64-bit words, and what must stay alive."""
+    def _check_count(self, args: tuple[Any, ...]) -> None:
         params = self.facts["params"]
         if len(args) != len(params):
             raise UserError(f"{self.name} takes {len(params)} arguments, got {len(args)}", hint=repr(self.signature))
+
+    def _values(self, args: tuple[Any, ...]) -> tuple[list[int], list[Any]]:
+        """The parameters as 64-bit words, and what must stay alive."""
+        params = self.facts["params"]
+        self._check_count(args)
         values: list[int] = []
         keep: list[Any] = []
         for n, ((name, t, size, by_address), a) in enumerate(zip(params, args)):
@@ -405,14 +450,23 @@ class Kernel:
                 values.append(word)
         return values, keep
 
-    def _one(self, n: int, name: str, t: str, size: int, a: Any, keep: list[Any]) -> int | bytes:
+    def _one(self, n: int, name: str, t: str, size: int, a: Any, keep: list[Any], place: Any = None) -> int | bytes:
+        """A parameter's word or bytes; `place` gives the address of an array's memory on the device (None: the host's own)."""
         where = f"argument {n} of {self.name} ({name}: .{t})"
-        if isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V"):
+        if place is not None and not isinstance(a, np.ndarray) and hasattr(a, "__cuda_array_interface__"):
+            about = a.__cuda_array_interface__
+            if size != 8 or t[0] == "f":
+                raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
+            if about["data"][1] and self._writes(n):
+                raise UserError(f"{where} is written by the kernel, but the array is read-only")
+            self.module.native.driver.follow(about.get("stream"))
+            return int(about["data"][0])
+        if _is_array(a):
             if size not in (4, 8) or t[0] == "f":
                 raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
-            if not a.flags.writeable and n in self.facts["written"]:
+            if not a.flags.writeable and self._writes(n):
                 raise UserError(f"{where} is written by the kernel, but the array is read-only")
-            address = int(a.__array_interface__["data"][0])
+            address = int(a.__array_interface__["data"][0]) if place is None else place(a)
             if size == 4 and address >= 1 << 32:
                 raise UserError(f"the address {address:#x} does not fit {where}, which has 32 bits", hint="this kernel was compiled for 32-bit addresses")
             return address
@@ -461,6 +515,11 @@ def _scalar(where: str, t: str, size: int, a: Any) -> int:
     if not low <= v2 <= high:
         raise UserError(f"{where}: {v2} does not fit")
     return v2 & ((1 << bits) - 1)
+
+
+def _is_array(a: Any) -> bool:
+    """An array whose memory is passed; a record is a value."""
+    return isinstance(a, np.ndarray) and not (a.ndim == 0 and a.dtype.kind == "V")
 
 
 def _low(a: Any) -> int:

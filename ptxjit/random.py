@@ -57,7 +57,8 @@ def _philox(k: Any, count: int) -> list[Any]:
         hi0, lo0 = (p0 >> np.uint64(32)).astype(np.uint32), p0.astype(np.uint32)
         hi1, lo1 = (p1 >> np.uint64(32)).astype(np.uint32), p1.astype(np.uint32)
         c = [hi1 ^ c[1] ^ k0, lo1, hi0 ^ c[3] ^ k1, lo0]
-        k0, k1 = k0 + np.uint32(_W0), k1 + np.uint32(_W1)
+        with np.errstate(over="ignore"):  # a key that is known is a NumPy scalar, and its sum wraps around
+            k0, k1 = k0 + np.uint32(_W0), k1 + np.uint32(_W1)
     return c
 
 

@@ -194,6 +194,14 @@ def scalar(dtype: Any) -> Scalar:
     return s
 
 
+class DeviceArray:
+    """What `ptxjit.array.Array` is to a trace: an array from outside."""
+
+    __slots__ = ()
+    dtype: Any
+    shape: tuple[int, ...]
+
+
 class Tracer:
     """An array value of a trace.  Attributes and methods are NumPy's."""
 
@@ -381,7 +389,7 @@ for _python, _name in {"neg": "negative", "pos": "positive", "abs": "absolute", 
 
 
 def is_operand(x: Any) -> bool:
-    return isinstance(x, (Tracer, bool, int, float, complex, np.ndarray, np.generic, list, tuple, Dim))
+    return isinstance(x, (Tracer, bool, int, float, complex, np.ndarray, np.generic, list, tuple, DeviceArray, Dim))
 
 
 def trace_of(values: Sequence[Any]) -> Trace:
@@ -426,6 +434,8 @@ def lift(x: Any, trace: Trace | None = None) -> Tracer:
         scalar(x.dtype)
         if x.size == 0:
             return Tracer(trace, b.literal(np.zeros((), x.dtype), scalar(x.dtype), x.shape), x.dtype)
+        return trace.capture(x)
+    if isinstance(x, DeviceArray):
         return trace.capture(x)
     if isinstance(x, (list, tuple)):
         from .functions.shape import stack

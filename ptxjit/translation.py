@@ -29,31 +29,35 @@ class Translated:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        return ("kernel", "ptx") if self.target.startswith("ptx") else ("kernel", "ll", "asm", "final")
+        return ("kernel", "ptx") if self.family == "ptx" else ("kernel", *targets.target(self.target).kernel_stages, "final")
+
+    @property
+    def family(self) -> str:
+        return self.target.partition(":")[0]
 
     def as_text(self, stage: str = "final") -> str:
         """A stage of all entries asked for; `final` is the target's last text."""
         if stage == "kernel":
             return "\n".join(str(self.kernel(n)) for n in self.entries)
-        family, _, arch = self.target.partition(":")
-        if family == "ptx":
+        if self.family == "ptx":
             if stage not in ("ptx", "final"):
                 raise UserError(f"{self.target} has no stage {stage!r}", hint="it has: " + ", ".join(self.stages))
-            return str(targets.target("ptx").retarget(self.tree, arch or None, self.entry))
-        stage = "asm" if stage == "final" else stage
-        if stage not in ("ll", "asm"):
-            raise UserError(f"{self.target} has no stage {stage!r}", hint="it has: " + ", ".join(self.stages))
+            return str(targets.target("ptx").retarget(self.tree, self.target.partition(":")[2] or None, self.entry))
         found = targets.target(self.target)
+        stage = found.kernel_stages[-1] if stage == "final" else stage
+        if stage not in found.kernel_stages:
+            raise UserError(f"{self.target} has no stage {stage!r}", hint="it has: " + ", ".join(self.stages))
         return "\n".join(str(found.emit_kernel(self.kernel(n), stage)) for n in self.entries)
 
     @property
     def binary(self) -> bytes:
-        """Object code (cpu), or the text's bytes (ptx)."""
-        if self.target.startswith("ptx"):
+        """Object code or a module of the target, or the text's bytes (ptx)."""
+        if self.family == "ptx":
             return self.as_text().encode()
         if len(self.entries) != 1:
             raise UserError("an object holds one entry", hint=f"entry= one of: {', '.join(self.entries)}")
-        made = targets.target(self.target).emit_kernel(self.kernel(self.entries[0]), "obj")
+        found = targets.target(self.target)
+        made = found.emit_kernel(self.kernel(self.entries[0]), found.binary_stage)
         assert isinstance(made, bytes)
         return made
 
@@ -64,15 +68,13 @@ class Translated:
 def translate(ptx: str | bytes | os.PathLike[str], target: str, entry: str | None = None) -> Translated:
     """PTX for another target.
 
-    target  'ptx' (the same bytes), 'ptx:sm_80' (another architecture, where everything exists), 'cpu:host', 'cpu:x86-64-v3', 'cpu:aarch64' …
+    target  'ptx' (the same bytes), 'ptx:sm_80' (another architecture, where everything exists), 'cpu:host', 'cpu:x86-64-v3', 'cpu:aarch64',
+            'spirv' …
     entry   one entry, or all
     """
     from .ptx import text_of
 
-    family = target.partition(":")[0]
-    if family not in ("ptx", "cpu"):
-        raise UnsupportedError(f"PTX is not translated to {target} in this version", hint="targets: ptx, ptx:sm_…, cpu:host, cpu:x86-64-v3, cpu:aarch64 …")
-    if family == "cpu":
-        targets.target(target)
+    if target.partition(":")[0] != "ptx" and not targets.target(target).kernel_stages:
+        raise UnsupportedError(f"PTX is not translated to {target} in this version", hint="targets: ptx, ptx:sm_…, cpu:host, cpu:x86-64-v3, cpu:aarch64, spirv …")
     text, name = text_of(ptx)
     return Translated(targets.target("ptx").read(text, name), target, entry)

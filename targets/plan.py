@@ -4,19 +4,21 @@
 counter written.  What a callable gets (`state`) is the runtime's own: the memory of one call.
 
 The plan of a symbolic program holds expressions (text) in shapes, grids and arguments, `symbols` (name, input, axis) that say where their numbers
-come from, and the `guards` under which it is right.  `Steps.at(inputs)` is the same executable for the sizes of these inputs: a plan of numbers
+come from, and the `guards` under which it is right.  `Steps.at(shapes)` is the same executable for inputs of these shapes: a plan of numbers
 over the same code, so nothing below ever meets an expression.
 """
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..ir.analysis.slots import slots
 from ..ir.errors import BugError, CheckError
 from ..ir.extent import Dim, compiled
 from ..ir.program import Buffer, Check, Copy, Fill, Launch, Loop, Program, Step
@@ -39,7 +41,7 @@ def plan_of(program: Program) -> tuple[dict[str, Any], bytes]:
             blob += b.data
         buffers.append(entry)
     plan = {"name": program.name, "buffers": buffers, "inputs": [number[b.name] for b in program.inputs],
-            "outputs": [number[b.name] for b in program.outputs], "steps": [_step(s, number) for s in program.steps]}  # fmt: skip
+            "outputs": [number[b.name] for b in program.outputs], "slots": [[number[b.name] for b in s] for s in slots(program)], "steps": [_step(s, number) for s in program.steps]}  # fmt: skip
     places = {e.text: (i, a) for i, b in enumerate(program.inputs) for a, e in enumerate(b.type.shape) if isinstance(e, Dim) and e.text.isidentifier()}
     if places:
         plan["symbols"] = [[name, *place] for name, place in places.items()]
@@ -81,7 +83,7 @@ class _Symbolic:
         known = dict(zip(self.texts, self.values(*numbers)))
         plan = self.plan
         buffers = [{**b, "shape": _filled(b["shape"], known)} for b in plan["buffers"]]
-        return {"name": plan["name"], "buffers": buffers, "inputs": plan["inputs"], "outputs": plan["outputs"], "steps": [_filled_step(s, known) for s in plan["steps"]]}
+        return {"name": plan["name"], "buffers": buffers, "inputs": plan["inputs"], "outputs": plan["outputs"], "slots": plan["slots"], "steps": [_filled_step(s, known) for s in plan["steps"]]}
 
 
 def _texts(x: Any) -> list[str]:
@@ -122,15 +124,16 @@ class Steps:
             return
         for b in plan["buffers"]:
             dtype, shape = SCALARS[b["dtype"]].np, tuple(b["shape"])
-            self._meta.append((shape, dtype, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize))
+            self._meta.append((shape, dtype, math.prod(shape) * dtype.itemsize))
         self._inputs, self._outputs = plan["inputs"], plan["outputs"]
-        self._others = [n for n, k in enumerate(self._kinds) if k in ("temp", "const")]
+        self._consts = [n for n, k in enumerate(self._kinds) if k == "const"]
+        self._slots = [(max(self._meta[n][2] for n in slot), slot) for slot in plan["slots"]]
 
-    def at(self, *inputs: Any) -> Any:
-        """This executable for the sizes of these inputs."""
+    def at(self, shapes: Sequence[Sequence[int]]) -> Any:
+        """This executable for inputs of these shapes."""
         if self.symbolic is None:
             return self
-        numbers = tuple([inputs[i].shape[a] for i, a in self.symbolic.places])
+        numbers = tuple([shapes[i][a] for i, a in self.symbolic.places])
         found = self._known.get(numbers)
         if found is None:
             found = self._sized(self.symbolic.at(numbers))

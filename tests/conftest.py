@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
-for _name in [n for n in os.environ if n.startswith("PTXJIT_") and n not in ("PTXJIT_CORPUS", "PTXJIT_MUTATED")]:  # these two size the suite
+for _name in [n for n in os.environ if n.startswith("PTXJIT_") and n not in ("PTXJIT_CORPUS", "PTXJIT_MUTATED", "PTXJIT_TINYGRAD")]:  # these size the suite
     del os.environ[_name]
 _cache = tempfile.TemporaryDirectory(prefix="ptxjit-tests-", ignore_cleanup_errors=True)
 os.environ["PTXJIT_CACHE_DIR"] = os.path.join(_cache.name, "cache")

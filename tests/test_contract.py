@@ -12,9 +12,9 @@ import pytest
 import ptxjit as pj
 
 NAMES = ("jit devices device default_device use fori_loop while_loop scan erf random debug_print cdiv cache testing errors set_num_threads "
-         "load_ptx translate check").split()  # fmt: skip
+         "load_ptx translate check asarray Array from_dlpack").split()  # fmt: skip
 LATER = {  # name → the version that brings it
-    "kernel": "tile programs", "Array": "devices",
+    "kernel": "tile programs",
 }  # fmt: skip
 
 

@@ -2,5 +2,6 @@
 from __future__ import annotations
 
 from .flow import written_params
+from .warps import warp_needs
 
-__all__ = ["written_params"]
+__all__ = ["warp_needs", "written_params"]

@@ -163,10 +163,13 @@ class Warps(State):
 
     def arrive(self, i: Instr, g: Group, number: Array, counted: Array | None, vote: Array | None, kind: str) -> bool:
         slot = self.slot[g.ix]
-        np.add.at(self.arrived, (slot, number), 1)
+        weight = np.ones(g.size, np.int64)
+        if counted is not None:  # whole warps are counted: the block's last thread stands for those that its warp lacks
+            weight += (self.thread[g.ix] == self.shape.threads - 1) * (-self.shape.threads % self.lanes)
+        np.add.at(self.arrived, (slot, number), weight)
         self.expected[slot, number] = 0 if counted is None else counted
         if vote is not None:
-            np.add.at(self.votes, (slot, number), vote.astype(np.int64))
+            np.add.at(self.votes, (slot, number), vote.astype(np.int64) * (1 if kind == "popc" else weight))
         self.progress = self.turn
         if kind == "arrive":
             if self.watch is not None:

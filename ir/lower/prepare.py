@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..extent import Dim, Extent, cdiv
+from ..extent import Dim, Extent, same
 from ..graph import Graph, GraphBuilder, Node
 from ..op import op
 from ..types import I1, I32, I64, Scalar, array
@@ -80,15 +80,9 @@ class _Prepare:
         shape = tuple(hi - lo if a == axis else s for a, s in enumerate(x.shape))
         return self.b.slice(x, start=start, step=(1,) * rank, shape=shape)  # type: ignore[no-any-return]
 
-    def padded(self, x: Node, axis: int, fn: str, count: Extent, chunk: int) -> Node:
-        """`count` elements along an axis as [chunks, chunk] in its place; what is missing in the last one is the identity, as the orders say."""
-        chunks = cdiv(count, chunk)
-        identity = op(fn).identity
-        assert identity is not None
-        fill = self.b.literal(identity(x.elem.signless), x.elem)
-        shape = tuple(chunks * chunk if a == axis else s for a, s in enumerate(x.shape))
-        wide = self.b.pad(x, fill, low=(0,) * len(shape), shape=shape)
-        return self.reshape(wide, (*shape[:axis], chunks, chunk, *shape[axis + 1 :]))
+    def whole(self, count: Extent, chunk: int) -> Any:
+        """Elements in the chunks that come first; the rest is one more.  Where the count is only known at run time, the rest is never empty."""
+        return (count - 1) // chunk * chunk if isinstance(count, Dim) else count // chunk * chunk
 
     # ---- reductions
 
@@ -117,13 +111,10 @@ class _Prepare:
         rows = math.prod(x.shape[:kept])
         if count >= LONG and rows < self.parallel or count > CHUNK * CHUNK:
             flat = self.reshape(x, [*x.shape[:kept], count])
-            if isinstance(count, Dim):
-                partials = self.last(self.padded(flat, kept, fn, count, CHUNK), fn, 1)
-                return self.rows(partials, fn, kept, partials.shape[-1])
-            whole = count // CHUNK * CHUNK
-            head = self.part(flat, kept, 0, whole) if whole != count else flat
+            whole = self.whole(count, CHUNK)
+            head = self.part(flat, kept, 0, whole) if not same(whole, count) else flat
             partials = self.last(self.reshape(head, [*x.shape[:kept], whole // CHUNK, CHUNK]), fn, 1)
-            if whole != count:
+            if not same(whole, count):
                 tail = self.last(self.part(flat, kept, whole, count), fn, 1)
                 partials = self.b.concat(partials, self.reshape(tail, [*x.shape[:kept], 1]), axis=kept)
             return self.rows(partials, fn, kept, partials.shape[-1])
@@ -139,22 +130,17 @@ class _Prepare:
         """x is kept axes, then reduced axes.  One chain per chunk of 256, the partials as a row."""
         kept = len(out_shape)
         flat = self.reshape(x, [*out_shape, count])
-        if isinstance(count, Dim):
-            chunks = self.padded(flat, kept, fn, count, COLUMN_CHUNK)
-            partials = self.b.reduce(self.permute(chunks, [kept + 1, kept, *range(kept)]), fn=fn, axes=(0,))
-            turned_back = self.permute(partials, [*range(1, kept + 1), 0])
-            return self.rows(turned_back, fn, kept, turned_back.shape[-1])
         if count <= COLUMN_CHUNK:
             return self.b.reduce(self.permute(flat, [kept, *range(kept)]), fn=fn, axes=(0,))  # type: ignore[no-any-return]
-        whole = count // COLUMN_CHUNK * COLUMN_CHUNK
-        head = self.part(flat, kept, 0, whole) if whole != count else flat
+        whole = self.whole(count, COLUMN_CHUNK)
+        head = self.part(flat, kept, 0, whole) if not same(whole, count) else flat
         chunks = self.reshape(head, [*out_shape, whole // COLUMN_CHUNK, COLUMN_CHUNK])
         # chain over axis kept + 1, which goes first; chunks stay outside the columns
         turned = self.permute(chunks, [kept + 1, kept, *range(kept)])
         partials = self.b.reduce(turned, fn=fn, axes=(0,))
-        if whole != count:
+        if not same(whole, count):
             rest = self.permute(self.part(flat, kept, whole, count), [kept, *range(kept)])
-            last = self.b.reduce(rest, fn=fn, axes=(0,)) if count - whole > 1 else self.reshape(rest, out_shape)
+            last = self.b.reduce(rest, fn=fn, axes=(0,)) if isinstance(count, Dim) or count - whole > 1 else self.reshape(rest, out_shape)
             partials = self.b.concat(partials, self.reshape(last, [1, *out_shape]), axis=0)
         turned_back = self.permute(partials, [*range(1, kept + 1), 0])
         return self.rows(turned_back, fn, kept, turned_back.shape[-1])

@@ -19,6 +19,7 @@ from ..types import Scalar
 
 RND = ("rn", "rz", "rm", "rp")
 FLOAT_ATTRS: dict[str, Any] = {"rnd": RND, "ftz": (True,), "sat": (True,)}
+APPROX_ATTRS: dict[str, Any] = {**FLOAT_ATTRS, "approx": (True,)}
 FCMP = ("oeq", "one", "olt", "ole", "ogt", "oge", "ord", "ueq", "une", "ult", "ule", "ugt", "uge", "uno")
 ICMP = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 
@@ -35,14 +36,19 @@ def _largest(t: Scalar) -> float:
     return 448.0 if t.name == "f8e4m3" else np.inf  # which has no infinities
 
 
+def _but_approx(meaning: Any) -> Any:
+    """`approx` admits the device's own error; the meaning is still the rounded result."""
+    return lambda *a, approx=None, **kw: meaning(*a, **kw)
+
+
 # ---- float ----------------------------------------------------------------------------------------------------------
 
 lane_op("fadd", "T:float T -> T", softfloat.fadd, attrs=FLOAT_ATTRS, commutative=True, identity=lambda t: -0.0, doc="a + b")
 lane_op("fsub", "T:float T -> T", softfloat.fsub, attrs=FLOAT_ATTRS, doc="a − b")
 lane_op("fmul", "T:float T -> T", softfloat.fmul, attrs=FLOAT_ATTRS, commutative=True, identity=lambda t: 1.0, doc="a · b")
-lane_op("fdiv", "T:float T -> T", softfloat.fdiv, attrs=FLOAT_ATTRS, doc="a / b, correctly rounded")
+lane_op("fdiv", "T:float T -> T", _but_approx(softfloat.fdiv), attrs=APPROX_ATTRS, doc="a / b, correctly rounded")
 lane_op("ffma", "T:float T T -> T", softfloat.ffma, attrs=FLOAT_ATTRS, doc="a · b + c with one rounding")
-lane_op("fsqrt", "T:float -> T", softfloat.fsqrt, attrs=FLOAT_ATTRS, doc="√a, correctly rounded")
+lane_op("fsqrt", "T:float -> T", _but_approx(softfloat.fsqrt), attrs=APPROX_ATTRS, doc="√a, correctly rounded")
 lane_op("fneg", "T:float -> T", softfloat.fneg, doc="the sign bit flipped, also of NaN")
 lane_op("fabs", "T:float -> T", softfloat.fabs, doc="the sign bit cleared, also of NaN")
 lane_op("copysign", "T:float T -> T", softfloat.copysign, doc="magnitude of a with the sign bit of b")

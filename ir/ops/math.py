@@ -1,7 +1,8 @@
 """Mathematics: a spec (mpmath's name for it, and the bound on the error in units of the last place) and a definition.
 
 The definition (`ir/mathdefs`) is a graph of exactly rounded ops of the same precision: interpreter, constant folding and every target
-use it, so the bits are the same everywhere.  f16 and bf16 go through f32 and are rounded once.
+use it, so the bits are the same everywhere.  f16 and bf16 go through f32 and are rounded once.  `approx`, which only `fast_math` writes, admits
+the device's own instruction, whose error its maker states; the meaning is still the definition.
 """
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ _TABLE = [
 ]  # fmt: skip
 
 for _name, _signature, _spec in _TABLE:
-    math_op(_name, _signature, _spec, doc=f"{_name}, within {_spec.ulp32} ulp (f32), {_spec.ulp64} ulp (f64)")
+    math_op(_name, _signature, _spec, attrs={"approx": (True,)}, doc=f"{_name}, within {_spec.ulp32} ulp (f32), {_spec.ulp64} ulp (f64)")
 
 
 def definition_of(op: Op) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 """Passes over kernels, one file each, named by effect; and the pipeline of every target.
 
+    fast       what fast_math admits: contraction, reciprocals, the hardware's approximations
     decompose  math ops become their definitions; narrow floats are computed in f32 where the device lacks them
     cleanup    common subexpressions, dead code, unreachable and trivial blocks
 """
@@ -11,13 +12,15 @@ from ..device import DeviceFacts
 from ..rewrite import Pass, Pipeline
 from .cleanup import cleanup
 from .decompose import decompose
+from .fast import fast
 
 
 @lru_cache(maxsize=None)
-def kernel_pipeline(facts: DeviceFacts) -> Pipeline:
+def kernel_pipeline(facts: DeviceFacts, fast_math: bool = False) -> Pipeline:
     """What a kernel goes through before a target writes it."""
     return Pipeline([
         Pass("merge", "the lowering repeats addresses and constants: share them before they are multiplied", cleanup),
+        *([Pass("fast", "what fast_math admits", lambda k: fast(k, facts))] if fast_math else []),
         Pass("decompose", "only ops that the device has", lambda k: decompose(k, facts)),
         Pass("cleanup", "definitions share constants and bit views", cleanup),
     ], facts.target)  # fmt: skip

@@ -28,6 +28,10 @@ class _Builder(KernelBuilder):
 
     scales = True
 
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        super().__init__(*args, **kw)
+        self.renamed: dict[int, Value] = {}  # what replaced a value
+
     def fscale(self, x: Any, n: Any) -> Any:
         return self.emit(op("fscale"), (x, n)) if self.scales else _in_steps(self, x, n)
 
@@ -38,19 +42,24 @@ def decompose(k: Kernel, facts: DeviceFacts) -> Kernel:
     ptx = facts.kind == "ptx"
     if facts.kind == "cpu" and facts.vector_bits == 512:  # vscalef
         native |= {"fscale"}
-    if not any(_rule(i, native, ptx) for i in k.instrs()):
+    return rewrite(k, lambda i: _rule(i, native, ptx), scales="fscale" in native)
+
+
+def rewrite(k: Kernel, rule_of: Callable[[Instr], Rule | None], scales: bool = True) -> Kernel:
+    """The kernel with each instruction that has a rule replaced by what the rule builds; the same object where none has."""
+    if not any(rule_of(i) for i in k.instrs()):
         return k
     b = _Builder(k.name, warps=k.warps, lanes=k.lanes, first_id=k.next_id())
-    b.scales = "fscale" in native
+    b.scales = scales
     b.params, b.shared, b.local, b.functions = list(k.params), k.shared, k.local, k.functions
     for block in k.blocks[1:]:
         b.adopt(block)
-    new: dict[int, Value] = {}
+    new = b.renamed
     for n, block in enumerate(k.blocks):
         b.start(n)
         for i in block.instrs:
             b.loc = i.loc
-            rule = _rule(i, native, ptx)
+            rule = rule_of(i)
             if rule is None:
                 b.append(_renamed(i, new))
             else:
@@ -69,6 +78,8 @@ def _renamed(i: Instr, new: dict[int, Value]) -> Instr:
 
 def _rule(i: Instr, native: frozenset[str], ptx: bool) -> Rule | None:
     if i.op.kind == "math":
+        if ptx and i.attr("approx"):
+            return None
         return lambda b, i, args: definition_of(i.op)(b, *args)
     if i.op.kind != "lane" or not i.args:
         return None

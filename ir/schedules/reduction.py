@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 
 from ..device import DeviceFacts
-from ..extent import Dim, Extent, cdiv, divides
+from ..extent import Dim, Extent, cdiv, divides, hint_of
 from ..instr import Value
 from ..lower import index as ix
 from ..lower.emit import Place, operands
@@ -45,7 +45,7 @@ class _Rows:
         self.col = len(self.row_groups)
         self.n = math.prod(c.sizes[c.split :])
         self.rows = math.prod(c.sizes[: c.split])
-        self.per = WARPS if gpu and len(self.row_groups) == 1 and not isinstance(self.n, Dim) and self.rows >= WARPS else 1
+        self.per = WARPS if gpu and len(self.row_groups) == 1 and not isinstance(self.n, Dim) and (isinstance(self.rows, Dim) or self.rows >= WARPS) else 1
         self.bound: int | None = None  # of a row that is kept, where its length is only known at run time
         self.job.b.warps = self.per
         self.tile = (self.per, ACCUMULATORS) if self.per > 1 else (ACCUMULATORS,)
@@ -127,10 +127,19 @@ class _Rows:
             stack.extend(operands(e))
         room = self.facts.l2_bytes // 2 if self.facts.kind == "cpu" else self.facts.shared_bytes
         each = sum(e.elem.bytes for e in found)
-        if isinstance(self.n, Dim) and found:  # room for the longest row that fits; longer ones are another version
-            self.bound = self.bound or room // (each * ACCUMULATORS) * ACCUMULATORS
+        if isinstance(self.n, Dim) and found:
+            self.bound = self.bound or self.longest(room // each)
             return found if self.n <= self.bound and self.bound * each <= room else []
         return found if each * self.padded() * self.per <= room else []
+
+    def longest(self, room: int) -> int:
+        """Elements of the longest row that this version keeps: what fits, but on a GPU, where memory is occupancy, a power of two near this call's."""
+        if self.facts.kind == "cpu":
+            return room // ACCUMULATORS * ACCUMULATORS
+        bound = CHUNK // 4
+        while bound < hint_of(self.n) and bound * 4 <= room:
+            bound *= 2
+        return bound
 
     def padded(self) -> int:
         return self.bound if self.bound is not None else -(-self.n // ACCUMULATORS) * ACCUMULATORS  # type: ignore[no-any-return]
@@ -194,27 +203,33 @@ class _Rows:
         """More than one chunk of 4096: partial c goes to accumulator c mod 64 of a second set."""
         b = self.job.b
         per, count = CHUNK // ACCUMULATORS, cdiv(self.n, CHUNK)
+        any_length = isinstance(self.n, Dim)
         number = b.arange(to=I32, shape=self.tile if len(self.tile) == 1 else (1, ACCUMULATORS), axis=self.axis)
 
         def chunk(c: Value, *totals: Value) -> list[Value]:
+            """Sums of the chunks so far; behind them, where there may be only one, the last partials."""
             lo = b.imul(c, b.i64(per))
             hi = b.imin_s(b.iadd(lo, b.i64(per)), b.i64(full))
             accs = b.loop(lo, hi, b.i64(1), start(), lambda i, *a: tile(i, a, False))
             if tail:
                 last = b.icmp(c, b.i64(count - 1), pred="eq")
-                if isinstance(self.n, Dim):
+                if any_length:
                     last = getattr(b, "and")(last, b.icmp(b.i64(full * ACCUMULATORS), b.i64(self.n), pred="slt"))
                 accs = b.when(last, lambda: tile(b.i64(full), accs, True), lambda: accs)
             slot = b.itrunc(getattr(b, "and")(c, b.i64(ACCUMULATORS - 1)), to=I32)
             mine = b.fit(b.icmp(number, b.fit(slot, number.type.shape), pred="eq"), self.tile)
-            out = []
-            for (f, _), a, t in zip(reductions, accs, totals):
-                partial = b.fit(self.halve(f, a), self.tile)
-                out.append(b.select(mine, b.emit(f, (t, partial)), t))
-            return out
+            out, partials = [], [self.halve(f, a) for (f, _), a in zip(reductions, accs)]
+            for (f, _), p, t in zip(reductions, partials, totals):
+                out.append(b.select(mine, b.emit(f, (t, b.fit(p, self.tile))), t))
+            return out + partials if any_length else out
 
-        totals = b.loop(b.i64(0), b.i64(count), b.i64(1), start(), chunk)
-        return [self.halve(f, t) for (f, _), t in zip(reductions, totals)]
+        scalars = [b.const(e.elem, 0) for _, e in reductions] if any_length else []
+        made = b.loop(b.i64(0), b.i64(count), b.i64(1), [*start(), *scalars], chunk)
+        many = len(reductions)
+        if not any_length:
+            return [self.halve(f, t) for (f, _), t in zip(reductions, made)]
+        one = b.icmp(b.i64(count), b.i64(1), pred="eq")
+        return list(b.when(one, lambda: made[many:], lambda: [self.halve(f, t) for (f, _), t in zip(reductions, made)]))
 
     def identity(self, f: Op, elem: Scalar) -> Value:
         b = self.job.b

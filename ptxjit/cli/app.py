@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,42 +10,20 @@ import typer
 from ..ir.errors import BugError, PtxjitError
 from . import ptx
 from .load import UsageError, load_function
+from .show import STAGES, TARGETS, Function, Specs, TargetOption, show, spec_of
+
+__all__ = ["STAGES", "TARGETS", "app", "run"]
 
 app = typer.Typer(name="ptxjit", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
                   help="Compile, look at, test and time tensor kernels.")  # fmt: skip
 cache_app = typer.Typer(no_args_is_help=True, help="The disk cache.")
 app.add_typer(cache_app, name="cache")
 
-TARGETS = ["cpu:host", "cpu:x86-64-v3", "cpu:x86-64-v4", "cpu:aarch64", "ptx:sm_75", "ptx:sm_80", "ptx:sm_86", "ptx:sm_89", "ptx:sm_90",
-           "ptx:sm_90a", "ptx:sm_100", "ptx:sm_120"]  # fmt: skip
-STAGES = ["final", "graph", "program", "tile", "kernel", "ptx", "cubin", "sass", "ll", "asm", "obj"]
-
-
-def _complete(words: list[str]) -> Any:
-    return lambda incomplete: [w for w in words if w.startswith(incomplete)]
-
-
-def _spec(text: str, symbols: bool = False) -> Any:
-    """A spec; what is none is a usage error."""
-    from ..ir.errors import UserError
-    from ..specs import parse_spec
-
-    try:
-        return parse_spec(text, symbols)
-    except UserError as e:
-        raise UsageError(str(e)) from e
-
-
-Function = Annotated[str, typer.Argument(metavar="FILE.py:FUNC", help="a function, decorated or plain; show also takes FILE.ptx:ENTRY")]
-Specs = Annotated[list[str], typer.Argument(metavar="SPEC…", help="arguments, such as f32[1024,1000] or i32")]
-TargetOption = Annotated[list[str], typer.Option("--target", "-t", help="what code is made for", autocompletion=_complete(TARGETS))]
-
-
 @app.command()
 def devices() -> None:
     """What there is to run on."""
     from ..hardware import devices as all_devices
-    from ..hardware import opencl_missing
+    from ..hardware import families, missing
 
     for d in all_devices():
         f = d.facts
@@ -55,50 +32,10 @@ def devices() -> None:
               f"{f.cores} core{'s' if f.cores != 1 else ''}, {f.shared_bytes >> 10} KiB shared, {f.l2_bytes >> 10} KiB L2")  # fmt: skip
         if d.driver:
             print(f"{'':8} driver {d.driver}")
-    why = opencl_missing()
-    if why is not None:
-        print(f"{'opencl':8} none: {why}")
-
-
-@app.command()
-def show(function: Function, specs: Specs = [], target: TargetOption = [],  # noqa: B006
-         stage: Annotated[str, typer.Option("--stage", "-s", help="which level or text", autocompletion=_complete(STAGES))] = "final",
-         stats: Annotated[bool, typer.Option("--stats", help="registers, spills, occupancy, instruction mix")] = False,
-         why: Annotated[bool, typer.Option("--why", help="what fusion decided")] = False,
-         html: Annotated[str, typer.Option("--html", help="one page with all levels (a later version)")] = "",
-         output: Annotated[str, typer.Option("-o", help="write there instead")] = "") -> None:  # fmt: skip
-    """What becomes of a function, at any level, for any target."""
-    from ..ir.errors import UnsupportedError
-
-    if ".ptx:" in function:
-        ptx.show(function, target[0] if target else "cpu:host", stage, stats, output)
-        return
-    if html:
-        raise UnsupportedError("show --html is not part of this version", hint="use --stage graph|program|tile|kernel|…")
-    f = load_function(function)
-    arguments = [_spec(s, symbols=True) for s in specs]
-    wanted: list[str | None] = [*target] if target else [None]
-    parts: list[str | bytes] = []
-    for t in wanted:
-        low = f.lower(*arguments, target=t)
-        if why:
-            print("\n".join(low.why))
-        elif stats:
-            for entry in low.stats():
-                print(", ".join(f"{k} {v}" for k, v in entry.items()))
-        else:
-            parts.append(low.stage(stage))
-    if not parts:
-        return
-    if output:
-        Path(output).write_bytes(b"".join(p if isinstance(p, bytes) else p.encode() for p in parts))
-        return
-    for p in parts:
-        if isinstance(p, bytes):
-            sys.stdout.buffer.write(p)
-        else:
-            sys.stdout.write(p)
-    sys.stdout.flush()
+    for word in families():
+        why = missing(word)
+        if why is not None:
+            print(f"{word:8} none: {why}")
 
 
 @app.command()
@@ -132,7 +69,7 @@ def bench(function: Function, specs: Specs = []) -> None:  # noqa: B006
 
     f = load_function(function)
     rng = np.random.default_rng(0)
-    args = [_sample(rng, _spec(s)) for s in specs]
+    args = [_sample(rng, spec_of(s)) for s in specs]
     start = time.perf_counter()
     f(*args)
     first = time.perf_counter() - start
@@ -245,6 +182,7 @@ def tour() -> None:
         print(doc + "\n")
 
 
+app.command("show")(show)
 app.command("translate")(ptx.translate)
 app.command("run")(ptx.run)
 app.command("check")(ptx.check)

@@ -76,16 +76,6 @@ def translate(file: File,
         sys.stdout.flush()
 
 
-def show(function: str, target: str, stage: str, stats: bool, output: str) -> None:
-    """`ptxjit show FILE.ptx:ENTRY`: a stage of a PTX kernel, or how it is compiled."""
-    file, _, entry = function.rpartition(":")
-    if stats:
-        mod, name = _entry(file, entry, "cpu")
-        print(", ".join(f"{k} {v}" for k, v in mod[name].stats().items()))
-    else:
-        translate(file, target, entry, stage, output)
-
-
 def modes(file: str) -> None:
     """How each kernel of a PTX file runs here: `ptxjit doctor FILE.ptx`."""
     from ..ir.errors import PtxjitError

@@ -1,16 +1,18 @@
 """The same function on several targets: `assert_targets_agree`."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..ir.graph import Graph
+from ..ir.kernel import Kernel
 from ..jitted import Jit, _argument
 from .compare import bits_difference, describe, results, ulps
 
 TARGETS = ("interp", "cpu", "ptx:sm_80")
+DEVICES = ("cpu", "interp", "opencl", "cuda", "rocm")  # families whose names are devices; `cpu:x86-64-v3` is a code target
 
 
 def jitted(fn: Any) -> Jit:
@@ -29,11 +31,10 @@ def run_on(fn: Any, target: str, args: Sequence[Any]) -> list[Any]:
     """Results on a device (`cpu`, `interp`, `opencl:0`), or of the kernels for any code target (`ptx:sm_90`) on the kernel interpreter; `ptx:sm_90 on cpu`
     is what our own PTX gives when `load_ptx` reads it back."""
     j = jitted(fn)
-    if ":" not in target or target.startswith("opencl:"):
+    if target.partition(":")[0] in DEVICES and not target.startswith("cpu:"):
         return results(Jit(j.fn, device=target, fast_math=j.options.fast_math, reproducible=j.options.reproducible)(*args))
     from ..ir.interp.program import run_program
     from ..ir.lower import lower
-    from ..ptx import load_ptx
     from ..targets import target as find_target
 
     graph, leaves = traced(j, args)
@@ -42,12 +43,19 @@ def run_on(fn: Any, target: str, args: Sequence[Any]) -> list[Any]:
     low = lower(graph, found.facts, fast_math=j.options.fast_math, reproducible=j.options.reproducible)
     if not reader:
         return [np.asarray(x) for x in run_program(low.program, leaves, low.kernels)]
-    module = load_ptx(str(found.emit(list(low.kernels.values()), "ptx")) + "\n", device=reader)
+    return [np.asarray(x) for x in run_program(low.program, leaves, read_back(found, low.kernels, reader))]
+
+
+def read_back(target: Any, kernels: dict[str, Kernel], device: str) -> Callable[[str, Sequence[int], list[Any]], None]:
+    """Launches of kernels by way of their PTX, which `load_ptx` reads and runs on a device."""
+    from ..ptx import load_ptx
+
+    module = load_ptx(str(target.emit(list(kernels.values()), "ptx")) + "\n", device=device)
 
     def launch(kernel: str, grid: Sequence[int], args: list[Any]) -> None:
-        module[kernel].launch(*args, grid=tuple(grid), block=(low.kernels[kernel].lanes or 32) * (low.kernels[kernel].warps or 1))
+        module[kernel].launch(*args, grid=tuple(grid), block=(kernels[kernel].lanes or 32) * (kernels[kernel].warps or 1))
 
-    return [np.asarray(x) for x in run_program(low.program, leaves, launch)]
+    return launch
 
 
 def assert_targets_agree(fn: Any, *args: Any, targets: Sequence[str] | None = None, ulp: float | None = None, bitwise: bool = False) -> None:

@@ -4,6 +4,7 @@ LLVM.  An `Executable` takes C-contiguous NumPy arrays and returns a tuple of fr
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 import threading
 from collections.abc import Callable
@@ -112,7 +113,7 @@ class Executable(Steps):
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
         if self.symbolic is not None:
-            return self.at(*inputs)(*inputs)  # type: ignore[no-any-return]
+            return self.at([x.shape for x in inputs])(*inputs)  # type: ignore[no-any-return]
         if self.single is not None:
             return (self.single(*inputs),)
         arrays: list[Any] = [None] * len(self._meta)
@@ -120,8 +121,16 @@ class Executable(Steps):
             arrays[n] = x
         for n in self._outputs:
             arrays[n] = fresh(*self._meta[n])
-        for n in self._others:
-            arrays[n] = self._constant(n) if self._kinds[n] == "const" else fresh(*self._meta[n])
+        for n in self._consts:
+            arrays[n] = self._constant(n)
+        for size, slot in self._slots:
+            if len(slot) == 1:
+                arrays[slot[0]] = fresh(*self._meta[slot[0]])
+                continue
+            memory = fresh((size,), np.uint8, size)
+            for n in slot:
+                shape, dtype, part = self._meta[n]
+                arrays[n] = memory[:part].view(dtype).reshape(shape)
         addresses = [0 if a is None else pointer(a) for a in arrays]
         for step in self._steps:
             step(arrays, addresses)
@@ -156,7 +165,7 @@ class Executable(Steps):
 
     def _launch(self, step: list[Any]) -> Callable[[list[Any], list[int]], None]:
         _, name, grid, args = step
-        blocks = int(np.prod(grid, dtype=np.int64))
+        blocks = math.prod(grid)
         fn, address, task = self._function(name), self.code.address(name), self._task
         dims = (ctypes.c_int64 * 3)(*grid)
         where = ctypes.addressof(dims)
@@ -173,7 +182,7 @@ class Executable(Steps):
     def _single_launch(self) -> Callable[..., Any] | None:
         """The common case, one kernel over inputs and one small output: a short path."""
         plan = self.plan
-        if len(plan["steps"]) != 1 or plan["steps"][0][0] != "launch" or len(self._outputs) != 1 or self._others:
+        if len(plan["steps"]) != 1 or plan["steps"][0][0] != "launch" or len(self._outputs) != 1 or self._consts or self._slots:
             return None
         _, name, grid, args = plan["steps"][0]
         numbers = [_number(a[1]) for a in args if not isinstance(a, int)]  # extents: they come last
@@ -184,7 +193,7 @@ class Executable(Steps):
         shape, dtype, size = self._meta[out]
         position = {n: k for k, n in enumerate(self._inputs)}
         order = [position.get(a, -1) for a in args]
-        blocks = int(np.prod(grid, dtype=np.int64))
+        blocks = math.prod(grid)
         fn, address, task = self._function(name), self.code.address(name), self._task
         dims = (ctypes.c_int64 * 3)(*grid)
         where = ctypes.addressof(dims)

@@ -1,7 +1,7 @@
 """`cpu:host` and its siblings: stages `ll`, `asm`, `obj`; programs run on the host only."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...ir.errors import BugError, DeviceError
@@ -14,6 +14,8 @@ from .host import NAMED, facts_for
 class CpuTarget(Target):
     stages = ("ll", "asm", "obj")
     text = "asm"
+    kernel_stages = ("ll", "asm")
+    binary_stage = "obj"
 
     def __init__(self, name: str) -> None:
         self.facts = facts_for(name)
@@ -31,13 +33,16 @@ class CpuTarget(Target):
         triple, cpu, _, _ = NAMED[self.name.partition(":")[2]]
         return Machine(triple, cpu, "")
 
-    def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
-        from ..llvm.compile import compile_assembly, compile_object
+    def _module(self, kernels: Sequence[Kernel], debug: Any = None) -> str:
         from ..llvm.emit import emit_module
 
-        machine = self._machine()
         wide = self.facts.vector_bits == 512
-        text = emit_module(kernels, triple=machine.triple, features=frozenset(["avx512"] if wide else []))
+        return emit_module(kernels, triple=self._machine().triple, features=frozenset(["avx512"] if wide else []), debug=debug)
+
+    def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
+        from ..llvm.compile import compile_assembly, compile_object
+
+        machine, text = self._machine(), self._module(kernels)
         if stage == "ll":
             return text
         if stage == "asm":
@@ -45,6 +50,24 @@ class CpuTarget(Target):
         if stage == "obj":
             return compile_object(text, machine)
         raise BugError(f"{self.name} has no stage {stage}")
+
+    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        from ..llvm.debug import Locations
+
+        debug = Locations()
+        return self._marked(debug, self._module(kernels, debug), stage, lambda: str(self.emit(kernels, "asm")))
+
+    def _marked(self, debug: Any, text: str, stage: str, plain: Callable[[], str]) -> tuple[str, list[Any] | None]:
+        """A stage of a module with locations, without their marks."""
+        from ..llvm.compile import compile_assembly
+
+        if stage == "ll":
+            made, origins = debug.read_ir(text)
+        elif stage == "asm":
+            made, origins = debug.read_assembly(compile_assembly(text, self._machine()), plain())
+        else:
+            raise BugError(f"{self.name} has no text {stage}")
+        return made, origins
 
     def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:
         from ..plan import plan_of
@@ -90,6 +113,15 @@ class CpuTarget(Target):
             return text
         return compile_assembly(text, machine) if stage == "asm" else compile_object(text, machine)
 
+    def emit_kernel_lines(self, kernel: Kernel, stage: str) -> tuple[str, list[Any] | None]:
+        from ..llvm.debug import Locations
+        from ..llvm.dispatch import Dispatch
+        from .launch import legal
+
+        debug = Locations()
+        text = Dispatch(legal(kernel, self.facts), self._machine().triple, debug=debug).text
+        return self._marked(debug, text, stage, lambda: str(self.emit_kernel(kernel, "asm")))
+
     def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
                const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
         """Runs a grid of it; returns when it is done."""
@@ -103,20 +135,14 @@ class CpuTarget(Target):
         return Executable.from_bytes(data)
 
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
-        """Instruction mix and widest register of each kernel's assembly."""
+        """Widest register and moves to and from the stack in each kernel's assembly."""
         out = []
         for k in kernels:
             text = str(self.emit([k], "asm"))
-            body = text[text.index(f"\n{k.name}:") :].split(".Lfunc_end", 1)[0]
-            lines = [line.strip() for line in body.splitlines()[1:]]
-            ops = [line.split()[0] for line in lines if line and not line.startswith((".", "#")) and not line.endswith(":")]
-            mix: dict[str, int] = {}
-            for o in ops:
-                mix[o] = mix.get(o, 0) + 1
-            widest = next((w for w, r in ((512, "zmm"), (256, "ymm"), (128, "xmm")) if r in body), 0)
-            spills = sum("(%rsp)" in line and line.startswith("vmov") for line in lines)
-            out.append({"kernel": k.name, "instructions": len(ops), "vector bits": widest, "stack moves": spills, "shared bytes": k.shared,
-                        "mix": dict(sorted(mix.items(), key=lambda e: -e[1])[:12])})  # fmt: skip
+            body = text[text.index(f"{k.name}:\n") :].split("func_end", 1)[0]
+            widest = next((w for w, r in ((512, "zmm"), (256, "ymm"), (128, "xmm"), (128, "v0.")) if r in body), 0)
+            spills = sum("(%rsp)" in line and line.strip().startswith("vmov") for line in body.splitlines())
+            out.append({"kernel": k.name, "vector bits": widest, "stack moves": spills, "shared bytes": k.shared})
         return out
 
 

@@ -46,6 +46,12 @@ def target_machine(m: Machine, level: int = 2) -> Any:
     return llvm.Target.from_triple(m.triple).create_target_machine(cpu=m.cpu, features=m.features, opt=level, reloc="pic", codemodel="small")
 
 
+@lru_cache(maxsize=None)
+def layout_of(m: Machine) -> str:
+    """The data layout of a machine, in LLVM's words."""
+    return str(target_machine(m).target_data)
+
+
 def _optimised(text: str, machine: Any, level: int) -> Any:
     llvm = _llvm()
     try:
@@ -53,6 +59,11 @@ def _optimised(text: str, machine: Any, level: int) -> Any:
     except RuntimeError as e:
         raise BugError(f"the LLVM IR that was written is not valid: {str(e).strip()}") from None
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=level))
+    if "alwaysinline" in text:
+        inline = llvm.create_new_module_pass_manager()
+        inline.add_always_inliner_pass()
+        inline.add_global_dead_code_eliminate_pass()
+        inline.run(module, builder)
     passes = llvm.create_new_function_pass_manager()
     if "alloca" in text:
         passes.add_sroa_pass()

@@ -23,6 +23,7 @@ from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
+from .debug import Locations
 from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 
 # launch: i64 words
@@ -255,12 +256,13 @@ class Lane(_Emit):
     def run(self) -> str:
         k = self.k
         inner = self.main is not self
+        marks = self.debug.function(self.name) if self.debug else ""
         if inner:
             own = "".join(f", i64 %q{n}" for n, p in enumerate(k.params) if p.role != "symbol")
-            head = [f"define internal i32 @{self.name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame{own}) #0 {{", "entry:"]
+            head = [f"define internal i32 @{self.name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame{own}) #0{marks} {{", "entry:"]
             head.append(f"  %local = alloca [{max(k.local, 1)} x i8], align 16")
         else:
-            head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0 {{", "entry:"]
+            head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0{marks} {{", "entry:"]
             head.append(f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}")
         slots = {p.value.name: n for n, p in enumerate(self.main.k.params) if p.role == "symbol"}
         for n, p in enumerate(k.params):
@@ -287,12 +289,16 @@ class Lane(_Emit):
             self.label = s.label
             body.append(f"{s.label}:")
             for i in s.instrs:
+                start = len(self.lines)
                 if i.op.terminator:
                     self.end(i)
                 else:
                     self.instr(i)
+                self.mark(start, i)
             if s.point is not None:
+                start = len(self.lines)
                 self.wait(s)
+                self.mark(start, s.point.instr)
             body += self.lines
         if self.points:
             cases = " ".join(f"i32 {p.number}, label %r{p.number}" for p in self.points)
@@ -440,17 +446,25 @@ class Lane(_Emit):
         place = self.put(f"zext i32 {self.put(f'mul i32 {inside}, {BARRIER}')} to i64")
         p = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['barriers']}")
         p = self.put(f"getelementptr i8, ptr {p}, i64 {place}")
-        one = self.put(f"add i32 {self.put(f'load i32, ptr {p}')}, 1")
+        weight = self.weight(self.from_frame("linear")) if i.attr("counted") else "1"
+        one = self.put(f"add i32 {self.put(f'load i32, ptr {p}')}, {weight}")
         self.lines.append(f"  store i32 {one}, ptr {p}")
         q = self.put(f"getelementptr i8, ptr {p}, i64 4")
         self.lines.append(f"  store i32 {counted}, ptr {q}")
         if what:
             q = self.put(f"getelementptr i8, ptr {p}, i64 8")
-            bit = self.put(f"zext i1 {what} to i32")
+            bit = self.put(f"select i1 {what}, i32 {'1' if i.attr('kind') == 'popc' else weight}, i32 0")
             total = self.put(f"add i32 {self.put(f'load i32, ptr {q}')}, {bit}")
             self.lines.append(f"  store i32 {total}, ptr {q}")
         if i.attr("kind", "sync") != "arrive":
             self.frame_store(FRAME["ops"], I32, inside)
+
+    def weight(self, linear: str) -> str:
+        """A counted barrier counts whole warps: the block's last thread stands for those that its warp lacks."""
+        threads = self.word32("threads")
+        last = self.do("icmp eq i32", linear, self.do("sub i32", threads, "1"))
+        lacking = self.do("and i32", self.do("sub i32", "0", threads), "31")
+        return self.do("add i32", self.put(f"select i1 {last}, i32 {lacking}, i32 0"), "1")
 
     def _named_barrier(self, i: Instr) -> None:
         self.arrive(i)
@@ -1135,7 +1149,7 @@ class Dispatch:
     """The module of one kernel, and what its launcher must know: bytes of a frame, threads per frame, the instruction at each point, and
     `mode`: 'widened', or 'dispatch' with the reason."""
 
-    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto") -> None:
+    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto", debug: Locations | None = None) -> None:
         declared: set[str] = set()
         helpers: dict[str, str] = {}
         self.mode, self.per = "dispatch", 1
@@ -1147,15 +1161,20 @@ class Dispatch:
 
             try:
                 warp = Warp(kernel, declared, helpers)
+                warp.debug = debug
                 texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, 32)]
                 lane, self.mode, self.per = warp, "widened", 32
             except Refused as e:
                 self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")
                 declared.clear()
                 helpers.clear()
+                if debug is not None:
+                    debug.reset()
         if lane is None:
             lane = Lane(kernel, declared, helpers, None, bounds)
             inner = [Lane(f, declared, helpers, lane, bounds) for f in kernel.functions]
+            for x in (lane, *inner):
+                x.debug = debug
             texts = [lane.run(), *(x.run() for x in inner)]
             if any(p.kind in (WARP, CONVERGED) for p in lane.points):
                 texts.append(scheduler.warp_function(lane))
@@ -1166,6 +1185,7 @@ class Dispatch:
         head = [f'target triple = "{triple}"'] if triple else []
         tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" "prefer-vector-width"="512" }',
                 'attributes #1 = { nounwind strictfp noinline "no-builtins" }', "attributes #2 = { strictfp }"]  # fmt: skip
+        tail += debug.metadata() if debug is not None else []
         self.name, self.frame, self.accesses = lane.name, lane.frame, lane.accesses
         self.points = [(p.kind, p.instr.op.name, p.instr.loc) for p in lane.points]
         self.text = "\n\n".join(["\n".join(head), table, *texts, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"

@@ -23,6 +23,7 @@ from ...ir.kernel import Kernel
 from ...ir.passes.cleanup import reverse_post_order
 from ...ir.softfloat import narrow
 from ...ir.types import F16, F32, F64, I1, I16, I32, I64, INT_OF_BITS, Scalar
+from .debug import Locations
 
 NAMES = {"i1": "i1", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64", "i128": "i128",
          "f16": "half", "bf16": "i16", "f32": "float", "f64": "double", "f8e4m3": "i8", "f8e5m2": "i8"}  # fmt: skip
@@ -173,6 +174,8 @@ class Shapes:
 class _Emit:
     """One kernel."""
 
+    debug: Locations | None = None  # marks what is written with where it comes from
+
     def __init__(self, kernel: Kernel, declared: set[str], features: frozenset[str], helpers: dict[str, str]) -> None:
         if kernel.warps not in (None, 1):
             raise UnsupportedError(f"{kernel.name} wants {kernel.warps} warps per block; the CPU runs one")
@@ -256,7 +259,8 @@ class _Emit:
 
     def run(self) -> str:
         k = self.k
-        head = [f"define void @{k.name}(ptr noalias nocapture readonly %args, i64 %begin, i64 %end, ptr nocapture readonly %grid) #0 {{", "entry:"]
+        marks = self.debug.function(k.name) if self.debug else ""
+        head = [f"define void @{k.name}(ptr noalias nocapture readonly %args, i64 %begin, i64 %end, ptr nocapture readonly %grid) #0{marks} {{", "entry:"]
         for n, param in enumerate(k.params):
             t = NAMES[param.value.type.elem.name]
             head.append(f"  %ps{n} = getelementptr i8, ptr %args, i64 {8 * n}")
@@ -284,8 +288,12 @@ class _Emit:
             for j, p in enumerate(block.params):
                 self.vals[p.id] = Val(f"%bp{n}_{j}", p.type.elem, self.step(p))
             for i in block.instrs[:-1]:
+                start = len(self.lines)
                 self.instr(i)
+                self.mark(start, i)
+            start = len(self.lines)
             self.terminator(n, block)
+            self.mark(start, block.terminator)
             bodies.append((n, self.lines))
         text = list(head)
         for n, lines in bodies:
@@ -303,6 +311,11 @@ class _Emit:
             "out:", "  ret void", "}",
         ]  # fmt: skip
         return "\n".join(text)
+
+    def mark(self, start: int, i: Instr) -> None:
+        """What was written from line `start` on comes from `i`."""
+        if self.debug is not None:
+            self.debug.mark(self.lines, start, i.loc)
 
     def edge(self, e: Edge, mask: str | None = None, other: Sequence[str] | None = None) -> None:
         """Records the arguments of an edge that leaves the current label."""
@@ -1016,14 +1029,19 @@ def gather_helper(name: str, w: int, t: str, s: str, align: int) -> str:
     return "\n".join([*lines, f"  %r = select <{w} x i1> %m, {t} {x}, {t} %fill", f"  ret {t} %r", "}"])
 
 
-def emit_module(kernels: Sequence[Kernel], *, triple: str = "", features: frozenset[str] = frozenset()) -> str:
-    """LLVM IR of some kernels as one module.  `features`: `avx512` where masks live in registers of their own."""
+def emit_module(kernels: Sequence[Kernel], *, triple: str = "", features: frozenset[str] = frozenset(), debug: Locations | None = None) -> str:
+    """LLVM IR of some kernels as one module.  `features`: `avx512` where masks live in registers of their own.  `debug` gets the locations."""
     declared: set[str] = set()
     helpers: dict[str, str] = {}
-    bodies = [_Emit(k, declared, features, helpers).run() for k in kernels]
+    bodies = []
+    for k in kernels:
+        e = _Emit(k, declared, features, helpers)
+        e.debug = debug
+        bodies.append(e.run())
     head = [f'target triple = "{triple}"'] if triple else []
     bodies += [*helpers.values(), TASK]
     tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" "prefer-vector-width"="512" }', "!0 = !{i32 1}"]
+    tail += debug.metadata() if debug is not None else []
     return "\n\n".join(["\n".join(head), *bodies, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"
 
 

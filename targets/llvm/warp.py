@@ -349,7 +349,8 @@ class Warp(Lane):
     def run(self) -> str:
         k, plan = self.k, self.plan
         self.shapes = _NoShapes()  # type: ignore[assignment]
-        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0 {{", "entry:",
+        marks = self.debug.function(self.name) if self.debug else ""
+        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0{marks} {{", "entry:",
                 f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}"]  # fmt: skip
         for n, p in enumerate(k.params):
             elem = p.value.type.elem
@@ -400,12 +401,16 @@ class Warp(Lane):
 
     def segment(self, s: Any) -> None:
         for i in s.instrs:
+            start = len(self.lines)
             if i.op.terminator:
                 self.finish(s.block, i)
             else:
                 self.instr(i)
+            self.mark(start, i)
         if s.point is not None:
+            start = len(self.lines)
             self.wait(s)
+            self.mark(start, s.point.instr)
 
     # ---- values
 
@@ -600,7 +605,9 @@ class Warp(Lane):
         self.lines += [f"  br i1 {some}, label %{yes}, label %{no}", f"{yes}:"]
         self.mask = mask
         for i in b.instrs[:-1]:
+            start = len(self.lines)
             self.instr(i)
+            self.mark(start, i)
         t = b.terminator
         if t.op.name == "return":
             self.die(mask)
@@ -625,13 +632,12 @@ class Warp(Lane):
     def wait(self, s: Any) -> None:
         p = s.point
         i = p.instr
-        lanes = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(self.put(f"load {MASK}, ptr %alive")))]))
         number, counted, what = "0", "0", None
         if i.op.name == "named_barrier":
             number = self.uniform(i.args[0], i)
             counted = self.uniform(i.args[1], i) if i.attr("counted") else "0"
             what = i.args[-1] if i.attr("kind") in ("popc", "and", "or") else None
-        self.count_in(number, counted, lanes, what)
+        self.count_in(number, counted, i, what)
         self.frame_store(FRAME["ops"], I32, self.do("and i32", number, "15"))
         for v in p.live:
             self.save(v)
@@ -644,7 +650,21 @@ class Warp(Lane):
             raise Refused("a barrier whose number differs between lanes", place=i.loc)
         return self.val(v).text
 
-    def count_in(self, number: str, counted: str, lanes: str, what: Value | None) -> None:
+    def count(self, bits: str, whole: bool) -> str:
+        """How many lanes these bits stand for.  A counted barrier counts whole warps: the block's last thread stands for those that its warp lacks."""
+        lanes = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", bits)]))
+        if not whole:
+            return lanes
+        threads = self.word32("threads")
+        last = self.do("sub i32", self.do("sub i32", threads, "1"), self.from_frame("linear"))
+        here = self.do("icmp ult i32", last, "32")
+        bit = self.do("and i32", self.do("lshr i32", bits, self.do("and i32", last, "31")), "1")
+        lacking = self.do("mul i32", bit, self.do("and i32", self.do("sub i32", "0", threads), "31"))
+        return self.do("add i32", lanes, self.put(f"select i1 {here}, i32 {lacking}, i32 0"))
+
+    def count_in(self, number: str, counted: str, i: Instr, what: Value | None) -> None:
+        whole = bool(i.attr("counted"))
+        lanes = self.count(self.bits(self.put(f"load {MASK}, ptr %alive")), whole)
         place = self.put(f"zext i32 {self.do('mul i32', self.do('and i32', number, '15'), str(BARRIER))} to i64")
         first = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['barriers']}")
         p = self.put(f"getelementptr i8, ptr {first}, i64 {place}")
@@ -654,12 +674,11 @@ class Warp(Lane):
         if what is not None:
             q = self.put(f"getelementptr i8, ptr {p}, i64 8")
             hits = self.bits(self.both(self.put(f"load {MASK}, ptr %alive"), self.frozen(what)))
-            total = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", hits)]))
+            total = self.count(hits, whole and i.attr("kind") != "popc")
             self.lines.append(f"  store i32 {self.do('add i32', self.put(f'load i32, ptr {q}'), total)}, ptr {q}")
 
     def _named_barrier(self, i: Instr) -> None:
-        lanes = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(self.put(f"load {MASK}, ptr %alive")))]))
-        self.count_in(self.uniform(i.args[0], i), self.uniform(i.args[1], i) if i.attr("counted") else "0", lanes, None)
+        self.count_in(self.uniform(i.args[0], i), self.uniform(i.args[1], i) if i.attr("counted") else "0", i, None)
 
     def save(self, v: Value) -> None:
         t = self.memory_of(v)

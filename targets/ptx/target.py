@@ -20,18 +20,29 @@ class PtxTarget(Target):
         self.arch = self.name.partition(":")[2]
 
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
-        from .tools import assemble, disassemble
         from .write import write_module
 
         text = write_module(kernels, self.facts)
         if stage == "ptx":
             return text
-        cubin, _ = assemble(text, self.arch)
-        if stage == "cubin":
-            return cubin
-        if stage == "sass":
-            return disassemble(cubin)
-        raise BugError(f"{self.name} has no stage {stage}")
+        if stage not in self.stages:
+            raise BugError(f"{self.name} has no stage {stage}")
+        return self.emit_text(text, stage)
+
+    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        from .tools import assemble, disassemble_lines
+        from .write import write_module
+
+        origins: list[Any] = []
+        text = write_module(kernels, self.facts, origins=origins)
+        if stage == "ptx":
+            return text, origins
+        if stage != "sass":
+            raise BugError(f"{self.name} has no text {stage}")
+        cubin, _ = assemble(text, self.arch, lines=True)
+        by_line = {(i.loc.file.replace("\\", "/").rpartition("/")[2], i.loc.line): i.loc for k in kernels for i in k.instrs() if i.loc is not None}
+        made, places = disassemble_lines(cubin)
+        return made, [by_line.get(p) for p in places]
 
     def read(self, text: str | bytes, name: str) -> Any:
         """The syntax tree of a module."""
@@ -54,14 +65,26 @@ class PtxTarget(Target):
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """Registers, spills, shared memory and occupancy, from ptxas."""
         from .occupancy import occupancy
-        from .tools import assemble
         from .write import write_module
 
-        _, found = assemble(write_module(kernels, self.facts), self.arch)
+        found = self.resources(write_module(kernels, self.facts))
         warps = {k.name: k.warps or 1 for k in kernels}
         for f in found:
             f.update(occupancy(self.arch, f["registers"], warps[f["kernel"]], f["shared bytes"]))
         return found
+
+    def resources(self, text: str) -> list[dict[str, Any]]:
+        """Registers, spills and shared memory of a module, from ptxas."""
+        from .tools import assemble
+
+        return assemble(text, self.arch)[1]
+
+    def emit_text(self, text: str, stage: str) -> str | bytes:
+        """The cubin or SASS of a module."""
+        from .tools import assemble, disassemble
+
+        cubin, _ = assemble(text, self.arch)
+        return disassemble(cubin) if stage == "sass" else cubin
 
 
 def make(name: str) -> PtxTarget:

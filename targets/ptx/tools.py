@@ -43,18 +43,19 @@ def _run(tool: str, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([find(tool), *args], capture_output=True, text=True, timeout=300)
 
 
-def assemble(ptx: str, arch: str) -> tuple[bytes, list[dict[str, Any]]]:
-    """(cubin, per kernel: registers, spills, shared memory, stack).  ToolError shows ptxas' words and the PTX line."""
+def assemble(ptx: str, arch: str, *, lines: bool = False) -> tuple[bytes, list[dict[str, Any]]]:
+    """(cubin, per kernel: registers, spills, shared memory, stack).  `lines` keeps what `.loc` says.  ToolError shows ptxas' words and the PTX line."""
     with tempfile.TemporaryDirectory(prefix="ptxjit-") as folder:
         source, out = Path(folder) / "module.ptx", Path(folder) / "module.cubin"
         source.write_text(ptx)
-        done = _run("ptxas", f"-arch={arch}", "-v", "-o", str(out), str(source))
+        done = _run("ptxas", f"-arch={arch}", "-v", *(["-lineinfo"] if lines else []), "-o", str(out), str(source))
         if done.returncode != 0:
-            raise ToolError(f"ptxas refuses the module: {_explained(done.stderr, ptx)}")
+            raise ToolError(f"ptxas refuses the module: {explained(done.stderr, ptx)}")
         return out.read_bytes(), _resources(done.stderr)
 
 
-def _explained(message: str, ptx: str) -> str:
+def explained(message: str, ptx: str) -> str:
+    """A compiler's words, with the lines of PTX that they are about."""
     lines = ptx.splitlines()
     out = []
     for text in message.strip().splitlines()[:5]:
@@ -91,3 +92,26 @@ def disassemble(cubin: bytes) -> str:
         if done.returncode != 0:
             raise ToolError(f"nvdisasm failed: {done.stderr.strip()[:400]}")
         return done.stdout
+
+
+def disassemble_lines(cubin: bytes) -> tuple[str, list[tuple[str, int] | None]]:
+    """SASS, and the (file name, line) of each of its lines, from a cubin with line numbers."""
+    with tempfile.TemporaryDirectory(prefix="ptxjit-") as folder:
+        path = Path(folder) / "module.cubin"
+        path.write_bytes(cubin)
+        done = _run("nvdisasm", "-c", "-g", str(path))
+        if done.returncode != 0:
+            raise ToolError(f"nvdisasm failed: {done.stderr.strip()[:400]}")
+    lines: list[str] = []
+    places: list[tuple[str, int] | None] = []
+    now: tuple[str, int] | None = None
+    for line in done.stdout.splitlines():
+        m = re.match(r'\s*//## File "([^"]*)", line (\d+)', line)
+        if m:
+            now = (m[1].replace("\\", "/").rpartition("/")[2], int(m[2]))
+            continue
+        if re.match(r"\s*\.(section|text)", line):
+            now = None
+        lines.append(line)
+        places.append(now if re.match(r"\s+/\*[0-9a-f]+\*/", line) else None)
+    return "\n".join(lines) + "\n", places

@@ -166,6 +166,12 @@ class Signature:
         return {"name": self.name, "params": self.params, "local": self.local, "apart": self.apart, "reports": self.reports}
 
 
+class _Line(str):
+    """A line, and the location that it comes from."""
+
+    loc: Any = None
+
+
 class _Write:
     """One kernel."""
 
@@ -175,6 +181,8 @@ class _Write:
         self.names: dict[int, str] = {}
         self.pointers = self.find_pointers()
         self.lines: list[str] = []
+        self.loc: Any = None  # of the instruction that is being written
+        self.origins: list[Any] = []  # of each line of the result
         self.depth, self.opened = 1, 0
         self.scope: tuple[int, ...] = ()
         self.visited: set[int] = set()
@@ -205,7 +213,9 @@ class _Write:
     # ---- text
 
     def put(self, line: str) -> None:
-        self.lines.append("    " * self.depth + line)
+        made = _Line("    " * self.depth + line)
+        made.loc = self.loc
+        self.lines.append(made)
 
     def name(self, v: Value) -> str:
         found = self.names.get(v.id)
@@ -275,7 +285,7 @@ class _Write:
             self.top = set(self.hoisted)
             assert attempt < 2 or self.hoisted == before
         body = self.lines
-        self.lines, self.depth = [], 1
+        self.lines, self.depth, self.loc = [], 1, None
         if self.specials:
             self.put("const uint lid = (uint)get_local_id(0);")
         if "lane" in self.specials:
@@ -308,7 +318,9 @@ class _Write:
         local = self.lanes * self.warps
         known = "" if self.apart else f" __attribute__((reqd_work_group_size({local}, 1, 1)))"
         head = f"__kernel{known}\nvoid {kernel_name(k.name)}({', '.join(params)})\n{{"
-        return "\n".join([head, *self.lines, *body, "}"])
+        parts = [head, *self.lines, *body, "}"]
+        self.origins = [getattr(part, "loc", None) for part in parts for _ in part.split("\n")]
+        return "\n".join(parts)
 
     def scalar_param(self, elem: Scalar) -> str:
         return "uchar" if elem is I1 else self.ctype(elem)
@@ -415,6 +427,7 @@ class _Write:
 
     def end(self, n: int, block: Block, until: int | None) -> int | None:
         t = block.terminator
+        self.loc = t.loc
         name = t.op.name
         if name == "return":
             if self.depth > 1 or until is not None:
@@ -511,6 +524,7 @@ class _Write:
                 self.lines.append(f"b{n}:;")
             self.body(block)
             t = block.terminator
+            self.loc = t.loc
             if t.op.name == "return":
                 self.put("return;")
             elif t.op.name == "jump":
@@ -565,6 +579,7 @@ class _Write:
     # ---- instructions
 
     def instr(self, i: Instr) -> None:
+        self.loc = i.loc
         rule = getattr(self, "_" + i.op.name, None)
         if rule is not None:
             rule(i)
@@ -882,6 +897,7 @@ class _Write:
 
     def shuffles(self, batch: Sequence[Instr]) -> None:
         """Shuffles that do not need one another, between two barriers."""
+        self.loc = batch[0].loc
         values = {i.args[0].id: i.args[0] for i in batch}
         memory = dict(zip(values, self.exchange(list(values.values()))))
         self.special("lane")
@@ -951,15 +967,22 @@ def _word(hint: str) -> str:
     return text if text and not text[0].isdigit() and not text.startswith("__") else ""
 
 
-def write(kernels: Sequence[Kernel], features: Sequence[str]) -> str:
-    """The text of some kernels.  Features: `exact`, where `/` and `sqrt` of f32 are correctly rounded; else they are computed in f64 (`fp64`)."""
+def write(kernels: Sequence[Kernel], features: Sequence[str], origins: list[Any] | None = None) -> str:
+    """The text of some kernels.  Features: `exact`, where `/` and `sqrt` of f32 are correctly rounded; else they are computed in f64 (`fp64`).
+    `origins` gets the location of each line."""
     helpers: dict[str, str] = {}
-    bodies = [_Write(k, helpers, features).run() for k in kernels]
+    writers = [_Write(k, helpers, features) for k in kernels]
+    bodies = [w.run() for w in writers]
     text = "\n\n".join([*helpers.values(), *bodies]) + "\n"
     head = ["#pragma OPENCL FP_CONTRACT OFF"]
     if re.search(r"\bdouble\b", text):
         head.append("#pragma OPENCL EXTENSION cl_khr_fp64 : enable")
     if "atom_" in text:
         head += [f"#pragma OPENCL EXTENSION cl_khr_int64_{n}_atomics : enable" for n in ("base", "extended")]
+    if origins is not None:
+        origins += [None] * (len(head) + 1 + sum(h.count("\n") + 2 for h in helpers.values()))
+        for w in writers:
+            origins += [*w.origins, None]
+        origins.pop()
     return "\n".join(head) + "\n\n" + text
 

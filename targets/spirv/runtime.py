@@ -1,19 +1,18 @@
-"""OpenCL devices through pyopencl, and programs on them.
+"""OpenCL devices through pyopencl: detection, and the driver of each.
 
 `detect` looks for runtimes: those that the system registered (/etc/OpenCL/vendors) and those that lie in this Python environment as
 wheels, which nobody registers; for these we write `.icd` files into a folder of our own and point the loader there.  A driver that fails is a
-device with a reason, not an error.  A device in main memory works on the arrays themselves; any other gets copies.
+device with a reason, not an error.
 """
 from __future__ import annotations
 
-import json
 import os
 import stat
-import struct
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,8 @@ from typing import Any
 import numpy as np
 
 from ...ir.device import DeviceFacts
-from ...ir.errors import DeviceError, ResourceError, ToolError, UnsupportedError
-from ...ir.types import SCALARS
-from ..plan import Steps
+from ...ir.errors import DeviceError, ResourceError, ToolError
+from ..driver import Driver, Memory, as_bytes
 from .target import LANES, WARPS
 
 NO_CACHE: Any = False  # ours keeps the binaries
@@ -42,7 +40,8 @@ class Found:
         self.number, self.device = number, device
         self.hardware = f"{device.name.strip()} ({platform.name.strip()})"
         self.driver = f"{device.driver_version.strip()}; {device.version.strip()}"
-        self.is_cpu = bool(device.type & 2)
+        self.unified = bool(device.host_unified_memory)  # a CPU, or a GPU in main memory: kernels work on the host's arrays
+        self.is_cpu, self.is_gpu = bool(device.type & 2), bool(device.type & 4)
         extensions = device.extensions.split()
         config = getattr(device, "single_fp_config", 0)
         self.exact = bool(config & 1 << 7)
@@ -60,25 +59,21 @@ class Found:
         self.facts = DeviceFacts(
             f"spirv:{number}", "opencl", LANES, WARPS, 128, 32, int(device.local_mem_size), int(device.global_mem_cache_size or 1 << 20),
             int(device.max_compute_units), True, 120, tuple(sorted([*features, f"device {self.hardware}", f"driver {self.driver}"])))  # fmt: skip
-        self._context: tuple[Any, Any] | None = None
+        self._opened: OpenCL | None = None
         self._lock = threading.Lock()
 
-    def open(self) -> tuple[Any, Any]:
-        """Context and queue, made once."""
-        import pyopencl as cl
-
+    def open(self) -> OpenCL:
+        """The driver, made once."""
         with self._lock:
-            if self._context is None:
-                try:
-                    context = cl.Context([self.device])
-                    self._context = context, cl.CommandQueue(context)
-                except cl.Error as e:
-                    raise DeviceError(f"opencl:{self.number} ({self.hardware}) cannot be opened: {e}") from e
-            return self._context
+            if self._opened is None:
+                self._opened = OpenCL(self)
+            return self._opened
 
 
 class Broken:
     """A platform whose driver fails."""
+
+    is_gpu = False
 
     def __init__(self, number: int, hardware: str, why_not: str) -> None:
         self.number, self.hardware, self.why_not, self.driver = number, hardware, why_not, ""
@@ -91,7 +86,15 @@ class Broken:
 def wheels() -> list[Path]:
     """Libraries of runtimes in this environment that nobody has registered.  (PoCL's wheel is found by pyopencl's loader itself.)"""
     library = Path(sys.prefix) / "lib" / "libintelocl.so"
-    return [library] if library.exists() else []
+    return [library] if library.exists() and incomplete() is None else []
+
+
+def incomplete() -> str | None:
+    """What a runtime that lies in this environment lacks."""
+    lib = Path(sys.prefix) / "lib"
+    if (lib / "libintelocl.so").exists() and not (lib / "libimf.so").exists():
+        return "its library needs Intel's mathematics library: pip install intel-cmplr-lib-rt"
+    return None
 
 
 def _vendors(folder: Path | None, libraries: list[Path]) -> str | None:
@@ -125,7 +128,7 @@ def _vendors(folder: Path | None, libraries: list[Path]) -> str | None:
 
 
 def _some_runtime() -> bool:
-    if sys.platform != "linux" or "OCL_ICD_VENDORS" in os.environ or wheels():
+    if sys.platform != "linux" or "OCL_ICD_VENDORS" in os.environ or wheels() or incomplete():
         return True
     return (SYSTEM.is_dir() and any(SYSTEM.glob("*.icd"))) or find_spec("pocl_binary_distribution") is not None
 
@@ -183,6 +186,9 @@ def _look(folder: Path | None) -> list[Any]:
             out.append(Found(n, p, d))
         except Exception as e:
             out.append(Broken(n, f"{hardware} ({name})", f"its driver fails: {e}"))
+    lacks = incomplete()
+    if lacks is not None:
+        out.append(Broken(len(out), "a CPU (Intel(R) OpenCL)", lacks))
     return out
 
 
@@ -197,7 +203,7 @@ def found(number: str) -> Any:
     return one
 
 
-# ---- executable -----------------------------------------------------------------------------------------------------
+# ---- driver ---------------------------------------------------------------------------------------------------------
 
 
 def first_error(log: str) -> str:
@@ -205,222 +211,169 @@ def first_error(log: str) -> str:
     return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "no message")
 
 
-def _bytes(a: Any) -> Any:
-    """An array's memory as bytes, also of dtypes that the buffer protocol does not know."""
-    return a.reshape(-1).view(np.uint8)
+class OpenCL(Driver):
+    """An OpenCL device.  A piece of memory is a `cl.Buffer`; a device in main memory works on the host's arrays themselves."""
 
+    dlpack = 4
 
-class Executable(Steps):
-    """A program on one device.  `code`: its OpenCL C and the signatures of its kernels; `binary`: what the driver made of it, or b''."""
+    def __init__(self, on: Found) -> None:
+        import pyopencl as cl
 
-    magic = b"pjocl001"
+        super().__init__()
+        self.on, self.number = on, on.number
+        self.name, self.title = f"opencl:{on.number}", f"opencl:{on.number} ({on.hardware})"
+        self.unified = on.unified
+        self._launching = threading.Lock()  # arguments are set on a kernel object that threads share
+        try:
+            self.context = cl.Context([on.device])
+        except cl.Error as e:
+            raise DeviceError(f"{self.title} cannot be opened: {e}") from e
 
-    def __init__(self, on: Found, plan: dict[str, Any], constants: bytes, code: dict[str, Any], binary: bytes) -> None:
-        super().__init__(plan, constants)
-        self.on, self.code = on, code
-        self.context, self.queue = on.open()
-        self._lock = threading.Lock()
-        self.program = self._built(binary)
-        self._kernels: dict[str, Any] = {}
-        self._constants: dict[int, Any] = {}
-        self._steps = [self._compiled(s) for s in plan["steps"]]
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        import pyopencl as cl
+
+        try:
+            yield
+        except cl.MemoryError as e:
+            raise ResourceError(f"{self.title} has no memory left: {e}", hint="free arrays, or work in parts") from e
+        except cl.Error as e:
+            raise DeviceError(f"{self.title} failed: {e}") from e
+
+    # ---- memory
+
+    def allocate(self, size: int) -> Any:
+        import pyopencl as cl
+
+        try:
+            return cl.Buffer(self.context, cl.mem_flags.READ_WRITE, size)
+        except (cl.MemoryError, cl.LogicError) as e:
+            raise ResourceError(f"{self.title} cannot give {size} bytes: {e}", hint=f"it has {self.on.device.global_mem_size} bytes in all") from e
+
+    def free(self, raw: Any) -> None:
+        raw.release()
+
+    def wrap(self, a: Any, write: bool) -> Any:
+        import pyopencl as cl
+
+        flags = cl.mem_flags.READ_WRITE if write else cl.mem_flags.READ_ONLY
+        return cl.Buffer(self.context, flags | cl.mem_flags.USE_HOST_PTR, hostbuf=as_bytes(a))
+
+    def publish(self, a: Any, raw: Any) -> None:
+        import pyopencl as cl
+
+        view: Any
+        view, _ = cl.enqueue_map_buffer(self.queue, raw, cl.map_flags.READ, 0, (a.nbytes,), np.dtype(np.uint8))
+        view.base.release()
+
+    def upload(self, raw: Any, a: Any) -> None:
+        import pyopencl as cl
+
+        cl.enqueue_copy(self.queue, raw, as_bytes(a))
+
+    def download(self, a: Any, raw: Any) -> None:
+        import pyopencl as cl
+
+        cl.enqueue_copy(self.queue, as_bytes(a), raw)
+
+    def copy(self, dst: Any, src: Any, size: int) -> None:
+        import pyopencl as cl
+
+        cl.enqueue_copy(self.queue, dst, src, byte_count=size)
+
+    def fill(self, raw: Any, pattern: Any, size: int) -> None:
+        import pyopencl as cl
+
+        cl.enqueue_fill_buffer(self.queue, raw, pattern, 0, size)
+
+    def address(self, raw: Any) -> int:
+        return int(raw.int_ptr)
+
+    def adopt(self, address: int, size: int, keep: Any) -> Memory:
+        import pyopencl as cl
+
+        return Memory(self, cl.Buffer.from_int_ptr(address, retain=True), size, keep)
 
     # ---- code
 
-    def _built(self, binary: bytes) -> Any:
+    def load(self, code: dict[str, Any], binary: bytes) -> tuple[Any, bytes]:
         import pyopencl as cl
 
+        if "double" in code["source"] and not self.on.fp64:
+            raise DeviceError(f"{self.title} has no f64")
         options = ["-cl-std=CL1.2"] + ["-cl-fp32-correctly-rounded-divide-sqrt"] * self.on.exact
-        if "double" in self.code["source"] and not self.on.fp64:
-            raise DeviceError(f"opencl:{self.on.number} ({self.on.hardware}) has no f64")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if binary:
                 try:
-                    return cl.Program(self.context, [self.on.device], [binary]).build(options, cache_dir=NO_CACHE)
+                    return cl.Program(self.context, [self.on.device], [binary]).build(options, cache_dir=NO_CACHE), binary
                 except cl.Error:  # another driver's: the text is there
                     pass
-            program = cl.Program(self.context, self.code["source"])
+            program = cl.Program(self.context, code["source"])
             try:
-                return program.build(options, cache_dir=NO_CACHE)
+                program.build(options, cache_dir=NO_CACHE)
             except cl.Error as e:
-                raise ToolError(f"the compiler of opencl:{self.on.number} ({self.on.hardware}) refused the program: {first_error(str(e))}",
+                raise ToolError(f"the compiler of {self.title} refused the program: {first_error(str(e))}",
                                 hint="lower(…, target='spirv').as_text('opencl') shows it") from e  # fmt: skip
-
-    def _kernel(self, name: str) -> Any:
-        import pyopencl as cl
-
-        kernel = self._kernels.get(name)
-        if kernel is None:
-            kernel = cl.Kernel(self.program, self.code["kernels"][name]["name"])
-            used = kernel.get_work_group_info(cl.kernel_work_group_info.LOCAL_MEM_SIZE, self.on.device)
-            if used > self.on.facts.shared_bytes:
-                raise ResourceError(f"{name} needs {used} bytes of local memory, opencl:{self.on.number} has {self.on.facts.shared_bytes}")
-            self._kernels[name] = kernel
-        return kernel
-
-    # ---- a call
-
-    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
-        import pyopencl as cl
-
-        memory: list[Any] = [None] * len(self._meta)
-        results = []
         try:
-            for n, x in zip(self._inputs, inputs):
-                memory[n] = self._shared(x, cl.mem_flags.READ_ONLY)
-            for n in self._outputs:
-                if memory[n] is None:
-                    shape, dtype, size = self._meta[n]
-                    results.append((n, np.empty(shape, dtype)))
-                    memory[n] = self._shared(results[-1][1], cl.mem_flags.READ_WRITE) if self.on.is_cpu else self._empty(size)
-            for n in self._others:
-                memory[n] = self._held(n) if self._kinds[n] == "const" else self._empty(self._meta[n][2])
-            for step in self._steps:
-                step(memory)
-            for n, a in results:
-                if a.nbytes:
-                    self._read(memory[n], a)
-            self.queue.finish()
-        except cl.Error as e:
-            raise DeviceError(f"opencl:{self.on.number} ({self.on.hardware}) failed: {e}") from e
-        made = dict(results)
-        return tuple([made[n] for n in self._outputs])
+            binaries: Any = program.get_info(cl.program_info.BINARIES)
+            return program, bytes(binaries[0])
+        except cl.Error:
+            return program, b""
 
-    def _empty(self, size: int) -> Any:
+    def prepare(self, module: Any, signature: dict[str, Any], grid: Sequence[int]) -> Callable[[list[Any]], None]:
         import pyopencl as cl
 
-        return cl.Buffer(self.context, cl.mem_flags.READ_WRITE, max(size, 8))
-
-    def _shared(self, a: Any, flags: int) -> Any:
-        """A buffer over an array, or with its content."""
-        import pyopencl as cl
-
-        if not a.nbytes:
-            return self._empty(0)
-        how = cl.mem_flags.USE_HOST_PTR if self.on.is_cpu else cl.mem_flags.COPY_HOST_PTR
-        return cl.Buffer(self.context, flags | how, hostbuf=_bytes(a))
-
-    def _held(self, n: int) -> Any:
-        b = self._constants.get(n)
-        if b is None:
-            import pyopencl as cl
-
-            b = self._constants[n] = self._shared(self._constant(n), cl.mem_flags.READ_ONLY)
-        return b
-
-    def _read(self, buffer: Any, a: Any) -> None:
-        import pyopencl as cl
-
-        if self.on.is_cpu:
-            view: Any
-            view, _ = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, (a.nbytes,), np.dtype(np.uint8))
-            view.base.release()
-        else:
-            cl.enqueue_copy(self.queue, _bytes(a), buffer)
-
-    # ---- steps
-
-    def _launch(self, step: list[Any]) -> Callable[..., None]:
-        import pyopencl as cl
-
-        _, name, grid, args = step
-        kernel, signature = self._kernel(name), self.code["kernels"][name]
+        kernel = cl.Kernel(module, signature["name"])
+        used = kernel.get_work_group_info(cl.kernel_work_group_info.LOCAL_MEM_SIZE, self.on.device)
+        if used > self.on.facts.shared_bytes:
+            raise ResourceError(f"{signature['name']} needs {used} bytes of local memory, {self.name} has {self.on.facts.shared_bytes}")
         lanes = signature["local"]
         local, size = (lanes, 1, 1), (grid[0] * lanes, grid[1], grid[2])
         if signature["apart"]:
-            if grid[2] != 1:
-                raise UnsupportedError(f"{name}: a grid of three dimensions on OpenCL")
             local, size = (lanes, self.side_by_side(grid[0], lanes), 1), (lanes, grid[0], grid[1])
-        fixed = {k: SCALARS[t].np.type(a[1]) for k, (t, a) in enumerate(zip(signature["params"], args)) if not isinstance(a, int)}
-        reports = signature["reports"]
 
-        def launch(memory: list[Any]) -> None:
-            values = [fixed[k] if k in fixed else memory[a] for k, a in enumerate(args)]
-            word = None
-            if reports:
-                word = self._empty(4)
-                cl.enqueue_fill_buffer(self.queue, word, np.zeros(1, np.uint32), 0, 4)
-                values.append(word)
-            with self._lock:
+        def launch(values: list[Any]) -> None:
+            with self._launching:
                 kernel.set_args(*values)
                 cl.enqueue_nd_range_kernel(self.queue, kernel, size, local)
-            if word is not None:
-                code = np.zeros(1, np.uint32)
-                cl.enqueue_copy(self.queue, code, word)
-                if code[0]:
-                    raise DeviceError(f"{name} reported error {int(code[0])}")
 
-        return launch if np.prod(grid) else lambda memory: None
+        return launch
 
     def side_by_side(self, blocks: int, lanes: int) -> int:
         """How many blocks a work-group holds: the largest divisor that leaves every core some groups."""
         most = min(GROUP // lanes, blocks // (4 * self.on.facts.cores), self.on.device.max_work_group_size // lanes, self.on.device.max_work_item_sizes[1])
         return max((k for k in range(1, most + 1) if blocks % k == 0), default=1)
 
-    def _copy(self, dst: int, src: int) -> Callable[..., None]:
+    # ---- streams
+
+    def make_stream(self) -> Any:
         import pyopencl as cl
 
-        size = self._meta[dst][2]
-        if not size:
-            return lambda memory: None
+        return cl.CommandQueue(self.context, properties=cl.command_queue_properties.PROFILING_ENABLE)
 
-        def copy(memory: list[Any]) -> None:
-            cl.enqueue_copy(self.queue, memory[dst], memory[src], byte_count=size)
+    def await_stream(self, queue: Any) -> None:
+        queue.finish()
 
-        return copy
-
-    def _fill(self, dst: int, value: Any) -> Callable[..., None]:
+    def record(self, queue: Any) -> Any:
         import pyopencl as cl
 
-        _, dtype, size = self._meta[dst]
-        pattern = _bytes(np.array([value]).astype(dtype))
-        if not size:
-            return lambda memory: None
+        event = cl.enqueue_marker(queue)
+        queue.flush()
+        return event
 
-        def fill(memory: list[Any]) -> None:
-            cl.enqueue_fill_buffer(self.queue, memory[dst], pattern, 0, size)
-
-        return fill
-
-    def _truth(self, n: int) -> Callable[..., bool]:
+    def order_after(self, queue: Any, event: Any) -> None:
         import pyopencl as cl
 
-        def holds(memory: list[Any]) -> bool:
-            flag = np.zeros(1, np.uint8)
-            cl.enqueue_copy(self.queue, flag, memory[n])
-            return bool(flag[0])
+        cl.enqueue_barrier(queue, wait_for=[event])
 
-        return holds
-
-    def _count(self, n: int) -> Callable[..., None]:
+    def is_done(self, event: Any) -> bool:
         import pyopencl as cl
 
-        dtype = self._meta[n][1]
+        return bool(event.command_execution_status == cl.command_execution_status.COMPLETE)
 
-        def write(memory: list[Any], turn: int) -> None:
-            cl.enqueue_copy(self.queue, memory[n], np.array([turn], dtype))
+    def await_event(self, event: Any) -> None:
+        event.wait()
 
-        return write
-
-    # ---- bytes
-
-    def to_bytes(self) -> bytes:
-        import pyopencl as cl
-
-        try:
-            binary = bytes(self.program.get_info(cl.program_info.BINARIES)[0])
-        except cl.Error:
-            binary = b""
-        code = json.dumps(self.code).encode()
-        return self._packed(struct.pack("<Q", len(code)) + code + binary)
-
-    @staticmethod
-    def from_bytes(on: Found, data: bytes) -> Executable:
-        """Raises ValueError if the bytes are not exactly what `to_bytes` made."""
-        plan, constants, code = Executable._unpacked(data)
-        n = struct.unpack_from("<Q", code)[0]
-        return Executable(on, plan, constants, json.loads(code[8 : 8 + n]), code[8 + n :])
-
-
-
+    def seconds(self, first: Any, last: Any) -> float:
+        return float(last.profile.end - first.profile.end) * 1e-9

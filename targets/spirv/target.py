@@ -9,6 +9,7 @@ from ...ir.errors import BugError, DeviceError
 from ...ir.kernel import Kernel
 from ...ir.program import Program
 from .. import Target
+from ..driver import Driver
 
 LANES, WARPS = 16, 4  # a group of the canonical scan is 16; schedules use up to four of them
 
@@ -38,22 +39,36 @@ class SpirvTarget(Target):
             return write(kernels, self.facts.features)
         raise BugError(f"{self.name} has no stage {stage}")
 
-    def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:
-        from ..plan import plan_of
-        from .opencl_c import Signature
-        from .runtime import Executable, found
+    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        from .opencl_c import write
+
+        if stage != "opencl":
+            return super().emit_lines(kernels, stage)
+        origins: list[Any] = []
+        return write(kernels, self.facts.features, origins), origins
+
+    def driver(self) -> Driver:
+        from .runtime import found
 
         if not self.number:
             raise DeviceError("spirv alone is no device", hint="use device='opencl:0'")
+        opened: Driver = found(self.number).open()
+        return opened
+
+    def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:
+        from ..driver import DeviceProgram
+        from ..plan import plan_of
+        from .opencl_c import Signature
+
+        driver = self.driver()
         ks = list(kernels.values())
         plan, constants = plan_of(program)
-        signatures = {k.name: Signature(k).json() for k in ks}
-        return Executable(found(self.number), plan, constants, {"source": str(self.emit(ks, "opencl")), "kernels": signatures}, b"")
+        return DeviceProgram(driver, plan, constants, {"source": str(self.emit(ks, "opencl")), "kernels": {k.name: Signature(k).json() for k in ks}})
 
     def load(self, data: bytes) -> Any:
-        from .runtime import Executable, found
+        from ..driver import DeviceProgram
 
-        return Executable.from_bytes(found(self.number), data)
+        return DeviceProgram.from_bytes(self.driver(), data)
 
 
 def make(name: str) -> SpirvTarget:

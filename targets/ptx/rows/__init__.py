@@ -59,6 +59,10 @@ row("fminnum", "min{.ftz}.TYPE d, a, b", "f32 f64")
 row("fmaxnum", "max{.ftz}.TYPE d, a, b", "f32 f64")
 row("copysign", "copysign.TYPE d, b, a", "f32 f64")
 
+# the hardware's approximations, which only `fast_math` asks for
+APPROX = {"fdiv": "div.approx{.ftz}.f32 d, a, b", "fsqrt": "sqrt.approx{.ftz}.f32 d, a", "rsqrt": "rsqrt.approx{.ftz}.f32 d, a", "exp2": "ex2.approx{.ftz}.f32 d, a",
+          "log2": "lg2.approx{.ftz}.f32 d, a", "sin": "sin.approx{.ftz}.f32 d, a", "cos": "cos.approx{.ftz}.f32 d, a", "tanh": "tanh.approx.f32 d, a"}  # fmt: skip
+
 # ---- 9.7.6 Comparison and Selection Instructions
 row("icmp", "setp.CMP.TYPE d, a, b", _INTS)
 row("fcmp", "setp.CMP.TYPE d, a, b", "f32 f64")

@@ -62,7 +62,7 @@ CASES = {
     "sum of both": (lambda x: x.sum(), [("n", "m")], 1),
     "mean and variance": (lambda x: (x.mean(), x.var(), x.std(ddof=1)), [("n",)], 1),
     "rows": (lambda x: (x.sum(1), x.min(axis=1)), [(4, "n")], 1),
-    "columns": (lambda x: (x.mean(0), x.max(0)), [("n", 9)], 1),
+    "columns": (lambda x: (x.mean(0), x.max(0)), [("n", 9)], 2),  # up to 256, and longer
     "columns of n": (lambda x: x.sum(0), [(6, "n")], 2),
     "matmul": (lambda x, w: np.maximum(x @ w, 0), [("n", 17), (17, 21)], 2),
     "matvec": (lambda x, w: x @ w, [("n", 17), (17,)], 2),
@@ -74,7 +74,7 @@ CASES = {
     "arange with steps": (lambda x: pj.arange(1, 2 * x.shape[0] + 1, 2) * x, [("n",)], 1),
     "reshape": (lambda x: x.reshape(-1, 6).sum(1), [("n", 12)], 1),
     "size as a number": (lambda x: x * x.shape[0] + len(x.shape), [("n",)], 1),
-    "divided by a size": (lambda x: x.sum(axis=0) / x.shape[0], [("n", 4)], 1),
+    "divided by a size": (lambda x: x.sum(axis=0) / x.shape[0], [("n", 4)], 2),
     "argmax": (lambda x: (np.argmax(x, 1), np.argmin(x)), [("n", 30)], 2),
     "scan": (lambda x: np.cumsum(x, axis=1), [("n", 300)], 1),
     "scan over n": (lambda x: np.cumsum(x), [("n",)], 2),

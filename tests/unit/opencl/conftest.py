@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 import ptxjit as pj
-from ptxjit.hardware import opencl_missing
+from ptxjit.hardware import missing
 
 
 @pytest.fixture(scope="session")
@@ -12,5 +12,5 @@ def opencl():
     """Names of the devices that can run."""
     names = [d.name for d in pj.devices() if d.kind == "opencl" and d.available]
     if not names:
-        pytest.skip(opencl_missing() or "no OpenCL device can run here: .venv/bin/python -m pip install -e '.[opencl]'")
+        pytest.skip(missing("opencl") or "no OpenCL device can run here: .venv/bin/python -m pip install -e '.[opencl]'")
     return names

@@ -69,6 +69,16 @@ def test_a_driver_that_fails(opencl, anew, monkeypatch):
     assert [d.why_not for d in every if d.why_not] == ["it fails: the driver is ill"] and len(every) == len(good) + 1
 
 
+def test_a_wheel_without_the_one_that_it_needs(anew, monkeypatch, tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libintelocl.so").touch()
+    monkeypatch.setattr(runtime.sys, "prefix", str(tmp_path))
+    assert runtime.wheels() == []
+    assert "pip install intel-cmplr-lib-rt" in runtime.detect()[-1].why_not
+    (tmp_path / "lib" / "libimf.so").touch()
+    assert runtime.wheels() == [tmp_path / "lib" / "libintelocl.so"]
+
+
 def test_icd_files_are_ours_alone(tmp_path, monkeypatch):
     monkeypatch.delenv("OCL_ICD_VENDORS", raising=False)
     if sys.platform != "linux":

@@ -84,7 +84,8 @@ def test_control_flow_that_does_not_nest_runs(opencl):
 
     for name in opencl:
         one = found(name.partition(":")[2])
-        context, queue = one.open()
+        driver = one.open()
+        context, queue = driver.context, driver.queue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = cl.Program(context, write([diamond()], one.facts.features)).build(["-cl-std=CL1.2"], cache_dir=False)

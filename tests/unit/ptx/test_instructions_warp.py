@@ -354,3 +354,35 @@ def test_what_is_not_known_is_refused_with_opcode_and_place(statement, words):
     with pytest.raises((UnsupportedError, ReadError)) as e:
         pj.load_ptx(text)["k"].compile()
     assert words in e.value.message and statement.split(".")[0].split()[0] in e.value.message and str(e.value.place).endswith(f":{line}:4"), e.value
+
+
+COUNTED = """.version 7.8
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 out) {
+    .reg .pred %p<4>; .reg .b32 %r<9>; .reg .b64 %rd<4>; .shared .align 4 .b32 table[80];
+    ld.param.u64 %rd0, [out]; mov.u32 %r0, %tid.x; mov.u32 %r8, %ntid.x; add.u32 %r7, %r8, 31; and.b32 %r7, %r7, -32;
+    mov.u32 %r1, table; shl.b32 %r2, %r0, 2; add.u32 %r1, %r1, %r2; st.shared.u32 [%r1], %r0;
+    BARRIER
+    sub.u32 %r3, %r8, %r0; sub.u32 %r3, %r3, 1; shl.b32 %r3, %r3, 2; mov.u32 %r4, table; add.u32 %r4, %r4, %r3; ld.shared.u32 %r5, [%r4];
+    add.u32 %r5, %r5, %r6; mul.wide.u32 %rd1, %r0, 4; add.s64 %rd1, %rd0, %rd1; st.global.u32 [%rd1], %r5; ret;
+}
+"""
+
+
+@pytest.mark.parametrize("mode", ["auto", "dispatch", "interp"])
+@pytest.mark.parametrize("threads", [1, 31, 32, 33, 48, 64, 70])
+def test_a_counted_barrier_counts_whole_warps(mode, threads):
+    """PTX ISA, bar: the arrival count grows by the warp size, not by the number of threads that are there."""
+    forms = {"mov.u32 %r6, 0; bar.sync 1, %r7;": 0, "bar.red.popc.u32 %r6, 1, %r7, 1;": threads,
+             "setp.lt.u32 %p0, %r0, 5; bar.red.popc.u32 %r6, 1, %r7, %p0;": min(5, threads),
+             "setp.lt.u32 %p0, %r0, 99; bar.red.and.pred %p1, 1, %r7, %p0; selp.u32 %r6, 7, 0, %p1;": 7,
+             "setp.lt.u32 %p0, %r0, 30; bar.red.and.pred %p1, 1, %r7, %p0; selp.u32 %r6, 7, 0, %p1;": 7 if threads <= 30 else 0,
+             "setp.eq.u32 %p0, %r0, 0; bar.red.or.pred %p1, 1, %r7, %p0; selp.u32 %r6, 7, 0, %p1;": 7}  # fmt: skip
+    for text, extra in forms.items():
+        out = np.zeros(threads, np.uint32)
+        module = pj.load_ptx(COUNTED.replace("BARRIER", text), device="interp" if mode == "interp" else "cpu")
+        if mode == "dispatch":
+            module.mode = "dispatch"
+        module["k"][1, threads](out)
+        assert (out == np.arange(threads)[::-1] + extra).all(), text
