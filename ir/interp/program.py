@@ -18,6 +18,7 @@ Launcher = Callable[[str, Sequence[int], list[Any]], None]
 def run_program(program: Program, inputs: Sequence[Any], kernels: dict[str, Kernel] | Launcher | None = None) -> list[Any]:
     """Fresh results.  With `kernels`, launches run those (by name) instead of their tile programs; a function gets name, grid, arguments."""
     memory: dict[str, Any] = {}
+    program = program.at(program.numbers([np.shape(x) for x in inputs]))
     for b in program.buffers:
         memory[b.name] = np.zeros(b.type.shape, b.type.elem.signless.np)
         if b.data is not None:
