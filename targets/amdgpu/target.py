@@ -83,7 +83,8 @@ class AmdTarget(Target):
                                    hint="translate for an RDNA architecture (gfx10 and later), whose waves have 32 lanes")  # fmt: skip
         if kernel.functions:
             raise UnsupportedError(f"{kernel.name}: a function that calls itself or is called by address on {self.name}", hint="device='cpu' runs it")
-        return kernel_pipeline(self.facts).run(kernel)
+        legal: Kernel = kernel_pipeline(self.facts).run(kernel)
+        return legal
 
     def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
         return self.emit([self._legal(kernel)], stage)
