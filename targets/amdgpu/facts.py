@@ -67,7 +67,7 @@ def facts_for(name: str) -> DeviceFacts:
     """The record of `amdgpu:gfx1100`."""
     arch = arch_of(name)
     a = ARCHS[arch]
-    features = sorted(w for w in (a.family, a.matrix, f"wave{a.lanes}", "exact", "fp64", "f16") if w)
+    features = sorted(w for w in (a.family, a.matrix, f"wave{a.lanes}", "exact", "fp64", "f16", "fscale") if w)
     return DeviceFacts(f"amdgpu:{arch}", "amdgpu", a.lanes, GROUP // a.lanes, REGISTERS, 128, BLOCK_LDS, a.l2, a.units, True, 0, tuple(features))
 
 

@@ -21,7 +21,8 @@ from ...ir.errors import DeviceError, ResourceError, ToolError
 from ..driver import Driver, as_bytes
 from .facts import ARCHS, facts_for
 
-NAMES = ("libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5")
+WINDOWS = sys.platform == "win32"
+NAMES = ("amdhip64_7.dll", "amdhip64_6.dll", "amdhip64.dll") if WINDOWS else ("libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5")
 KFD = "/dev/kfd"
 INSTALL = "install ROCm's runtime (https://rocm.docs.amd.com: the package hip-runtime-amd, or pip install rocm[libraries])"
 OUT_OF_MEMORY, NO_DEVICE, NO_BINARY, NOT_READY = 2, 100, 209, 600
@@ -99,14 +100,14 @@ class Hip:
 
 def candidates() -> list[str]:
     """Where the library may lie: ROCM_PATH, /opt/rocm, ROCm's wheels, what the loader knows."""
-    roots = [Path(os.environ[n]) / "lib" for n in ("ROCM_PATH", "HIP_PATH") if os.environ.get(n)]
+    roots = [Path(os.environ[n]) / ("bin" if WINDOWS else "lib") for n in ("ROCM_PATH", "HIP_PATH") if os.environ.get(n)]
     roots += [Path("/opt/rocm/lib"), *(Path(p) / "_rocm_sdk_core" / "lib" for p in sys.path if p.endswith("-packages"))]
     return [*(str(r / n) for r in roots for n in NAMES if (r / n).exists()), *NAMES]
 
 
 def load_library() -> Any:
     """libamdhip64, or None."""
-    if sys.platform != "linux":
+    if not WINDOWS and sys.platform != "linux":
         return None
     for name in candidates():
         try:
@@ -195,13 +196,13 @@ def detect() -> list[Any]:
 
 
 def _look() -> tuple[list[Any], str | None]:
-    card = os.path.exists(KFD)
+    card = WINDOWS or os.path.exists(KFD)
     library = load_library() if card or any(os.environ.get(n) for n in ("ROCM_PATH", "HIP_PATH")) else None
     if library is None:
         if not card:
             return [], f"there is no AMD card: {KFD} is missing (load the kernel driver with `modprobe amdgpu`; in a container pass --device={KFD} --device=/dev/dri)"
-        return [], f"libamdhip64.so is missing: {INSTALL}"
-    if card and not os.access(KFD, os.R_OK | os.W_OK):
+        return [], f"{NAMES[0]} is missing: {INSTALL}"
+    if card and not WINDOWS and not os.access(KFD, os.R_OK | os.W_OK):
         return [], f"{KFD} may not be opened by this user: add it to the groups render and video (usermod -aG render,video $USER)"
     hip = Hip(library)
     status = hip.status("hipInit", 0)
