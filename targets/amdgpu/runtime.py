@@ -24,7 +24,7 @@ from .facts import ARCHS, facts_for
 WINDOWS = sys.platform == "win32"
 NAMES = ("amdhip64_7.dll", "amdhip64_6.dll", "amdhip64.dll") if WINDOWS else ("libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5")
 KFD = "/dev/kfd"
-INSTALL = "install ROCm's runtime (https://rocm.docs.amd.com: the package hip-runtime-amd, or pip install rocm[libraries])"
+INSTALL = "install ROCm's runtime (the package hip-runtime-amd: https://rocm.docs.amd.com)"
 OUT_OF_MEMORY, NO_DEVICE, NO_BINARY, NOT_READY = 2, 100, 209, 600
 HINTS = {
     1: "this is an error of ptxjit's: report it", 3: "another library has shut HIP down", 35: "update the kernel driver: it is older than the HIP runtime",
@@ -155,7 +155,7 @@ class Found:
         units, l2 = (hip.number("hipDeviceGetAttribute", ATTRIBUTES[n], number) for n in ("units", "l2"))
         self.integrated = bool(hip.number("hipDeviceGetAttribute", ATTRIBUTES["integrated"], number))
         wave = hip.number("hipDeviceGetAttribute", ATTRIBUTES["wave"], number)
-        if self.why_not is None and wave != known.lanes:
+        if self.why_not is None and wave in (32, 64) and wave != known.lanes:
             self.why_not = f"the runtime says that its waves have {wave} lanes, {known.lanes} are expected of {self.arch}"
         self.facts = known._replace(target=f"amdgpu:{number}", cores=units or known.cores, l2_bytes=l2 or known.l2_bytes,
                                     features=tuple(sorted({*known.features, f"device {self.hardware}", f"driver {self.driver}"})))  # fmt: skip
@@ -290,11 +290,12 @@ class HipDriver(Driver):
         if not code["kernels"]:
             return None, binary
         self.here()
+        image = ctypes.create_string_buffer(binary, len(binary))  # kept: HIP may look into it later
         try:
-            module = self.hip.made("hipModuleLoadData", ctypes.c_char_p(binary))
+            module = self.hip.made("hipModuleLoadData", image)
         except DeviceError as e:
             raise ToolError(f"{self.name} ({self.one.hardware}) refused the code object for {code.get('arch')}: {e}", hint=e.hint) from e
-        return HipModule(self, module), binary
+        return HipModule(self, module, image), binary
 
     def prepare(self, module: Any, signature: dict[str, Any], grid: Sequence[int]) -> Callable[[list[Any]], None]:
         """`block`, `dynamic` (bytes of shared memory) and `cooperative` of a signature are of foreign kernels."""
@@ -366,10 +367,10 @@ class HipEvent:
 class HipModule:
     """Unloaded when nothing refers to it."""
 
-    __slots__ = ("driver", "raw")
+    __slots__ = ("driver", "raw", "image")
 
-    def __init__(self, driver: HipDriver, raw: int) -> None:
-        self.driver, self.raw = driver, raw
+    def __init__(self, driver: HipDriver, raw: int, image: Any) -> None:
+        self.driver, self.raw, self.image = driver, raw, image
 
     def __del__(self) -> None:
         from .. import driver
