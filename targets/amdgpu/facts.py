@@ -52,6 +52,7 @@ ARCHS = {
 DEFAULT = "gfx1100"
 GROUP = 1024  # work-items of a work-group
 BLOCK_LDS = 64 << 10  # bytes that one work-group can have everywhere
+LANE_MEMORY = 96 << 10  # bytes of scratch that a kernel may declare for a lane: 131056 are there in waves of 64, spilt registers and `alloca` come to it
 REGISTERS = 256  # a lane can name
 
 

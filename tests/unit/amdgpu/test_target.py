@@ -95,6 +95,25 @@ def test_too_much_shared_memory():
         targets.target("amdgpu:gfx1100").emit([k], "asm")
 
 
+def test_too_much_memory_of_a_lane():
+    """Beyond 128 KiB LLVM would end the process."""
+    for arch in ("gfx90a", "gfx1030", "gfx1100"):
+        for size, good in ((96 << 10, True), ((96 << 10) + 16, False)):
+            b = KernelBuilder("deep")
+            b.local = size
+            p = b.param("p", I64)
+            x = b.ld(p, space="global", to=I32)
+            b.st(x, x, space="local", to=I32)
+            b.st(p, b.ld(b.iadd(x, b.const(I32, 4)), space="local", to=I32), space="global", to=I32)
+            b.ret()
+            target = targets.target(f"amdgpu:{arch}")
+            if good:
+                assert read(target.emit_kernel(b.finish(), "hsaco")).kernels["deep"].scratch >= size
+                continue
+            with pytest.raises(ResourceError, match="memory for each lane"):
+                target.emit_kernel(b.finish(), "asm")
+
+
 def test_atomics():
     b = KernelBuilder("atoms", lanes=32, warps=1)
     p = b.param("p", I64, role="pointer", elem=I32)
