@@ -16,6 +16,7 @@ from ptxjit.targets.amdgpu.dialect import AmdDialect
 from ptxjit.targets.amdgpu.facts import ARCHS, occupancy
 from ptxjit.targets.llvm.item import emit_items
 from ptxjit.testing import assert_targets_agree
+from tests.unit.amdgpu.test_lanes import kernel as lane_kernel
 
 
 def softmax(x):
@@ -174,3 +175,12 @@ def test_facts():
 def test_occupancy(arch, vgprs, waves, lds, want):
     o = occupancy(arch, vgprs, waves, lds)
     assert (o["waves per SIMD"], o["limit"]) == want and o["occupancy"] == round(want[0] / ARCHS[arch].waves, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["gfx90a", "gfx1030", "gfx9-generic"])
+def test_every_op_is_compiled(arch, lane_cases):
+    """Nothing that LLVM could not select, for which it would end the process."""
+    target = targets.target(f"amdgpu:{arch}")
+    code = read(target.emit([lane_kernel(c, target.facts) for c in lane_cases()], "hsaco"))
+    assert len(code.kernels) == len(lane_cases()) > 500
