@@ -420,6 +420,14 @@ def _import(x: Any) -> Array:
     return Array(where, made.dtype, made.shape, d.adopt(made.address, int(np.prod(made.shape, dtype=np.int64)) * made.dtype.itemsize, made))
 
 
+def shared(x: Any) -> Any:
+    """A tensor of another library: as a NumPy array over its memory if that is the host's, else as it is."""
+    if x.__dlpack_device__()[0] not in dlpack.HOST:
+        return x
+    made = _import(x)
+    return made._data if isinstance(made._data.base, np.ndarray) else np.asarray(x)
+
+
 def _capsule(x: Any, stream: Any) -> Any:
     try:
         try:

@@ -367,8 +367,8 @@ class Jit:
         from .specs import as_spec
 
         leaves, structure, static = self._bound(args, kwargs)
-        graph, _, _ = self.trace(structure, static, [as_spec(x) for x in leaves])
-        return Lowered(graph, target or device(self._device()).target, self.options)
+        graph, _, captured = self.trace(structure, static, [as_spec(x) for x in leaves])
+        return Lowered(graph, target or device(self._device()).target, self.options, captured)
 
     def stats(self) -> dict[str, Any]:
         """Calls, compiled versions, and why each was compiled."""

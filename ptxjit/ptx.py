@@ -16,6 +16,7 @@ import numpy as np
 
 from . import targets
 from .ir.errors import DeviceError, DTypeError, PtxjitError, UnsupportedError, UserError
+from .trace import DeviceArray, user_loc
 
 LIMITS = ("maxntid", "reqntid", "reqnctapercluster")
 
@@ -364,6 +365,7 @@ class Kernel:
         grid, block  int or a tuple of up to three: blocks, and threads per block       shared   bytes of dynamic shared memory
         cooperative  all blocks are resident together (grid-wide barriers)               cluster  blocks per cluster
         """
+        args = tuple([_memory(a, self.module) for a in args])
         if self.module.native is not None:
             self._launch_native(args, *self.shape(grid, block, cluster), int(shared), cooperative, stream)
             return
@@ -412,8 +414,8 @@ class Kernel:
         return [region(n, a) for n, a in named if a.size]
 
     def _regions(self, args: tuple[Any, ...], keep: list[Any]) -> list[tuple[int, int]]:
-        """(address, bytes) of all that the kernel may touch, for `bounds=True`."""
-        if not self.module.bounds:
+        """(address, bytes) of all that the kernel may touch, for `bounds=True` and for devices with memory of their own."""
+        if not self.module.bounds and not getattr(self.module.target, "own_memory", False):
             return []
         arrays = [a for a in args if isinstance(a, np.ndarray)] + keep + list(self.module.memory.arrays.values())
         return [(_low(a), _extent(a)) for a in arrays if a.size]
@@ -517,6 +519,24 @@ def _scalar(where: str, t: str, size: int, a: Any) -> int:
     if not low <= v2 <= high:
         raise UserError(f"{where}: {v2} does not fit")
     return v2 & ((1 << bits) - 1)
+
+
+def _memory(a: Any, module: Module) -> Any:
+    """An array of the host, of whatever library, as NumPy's over the same memory; everything else as it is."""
+    if isinstance(a, (np.ndarray, np.generic, int, float, bytes, bytearray, memoryview)):
+        return a
+    if isinstance(a, DeviceArray):
+        if a.on_host:
+            return a.numpy()
+        if module.native is None or a.device.name != module.device:
+            raise DeviceError(f"an argument is on {a.device.name}, the module was loaded for {module.device}", place=user_loc(),
+                              hint=f"move it: .to_device('{module.device}'); or load_ptx(…, device='{a.device.name}')")  # fmt: skip
+        return a
+    if hasattr(a, "__dlpack__") and hasattr(a, "__dlpack_device__"):
+        from .array import shared
+
+        return shared(a)
+    return a
 
 
 def _is_array(a: Any) -> bool:

@@ -23,9 +23,13 @@ from .memory import Region
 from .state import Group, Shape
 
 BLOCKS = 6  # of a grid that is larger
-STEPS = 20_000  # turns of the scheduler per launch
+BUDGET = 100_000  # instructions of the groups of a launch
 TURNS = 2  # of each loop over launches
 CELLS = 1 << 24  # elements of a buffer; larger ones are not made
+
+
+class Enough(Exception):
+    """The budget is spent."""
 
 
 class Profile:
@@ -46,6 +50,7 @@ class Counting(Machine):
     """A machine that counts into a profile."""
 
     profile: Profile
+    left = BUDGET
 
     def step(self, i: Instr) -> Any:
         run = self.decode(i)
@@ -53,6 +58,9 @@ class Counting(Machine):
         warp = self.lanes
 
         def counted(g: Group) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise Enough
             warps = g.ids // warp
             cell[0] += 1 + int(np.count_nonzero(warps[1:] != warps[:-1]))
             cell[1] += g.size if i.guard is None else int(np.count_nonzero(self.get(i.guard, g)))
@@ -75,6 +83,8 @@ def launch(m: Counting, profile: Profile) -> None:
     profile.launches += 1
     try:
         m.run()
+    except Enough:
+        profile.note = f"{m.kernel.name} took more than {BUDGET} steps"
     except Stopped as e:
         profile.note = str(failure(m, e).message).partition("\n")[0]
     except DeviceError as e:
@@ -119,7 +129,7 @@ def profile_program(program: Program, kernels: dict[str, Kernel], inputs: Sequen
                     values.append(a)
             lanes = k.lanes or 32
             shape = Shape((x, y, z), (lanes * (k.warps or 1), 1, 1), lanes=lanes, resident=lanes * (k.warps or 1) * BLOCKS)
-            m = Counting(k, shape, values, regions, max_steps=STEPS)
+            m = Counting(k, shape, values, regions)
             m.watch = Strict(m)
             launch(m, p)
         elif isinstance(s, Copy):

@@ -13,7 +13,7 @@ from .load import UsageError, load_function
 
 TARGETS = ["cpu:host", "cpu:x86-64-v3", "cpu:x86-64-v4", "cpu:aarch64", "ptx:sm_75", "ptx:sm_80", "ptx:sm_86", "ptx:sm_89", "ptx:sm_90",
            "ptx:sm_90a", "ptx:sm_100", "ptx:sm_120", "amdgpu:gfx90a", "amdgpu:gfx942", "amdgpu:gfx1100", "amdgpu:gfx1201", "spirv"]  # fmt: skip
-STAGES = ["final", "graph", "program", "tile", "kernel", "ptx", "cubin", "sass", "ll", "asm", "obj", "hsaco", "opencl"]
+STAGES = ["final", "graph", "program", "tile", "kernel", "ptx", "cubin", "sass", "ll", "asm", "obj", "hsaco", "spirv", "spv", "opencl"]
 
 
 def completes(words: Sequence[str]) -> Any:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 GAP = " │ "
-COMMENT = {"ll": ";", "asm": "#", "spvasm": ";", "gcn": ";"}  # by stage; // elsewhere
+COMMENT = {"ll": ";", "asm": "#", "spirv": ";"}  # by stage; // elsewhere
 TOP = 5  # opcodes in a table
-FIRST = ("grid", "mode", "lanes", "registers", "live words", "spill stores", "spill loads", "stack moves", "stack bytes", "shared bytes", "occupancy", "limit",
+FIRST = ("grid", "mode", "lanes", "registers", "scalar registers", "live words", "spills", "spill stores", "spill loads", "scratch bytes", "stack moves", "stack bytes", "shared bytes", "occupancy", "limit",
          "bytes read", "bytes written", "flops", "intensity")  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def write_page(path: str, function: Any, specs: Sequence[Any], lows: Sequence[An
         profiles: dict[str, Profile] = {}
         notes = [NOT_RUN]
         if not too_large(inner.program):
-            profiles = profile_program(inner.program, kernels, [*random_inputs(specs), *_captured(function, specs, inner.graph)])
+            profiles = profile_program(inner.program, kernels, [*random_inputs(specs), *low.captured])
             notes = []
         launches = list({s.fn.name: s.fn for s in inner.program.launches()}.values())
         stages = [{"name": "graph", "text": c.ir(inner.graph, first=first)}, {"name": "program", "text": c.ir(inner.program, functions=False)},
@@ -67,13 +67,6 @@ def _definition(fn: Any) -> Loc | None:
     while line < code.co_firstlineno + 20 and linecache.getline(code.co_filename, line).lstrip().startswith(("@", ")", "#")):
         line += 1
     return Loc(code.co_filename if not code.co_filename.startswith("<") else "<string>", line)
-
-
-def _captured(function: Any, specs: Sequence[Any], graph: Any) -> list[Any]:
-    """Arrays that the function takes from around it: hidden inputs behind its own."""
-    from ..arguments import Spec
-
-    return random_inputs([Spec(n.type.elem.np, n.type.shape) for n in graph.inputs[len(specs) :]], seed=1)
 
 
 def _graph_steps(graph: Any, facts: Any) -> Iterator[tuple[str, str, Any]]:

@@ -65,12 +65,27 @@ class SpirvTarget(Target):
         return made if stage == "spv" else made.decode(), signatures
 
     def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        from ..llvm.debug import Locations
+        from ..llvm.item import module_of
+        from .dialect import SpirV
+        from .lines import lines_of
         from .opencl_c import write
 
-        if stage != "opencl":
-            return super().emit_lines(kernels, stage)
         origins: list[Any] = []
-        return write(kernels, self.facts.features, origins), origins
+        if stage == "opencl":
+            return write(kernels, self.facts.features, origins), origins
+        if stage not in ("ll", "spirv"):
+            raise BugError(f"{self.name} has no text {stage}")
+        debug = Locations()
+        marked, _ = module_of(kernels, SpirV(self.facts.features, self.version or "1.2"), debug)
+        ir, origins = debug.read(marked, "ll", str, lambda: str(self.emit(kernels, "ll")))
+        if stage == "ll":
+            return ir, origins
+        text = str(self.emit(kernels, "spirv"))
+        return text, lines_of(ir, origins, text)
+
+    def emit_kernel_lines(self, kernel: Kernel, stage: str) -> tuple[str, list[Any] | None]:
+        return self.emit_lines([self._legal(kernel)], stage)
 
     def driver(self) -> Driver:
         from .runtime import found
@@ -115,7 +130,8 @@ class SpirvTarget(Target):
 
         if kernel.functions:
             raise UnsupportedError(f"{kernel.name} calls a function that calls itself or is called by address: not on OpenCL", hint="device='cpu' runs it")
-        return kernel_pipeline(self.facts).run(kernel)
+        legal: Kernel = kernel_pipeline(self.facts).run(kernel)
+        return legal
 
     def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
         return self.emit([self._legal(kernel)], stage)
@@ -158,8 +174,8 @@ class SpirvTarget(Target):
 
         why = self.no_spirv(kernels)
         form = f"SPIR-V {self.version}" if why is None else f"OpenCL C: {why}"
-        return [{"kernel": k.name, "form": form, "work-items": (k.lanes or 1) * (k.warps or 1), "blocks side by side": apart(k), "shared bytes": k.shared,
-                 "instructions": sum(len(b.instrs) for b in k.blocks)} for k in kernels]  # fmt: skip
+        return [{"kernel": k.name, "form": form, "work-items": (k.lanes or 1) * (k.warps or 1), "blocks side by side": apart(k), "shared bytes": k.shared}
+                for k in kernels]  # fmt: skip
 
     def load(self, data: bytes) -> Any:
         from ..driver import DeviceProgram

@@ -70,7 +70,7 @@ def test_one_target_is_verbatim_and_several_have_headers_in_their_own_comments(p
     wanted = ["cpu:x86-64-v3", "cpu:aarch64", "ptx:sm_90", "spirv"]
     assert main(["show", "prog.py:scale", "f32[8]", *(w for t in wanted for w in ("-t", t))]) == 0
     out = capsys.readouterr().out
-    heads = ["# ──── cpu:x86-64-v3, asm", "// ──── cpu:aarch64, asm", "// ──── ptx:sm_90, ptx", "// ──── spirv, opencl"]
+    heads = ["# ──── cpu:x86-64-v3, asm", "// ──── cpu:aarch64, asm", "// ──── ptx:sm_90, ptx", "; ──── spirv, spirv"]
     at = [out.index(h) for h in heads]
     assert at == sorted(at) and at[0] == 0
     for t, head, after in zip(wanted, heads, [*heads[1:], None]):
@@ -108,7 +108,7 @@ def test_stats_side_by_side_and_as_json(program, capsys, ptxas):
     found = json.loads(capsys.readouterr().out)
     assert [(e["target"], e["kernel"]) for e in found] == [("ptx:sm_90", "scale"), ("cpu:x86-64-v3", "scale"), ("spirv", "scale")]
     assert all(e["bytes read"] == e["bytes written"] == 16384 and e["flops"] == 8192 and e["intensity"] == 0.25 for e in found)
-    assert found[0]["registers"] > 0 and found[0]["occupancy"] <= 1 and found[2]["mix of"] == "kernel"
+    assert found[0]["registers"] > 0 and found[0]["occupancy"] <= 1 and found[2]["mix of"] == "spirv"
 
 
 def test_stats_without_ptxas_say_what_is_missing(program, capsys, monkeypatch):

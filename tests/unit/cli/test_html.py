@@ -153,7 +153,7 @@ def test_texts_are_what_show_prints_and_lines_are_right(program, capsys):
     main(["show", "prog.py:softmax", "f32[20,40]", "-t", "cpu:host", "-t", "ptx:sm_90", "-t", "spirv", "--html", "out.html"])
     _, data = read("out.html")
     capsys.readouterr()
-    for target, names in (("cpu:host", ["tile", "kernel", "ll", "asm"]), ("ptx:sm_90", ["graph", "kernel", "ptx"]), ("spirv", ["opencl"])):
+    for target, names in (("cpu:host", ["tile", "kernel", "ll", "asm"]), ("ptx:sm_90", ["graph", "kernel", "ptx"]), ("spirv", ["ll", "spirv", "opencl"])):
         for name in names:
             main(["show", "prog.py:softmax", "f32[20,40]", "-t", target, "-s", name])
             assert stage(data, target, name)[1] == [line.expandtabs(8).rstrip() for line in capsys.readouterr().out.splitlines()], (target, name)

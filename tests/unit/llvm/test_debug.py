@@ -12,7 +12,7 @@ from ptxjit.targets import target as find_target
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 CASES = [("cpu:x86-64-v3", "ll"), ("cpu:x86-64-v4", "asm"), ("cpu:aarch64", "asm"), ("amdgpu:gfx1100", "ll"), ("amdgpu:gfx942", "asm"), ("ptx:sm_75", "ptx"),
-         ("ptx:sm_90", "sass"), ("spirv", "opencl")]  # fmt: skip
+         ("ptx:sm_90", "sass"), ("spirv", "opencl"), ("spirv", "ll"), ("spirv", "spirv")]  # fmt: skip
 
 
 def softmax(x):
@@ -45,7 +45,7 @@ def test_a_multiplication_stands_at_its_line():
 
     first = f.__code__.co_firstlineno
     for target, stage, word in (("cpu:x86-64-v4", "asm", "vmulps"), ("cpu:aarch64", "asm", "fmul"), ("ptx:sm_90", "ptx", r"mul\.rn\.f32"), ("amdgpu:gfx1100", "ll", "fmul"),
-                                ("spirv", "opencl", r"x_\d+ \* ")):  # fmt: skip
+                                ("spirv", "opencl", r"x_\d+ \* "), ("spirv", "spirv", "OpFMul")):  # fmt: skip
         low = pj.jit(f).lower("f32[4096]", target=target)
         text, origins = low.target.emit_lines(list(low.kernels.values()), stage)
         hits = [o.line for o, line in zip(origins, text.splitlines()) if re.search(word, line) and o is not None]
