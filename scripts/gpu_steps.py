@@ -315,6 +315,7 @@ def corpus(r: Any, c: Context) -> None:
     importlib.import_module("tests.corpus.cases")
     book = importlib.import_module("tests.corpus.corpus")
     version = 10 * c.found.details["major"] + c.found.details["minor"]
+    modules: dict[Path, Any] = {}
 
     def fits(path: Path) -> bool:
         m = re.search(r"^\s*\.target\s+sm_(\d+)([af]?)", book.text(path), re.M)
@@ -324,7 +325,10 @@ def corpus(r: Any, c: Context) -> None:
         e = book.CASES[name]
         case = e.make(3)
         args = [a.copy() if isinstance(a, np.ndarray) else a for a in case.args]
-        pj.load_ptx(path, device=c.device)[name].launch(*args, grid=e.grid, block=e.block, shared=e.shared, cooperative=case.cooperative, cluster=case.cluster)
+        module = modules.get(path) or pj.load_ptx(path, device=c.device)
+        if not any(v.space == "global" for v in module.tree.variables.values()):
+            modules[path] = module  # it has no state, so its kernels share what was compiled
+        module[name].launch(*args, grid=e.grid, block=e.block, shared=e.shared, cooperative=case.cooperative, cluster=case.cluster)
         try:
             book.check(case, args)
         except AssertionError as e:
