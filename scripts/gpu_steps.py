@@ -372,9 +372,9 @@ def bits(r: Any, c: Context) -> None:
         args = [any_bits(dtype, n, k) for k in range(1 + two)]
         return compare(getattr(np, name), *args)
 
-    for name, (t, dtype) in c.some([(n, d) for n in UNARY for d in dtypes.items()], 2):
+    for name, (t, dtype) in c.some([(n, d) for d in dtypes.items() for n in UNARY], 2):
         r.run(f"{name}, {t}", lambda name=name, dtype=dtype: named(name, dtype, False))
-    for name, (t, dtype) in c.some([(n, d) for n in BINARY for d in dtypes.items()], 2):
+    for name, (t, dtype) in c.some([(n, d) for d in dtypes.items() for n in BINARY], 2):
         r.run(f"{name}, {t}", lambda name=name, dtype=dtype: named(name, dtype, True))
     for t, dtype in c.some(list(dtypes.items()), 1):
         others = ["f4", "f8", "f2", ml_dtypes.bfloat16, "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
