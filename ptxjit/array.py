@@ -66,6 +66,11 @@ class Array(DeviceArray):
         """Whether its memory is the host's: a NumPy array shares it."""
         return isinstance(self._data, np.ndarray)
 
+    @property
+    def memory(self) -> Any:
+        """Its `Memory`; of the host, a NumPy array."""
+        return self._data
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of an array without dimensions")

@@ -206,6 +206,10 @@ class DeviceArray:
     def on_host(self) -> bool:
         raise NotImplementedError
 
+    @property
+    def memory(self) -> Any:
+        raise NotImplementedError
+
     def numpy(self) -> Any:
         raise NotImplementedError
 
