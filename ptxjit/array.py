@@ -108,6 +108,7 @@ class Array(DeviceArray):
     def __cuda_array_interface__(self) -> Any:
         if self.device.kind != "cuda":
             raise AttributeError(f"an array on {self.device.name} has no __cuda_array_interface__")
+        self._data.driver.lend(self._data)
         return {"shape": self.shape, "typestr": self.dtype.str, "data": (int(self._data.raw), False), "version": 3, "strides": None,
                 "stream": int(self._data.driver.current_handle() or 1)}  # fmt: skip
 
@@ -130,6 +131,7 @@ class Array(DeviceArray):
             return dlpack.export(a.__array_interface__["data"][0], here, self.shape, self.dtype, a, versioned, not a.flags.writeable)
         m = source._data
         m.driver.hand_over(stream)
+        m.driver.lend(m)
         return dlpack.export(m.driver.address(m.raw), here, self.shape, self.dtype, m, versioned)
 
     def to_device(self, where: Any, /, *, stream: Any = None) -> Array:

@@ -414,8 +414,8 @@ class Kernel:
         return [region(n, a) for n, a in named if a.size]
 
     def _regions(self, args: tuple[Any, ...], keep: list[Any]) -> list[tuple[int, int]]:
-        """(address, bytes) of all that the kernel may touch, for `bounds=True`."""
-        if not self.module.bounds:
+        """(address, bytes) of all that the kernel may touch, for `bounds=True` and for devices with memory of their own."""
+        if not self.module.bounds and not getattr(self.module.target, "own_memory", False):
             return []
         arrays = [a for a in args if isinstance(a, np.ndarray)] + keep + list(self.module.memory.arrays.values())
         return [(_low(a), _extent(a)) for a in arrays if a.size]

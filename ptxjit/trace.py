@@ -200,7 +200,10 @@ class DeviceArray:
     dtype: Any
     shape: tuple[int, ...]
     device: Any
-    on_host: bool
+
+    @property
+    def on_host(self) -> bool:
+        raise NotImplementedError
 
     def numpy(self) -> Any:
         raise NotImplementedError

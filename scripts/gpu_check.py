@@ -158,7 +158,7 @@ def run_step(step: str, args: argparse.Namespace, seconds: float) -> None:
                     p.wait()
         if p.returncode == 0:
             return
-        if len(read(path)) <= before + (p.returncode != LOST):  # it ended before it came to anything new
+        if len(read(path)) <= before:  # it ended before it came to anything new
             tail = (args.out / f"{step}.log").read_text(errors="replace").strip().splitlines()[-1:]
             Record(path, 0).write("(the step itself)", "error", message=f"exit status {p.returncode}: {' '.join(tail)}"[:600])
             return

@@ -53,6 +53,7 @@ class Target:
     kernel_stages: tuple[str, ...] = ()
     binary_stage: str = ""
     runs_kernels: bool = False
+    own_memory: bool = False  # `launch_kernel` gets the host's memory that a kernel may reach, as `regions`, and copies it
 
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
         """The kernels of one program at that stage."""

@@ -122,9 +122,9 @@ class Uniform:
             if join is not None:
                 for v in self.k.blocks[join].params:
                     self._raise(v.id, level)
-            for v, home in self._home.items():  # what leaves a loop that threads leave one by one
-                if home in region and self._users.get(v, set()) - region:
-                    self._raise(v, level)
+            for id_, home in self._home.items():  # what leaves a loop that threads leave one by one
+                if home in region and self._users.get(id_, set()) - region:
+                    self._raise(id_, level)
         return changed
 
 

@@ -87,6 +87,10 @@ class Dialect:
         """Another right-hand side for a call of LLVM's intrinsic; None where the back end has it."""
         return None
 
+    def line(self, e: Item, rhs: str) -> str:
+        """A right-hand side as it is written."""
+        return rhs
+
     # ---- the launch
 
     def thread(self, e: Item, name: str, axis: str) -> str:
@@ -302,6 +306,9 @@ class Item(Collective):
         self.mark(start, i)
 
     # ---- values
+
+    def put(self, rhs: str) -> str:
+        return super().put(self.d.line(self, rhs))
 
     def step(self, v: Value) -> int | None:
         return 0

@@ -115,8 +115,8 @@ def _forked(llvm: Any, text: str, triple: str, kind: str) -> tuple[bool, bytes]:
             os.close(err_r)
             os.dup2(err_w, 2)
             ok, out = _made(llvm, text, triple, kind)
-            with open(out_w if ok else err_w, "wb") as f:
-                f.write(out)
+            with open(out_w if ok else err_w, "wb") as sink:
+                sink.write(out)
             code = 0 if ok else 1
         finally:
             os._exit(code)

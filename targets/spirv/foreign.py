@@ -63,7 +63,7 @@ class Code:
 
     def to_bytes(self) -> bytes:
         head = json.dumps(self.head).encode()
-        return struct.pack("<Q", len(head)) + head + self.binary
+        return struct.pack("<Q", len(head)) + head + bytes(self.binary)
 
     @staticmethod
     def from_bytes(driver: Any, data: bytes) -> Code:

@@ -130,7 +130,8 @@ class SpirvTarget(Target):
 
         if kernel.functions:
             raise UnsupportedError(f"{kernel.name} calls a function that calls itself or is called by address: not on OpenCL", hint="device='cpu' runs it")
-        return kernel_pipeline(self.facts).run(kernel)
+        legal: Kernel = kernel_pipeline(self.facts).run(kernel)
+        return legal
 
     def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
         return self.emit([self._legal(kernel)], stage)

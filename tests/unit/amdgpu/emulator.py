@@ -32,6 +32,7 @@ if __name__ != "__main__":
         def __init__(self, name):
             super().__init__("amdgpu:" + name.partition(":")[2])
             self.name = name
+            self.runs_kernels = self.own_memory = True
 
         def driver(self):
             return emulated(self.arch)
@@ -73,9 +74,11 @@ if __name__ != "__main__":
             kernel = found.kernels[signature["name"]]
             shape = ISA[ARCHS[self.arch].family]
 
+            block, dynamic = signature.get("block", (signature["local"], 1, 1)), signature.get("dynamic", 0)
+
             def launch(values):
-                arguments = kernel_arguments(kernel, values, grid, (signature["local"], 1, 1))
-                self.child("launch", shape, base + kernel.entry, kernel.size, kernel.rsrc, kernel.lds, kernel.scratch, tuple(grid), (signature["local"], 1, 1), arguments)
+                arguments = kernel_arguments(kernel, values, grid, block, dynamic)
+                self.child("launch", shape, base + kernel.entry, kernel.size, kernel.rsrc, kernel.lds + dynamic, kernel.scratch, tuple(grid), block, arguments)
 
             return launch
 
@@ -157,6 +160,11 @@ if __name__ != "__main__":
         if compiler() is None:
             return "no emulator: a C compiler is missing: apt-get install clang, or .venv/bin/python -m pip install ziglang"
         return None
+
+    def archs(*names):
+        """The architectures to run a test for, or one case that is skipped and says why."""
+        why = missing()
+        return list(names) if why is None else [pytest.param("none", marks=pytest.mark.skip(reason=why))]
 
     def emulated(arch):
         if arch not in _drivers:
@@ -334,6 +342,8 @@ def prepared():
     words = emu.get_pcode
 
     def pseudocode(op):
+        if op.name.startswith("V_MAD_MIX"):  # CDNA's manual calls them so; they are fused
+            op = getattr(emu.ir3.VOP3POp, op.name.replace("MAD", "FMA"))
         text = WORDS.get(op.name.removesuffix("_E32").removesuffix("_E64")) or words(op)
         return re.sub(r"(S\d)\.([iu])24", r"low24_\2(\1.\g<2>32)", text)
 
@@ -355,6 +365,17 @@ def prepared():
         return r
 
     pcode._minmax_reduce = ordered
+    clamp = emu._int_clamp
+
+    def saturated(name, srcs):
+        """Sums and differences of signed 16 bits too."""
+        if not re.search(r"V_(ADD|SUB)_(NC_)?I16", name):
+            return clamp(name, srcs)
+        wide = [(srcs[k].cast(dtypes.uint16).bitcast(dtypes.int16)).cast(dtypes.int32) for k in ("S0", "S1")]
+        r = (wide[0] - wide[1] if "SUB" in name else wide[0] + wide[1]).clamp(-0x8000, 0x7FFF)
+        return r.cast(dtypes.uint16)
+
+    emu._int_clamp = saturated
     scalar = emu._compile_sop
 
     def with_getpc(inst, ctx):

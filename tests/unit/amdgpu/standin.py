@@ -60,9 +60,6 @@ class StandIn:
     def do_hipGetDeviceCount(self, out):
         out._obj.value = len(self.cards)
 
-    def do_hipDriverGetVersion(self, out):
-        out._obj.value = 60342133
-
     def do_hipSetDevice(self, n):
         assert 0 <= n < len(self.cards)
 
@@ -84,9 +81,6 @@ class StandIn:
 
     def do_hipGetErrorString(self, status):
         return {2: b"out of memory", 700: b"an illegal memory access was encountered"}.get(status, b"something")
-
-    def do_hipMemGetInfo(self, free, total):
-        free._obj.value, total._obj.value = 1 << 30, 2 << 30
 
     def do_hipMalloc(self, out, size):
         block = ctypes.create_string_buffer(size + 256)
@@ -133,7 +127,7 @@ class StandIn:
         self.modules[self.made] = image
 
     def do_hipModuleUnload(self, module):
-        del self.handles[module]
+        assert self.handles.pop(module) == "module"
 
     def do_hipModuleGetFunction(self, out, module, name):
         assert self.handles[module] == "module"
@@ -142,6 +136,7 @@ class StandIn:
     def do_hipModuleLaunchKernel(self, function, gx, gy, gz, bx, by, bz, shared, stream, params, extra):
         kind, name = self.handles[function]
         assert kind == "function" and self.handles[stream] == "stream" and extra is None and min(gx, gy, gz, bx, by, bz) > 0
+        self.shared = shared
         self.kernel(name, (gx, gy, gz), (bx, by, bz), params)
 
     def do_hipModuleLaunchCooperativeKernel(self, *args):
@@ -149,9 +144,6 @@ class StandIn:
 
     def do_hipStreamCreateWithFlags(self, out, flags):
         self.handle(out, "stream")
-
-    def do_hipStreamDestroy(self, stream):
-        del self.handles[stream]
 
     def do_hipStreamSynchronize(self, stream):
         assert self.handles[stream] == "stream"

@@ -10,15 +10,8 @@ from ptxjit.ir.types import I32, I64
 from tests.unit.amdgpu import emulator
 from tests.unit.llvm.test_lanes import TYPES, difference, inputs, signed_predicates
 
-ARCHS = ["gfx1100", "gfx1201", "gfx942"]
+ARCHS = emulator.archs("gfx1100", "gfx1201", "gfx942")
 COUNT = 512
-
-
-@pytest.fixture(autouse=True)
-def _present():
-    why = emulator.missing()
-    if why is not None:
-        pytest.skip(why)
 
 
 def kernel(c, facts):

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import ptxjit as pj
-from ptxjit.errors import DeviceError, ResourceError, ToolError
+from ptxjit import targets
+from ptxjit.errors import DeviceError, ResourceError, ToolError, UnsupportedError
 from ptxjit.ir.lower import lower
-from ptxjit.targets import driver as base
+from ptxjit.ptx import Module
 from ptxjit.targets.amdgpu import runtime
 from ptxjit.targets.amdgpu.codeobject import read
+from ptxjit.targets.amdgpu.foreign import joined
 from ptxjit.targets.amdgpu.runtime import FUNCTIONS, detect, found
 from ptxjit.targets.amdgpu.target import AmdTarget
 from ptxjit.testing.agreement import jitted, traced
@@ -213,6 +215,83 @@ def test_without_a_number_it_is_no_device():
         pj.jit(lambda x: x + 1).lower(np.zeros(3), target="amdgpu:gfx1100").compile()
 
 
+# ---- kernels of other origin ----------------------------------------------------------------------------------------
+
+PTX = """
+.version 7.0
+.target sm_80
+.address_size 64
+.global .align 4 .u32 seen[4];
+.visible .entry add(.param .u64 p, .param .f32 by, .param .u32 n)
+{
+    .reg .pred %p1;
+    .reg .b32 %r<6>;
+    .reg .f32 %f<4>;
+    .reg .b64 %rd<6>;
+    .extern .shared .align 4 .b8 room[];
+    ld.param.u64 %rd1, [p];
+    ld.param.f32 %f1, [by];
+    ld.param.u32 %r2, [n];
+    mov.u32 %r1, %tid.x;
+    setp.ge.u32 %p1, %r1, %r2;
+    @%p1 bra DONE;
+    mul.wide.u32 %rd2, %r1, 4;
+    add.s64 %rd3, %rd1, %rd2;
+    ld.global.f32 %f2, [%rd3];
+    add.f32 %f3, %f2, %f1;
+    st.global.f32 [%rd3], %f3;
+    mov.u64 %rd4, seen;
+    st.global.u32 [%rd4], %r2;
+DONE:
+    ret;
+}
+"""
+
+
+def test_a_foreign_kernel_is_launched(card):
+    stand = card()
+    target = AmdTarget("amdgpu:0")
+    module = Module(targets.target("ptx").read(PTX, "add.ptx"), "rocm:0", False, None, target)
+    x = np.arange(12, dtype="f4")
+    before, launched = x.copy(), []
+
+    def kernel(name, grid, block, params):
+        pointer, seen = (ctypes.c_uint64.from_address(params[n]).value for n in (0, 3))
+        by, n = ctypes.c_float.from_address(params[1]).value, ctypes.c_uint32.from_address(params[2]).value
+        launched.append((name, grid, block, stand.shared, by, n))
+        stand.inside(pointer, n * 4)
+        floats(pointer, 7)[:] += by
+        ctypes.memmove(seen, (7).to_bytes(4, "little"), 4)
+
+    stand.kernel = kernel
+    module["add"].launch(x[2:], 1.5, np.uint32(7), grid=(2, 3, 1), block=(4, 8, 1), shared=96)
+    assert launched == [("add", (2, 3, 1), (4, 8, 1), 96, 1.5, 7)]
+    before[2:9] += 1.5
+    assert (x == before).all() and module.symbols["seen"][0] == 7
+    assert module["add"].stats()["mode"] == "code object for gfx1100"
+    module["add"].launch(x, 0.0, np.uint32(3), grid=1, block=32, cooperative=True)
+    assert stand.names()[-12:].count("hipModuleLaunchCooperativeKernel") == 1
+    with pytest.raises(UnsupportedError, match="cluster"):
+        module["add"].launch(x, 0.0, np.uint32(3), grid=2, block=32, cluster=2)
+    with pytest.raises(ResourceError, match="threads"):
+        module["add"].launch(x, 0.0, np.uint32(3), grid=1, block=2048)
+    with pytest.raises(ResourceError, match="shared memory"):
+        module["add"].launch(x, 0.0, np.uint32(3), grid=1, block=32, shared=70000)
+
+
+def test_arrays_that_overlap_are_one(card):
+    assert joined([(100, 50), (120, 10), (140, 30), (300, 4), (90, 0)]) == [(100, 70), (300, 4)]
+
+
+def test_modules_are_unloaded(card):
+    stand = card()
+    _, _, made = program(lambda x: x + 1, np.zeros(8, "f4"))
+    assert "hipModuleUnload" not in stand.names()
+    del made
+    gc.collect()
+    assert stand.names().count("hipModuleUnload") == 1
+
+
 # ---- memory, streams, events ----------------------------------------------------------------------------------------
 
 
@@ -284,14 +363,11 @@ def test_two_cards(card):
     one.memory(100)
     two.memory(100)
     one.memory(5000)
-    assert [c[1] for c in stand.calls if c[0] == "hipSetDevice"][::1] and base
-    last = None
+    current, on = None, []
     for c in stand.calls:
-        last = c[1] if c[0] == "hipSetDevice" else last
-        if c[0] == "hipMalloc":
-            assert last is not None
-    order = [c[1] for c in stand.calls if c[0] == "hipSetDevice"]
-    assert order[0] == 0 and order[-1] == 0 and 1 in order
+        current = c[1] if c[0] == "hipSetDevice" else current
+        on += [current] * (c[0] == "hipMalloc")
+    assert on == [0, 1, 0]
 
 
 def test_the_real_library(tmp_path):

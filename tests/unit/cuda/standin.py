@@ -180,7 +180,7 @@ class StandIn:
         self.lock, self.local, self.pid = threading.RLock(), threading.local(), os.getpid()
         self.started, self.retained, self.lost = False, 0, None
         self.allocated, self.freed, self.pinned = {}, {}, {}
-        self.handles = {}
+        self.handles, self.default = {}, Stream()
         self.images = {}  # machine code → (PTX, what ptxas said)
         self.time = 0.0
         self.ran = []  # (kernel, grid, block) in the order of execution
@@ -194,6 +194,8 @@ class StandIn:
 
     def get(self, kind, h):
         assert type(h) in (kind, int), f"a {type(h).__name__} where a {kind.__name__} belongs"
+        if kind is CUstream and int(h) in (1, 2):  # the legacy stream, and the thread's own
+            return self.default
         found = self.handles.get(int(h))
         if found is None or found[0] is not kind or found[1] is None:
             raise Refused(R.INVALID_HANDLE)
@@ -210,7 +212,7 @@ class StandIn:
         return getattr(self.local, "context", 0) if self.retained else 0
 
     def streams(self):
-        return [v for k, v in self.handles.values() if k is CUstream and v is not None]
+        return [self.default, *(v for k, v in self.handles.values() if k is CUstream and v is not None)]
 
     def capturing_here(self):
         return next((s.capture for s in self.streams() if s.capture is not None and s.owner == threading.get_ident()), None)

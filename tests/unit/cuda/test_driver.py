@@ -147,6 +147,22 @@ def test_arrays_on_a_card(opened, no_ptxas):
     assert y.__dlpack_device__() == (2, 0)
 
 
+def test_memory_that_was_lent_does_not_go_to_the_pool(opened):
+    """Another library's stream may still work on it: the device waits before it takes it back."""
+    d, driver = opened
+    x = pj.asarray(np.arange(1000.0), device="cuda:0")
+    at = x.__cuda_array_interface__["data"][0]
+    y = pj.asarray(np.arange(1000.0), device="cuda:0")
+    capsule = y.__dlpack__(stream=1)
+    start = len(d.calls)
+    other = y.__cuda_array_interface__["data"][0]
+    del x, y
+    assert [a[0] for c, a in d.calls[start:] if c == "cuMemFree"] == [at] and other in d.allocated
+    del capsule
+    gc.collect()
+    assert [a[0] for c, a in d.calls[start:] if c == "cuMemFree"] == [at, other]
+
+
 def test_memory_of_others_is_not_given_back(opened):
     d, driver = opened
     at = int(d.cuMemAlloc(64)[1]) if d.cuCtxSetCurrent(driver.context) else 0
