@@ -58,5 +58,5 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
 	@echo "setting up $(VENV) (once) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install -q --disable-pip-version-check -e '.[dev,ptxas,examples,opencl]'
+	@$(PY) -m pip install -q --disable-pip-version-check -e '.[dev,ptxas,examples,opencl,cuda]'
 	@touch $(STAMP)

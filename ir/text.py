@@ -37,9 +37,11 @@ Origin = tuple[tuple[Any, ...], Any]  # (locations of a line, the node, instruct
 # ---- writing --------------------------------------------------------------------------------------------------------
 
 
-def dump(x: Any, *, locs: bool = False, origins: list[Origin] | None = None) -> str:
-    """A graph, program, tile program or kernel as text.  `origins` gets an entry per line: where the line comes from, and what it prints."""
+def dump(x: Any, *, locs: bool = False, origins: list[Origin] | None = None, functions: bool = True) -> str:
+    """A graph, program, tile program or kernel as text.  `origins` gets an entry per line: where the line comes from, and what it prints.
+    Without `functions` a program stands alone (and cannot be read back)."""
     w = _Writer(locs)
+    w.functions = functions
     text = w.module(x)
     if origins is not None:
         origins.extend(w.origins)
@@ -48,7 +50,7 @@ def dump(x: Any, *, locs: bool = False, origins: list[Origin] | None = None) -> 
 
 class _Writer:
     def __init__(self, locs: bool) -> None:
-        self.locs = locs
+        self.locs, self.functions = locs, True
         self.out: list[str] = []
         self.origins: list[Origin] = []
         self.graphs: dict[int, str] = {}
@@ -198,7 +200,7 @@ class _Writer:
 
     # program
     def program(self, p: Program) -> None:
-        for launch in p.launches():
+        for launch in p.launches() if self.functions else ():
             self.function(launch.fn)
         self.put(f"program @{p.name}{self.attrs(_plain(p.meta))} {{")
         for b in p.buffers:

@@ -108,6 +108,7 @@ class Array(DeviceArray):
     def __cuda_array_interface__(self) -> Any:
         if self.device.kind != "cuda":
             raise AttributeError(f"an array on {self.device.name} has no __cuda_array_interface__")
+        self._data.driver.lend(self._data)
         return {"shape": self.shape, "typestr": self.dtype.str, "data": (int(self._data.raw), False), "version": 3, "strides": None,
                 "stream": int(self._data.driver.current_handle() or 1)}  # fmt: skip
 
@@ -130,6 +131,7 @@ class Array(DeviceArray):
             return dlpack.export(a.__array_interface__["data"][0], here, self.shape, self.dtype, a, versioned, not a.flags.writeable)
         m = source._data
         m.driver.hand_over(stream)
+        m.driver.lend(m)
         return dlpack.export(m.driver.address(m.raw), here, self.shape, self.dtype, m, versioned)
 
     def to_device(self, where: Any, /, *, stream: Any = None) -> Array:
@@ -416,6 +418,14 @@ def _import(x: Any) -> Array:
             return _import(x.contiguous())
         raise UserError(f"a tensor on {where.name} that is not contiguous cannot be taken", place=user_loc(), hint="make it contiguous first")
     return Array(where, made.dtype, made.shape, d.adopt(made.address, int(np.prod(made.shape, dtype=np.int64)) * made.dtype.itemsize, made))
+
+
+def shared(x: Any) -> Any:
+    """A tensor of another library: as a NumPy array over its memory if that is the host's, else as it is."""
+    if x.__dlpack_device__()[0] not in dlpack.HOST:
+        return x
+    made = _import(x)
+    return made._data if isinstance(made._data.base, np.ndarray) else np.asarray(x)
 
 
 def _capsule(x: Any, stream: Any) -> Any:

@@ -428,8 +428,8 @@ class Jit:
         leaves, structure, static = self._bound(args, kwargs)
         specs = [as_spec(x) for x in leaves]
         sizes = sizes_of(specs)
-        graph, *_ = self._traced(structure, static, specs, sizes)
-        return Lowered(graph, target or device(self._device()).target, self.options, sizes)
+        graph, _, captured, *_ = self._traced(structure, static, specs, sizes)
+        return Lowered(graph, target or device(self._device()).target, self.options, captured, sizes)
 
     def stats(self) -> dict[str, Any]:
         """Calls, compiled versions, why each was compiled, and which sizes are symbolic or stay static, and why."""

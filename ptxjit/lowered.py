@@ -1,6 +1,7 @@
 """What a function became: every level as text, for any target, without a device."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,12 @@ def dump(graph: Graph, target_name: str, options: Options, folder: Path) -> None
 class Lowered:
     """`as_text(stage)`, `stages`, `kernels`, `stats()`, `compile()`, `why`."""
 
-    def __init__(self, graph: Graph, target_name: str, options: Options, sizes: Sizes | None = None) -> None:
+    def __init__(self, graph: Graph, target_name: str, options: Options, captured: Sequence[Any] = (), sizes: Sizes | None = None) -> None:
         from .ir.lower import lower
         from .targets import target
 
         self.target = target(target_name)
+        self.captured = tuple(captured)  # arrays from around the function: inputs behind its own
         with sizes.active(tracing=False) if sizes is not None else nullcontext():
             self._low = lower(graph, self.target.facts, fast_math=options.fast_math, reproducible=options.reproducible)
         self._made: dict[str, str | bytes] = {}

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import targets
 from .ir.errors import DeviceError, DTypeError, PtxjitError, UnsupportedError, UserError
+from .trace import DeviceArray, user_loc
 
 LIMITS = ("maxntid", "reqntid", "reqnctapercluster")
 
@@ -24,7 +25,8 @@ def load_ptx(source: str | bytes | os.PathLike[str], device: str = "cpu", bounds
     """Reads PTX.
 
     source  text, or a path (a `Path`, or a str without a newline)
-    device  'cpu' (compiled), 'cuda:0' (the bytes go to NVIDIA's driver as they are) or 'interp' (the oracle)
+    device  'cpu' (compiled), 'cuda:0' (the bytes go to NVIDIA's driver as they are), 'opencl:0' (devices in main memory; what they cannot honour
+            is refused when the kernel is compiled) or 'interp' (the oracle)
     bounds  test every access against the arrays of the launch and the module's variables: slower, and never a crash
 
     Raises `ReadError` with file, line and column where the text outside of function bodies cannot be read; what is wrong inside one kernel is
@@ -35,10 +37,11 @@ def load_ptx(source: str | bytes | os.PathLike[str], device: str = "cpu", bounds
 
     d = find(device) if isinstance(device, str) else device
     tree = targets.target("ptx").read(text, name)
-    native = targets.target(d.target).native(tree, text if isinstance(text, bytes) else text.encode(), bounds)
-    if native is None and d.name not in ("cpu", "interp"):
+    target = targets.target(d.target)
+    native = target.native(tree, text if isinstance(text, bytes) else text.encode(), bounds)
+    if native is None and not target.runs_kernels and d.name != "interp":
         raise DeviceError(f"PTX cannot run on {d.name} yet", hint="device='cpu' or device='interp'")
-    return Module(tree, d.name, bounds, native)
+    return Module(tree, d.name, bounds, native, target)
 
 
 def text_of(source: str | bytes | os.PathLike[str]) -> tuple[str | bytes, str]:
@@ -90,8 +93,9 @@ class Signature:
 class Module:
     """A PTX module: `kernels`, `symbols`, `mod["name"]`.  `str(mod)` is the text."""
 
-    def __init__(self, tree: Any, device: str, bounds: bool, native: Any = None) -> None:
+    def __init__(self, tree: Any, device: str, bounds: bool, native: Any = None, target: Any = None) -> None:
         self.tree, self.device, self.bounds = tree, device, bounds
+        self.target = target if target is not None else targets.target("cpu:host")
         self.native = native  # the module in its device's own driver, where that takes PTX
         self.text: str = tree.text
         self.mode = "auto"  # 'dispatch' forbids widening: for tests and comparisons
@@ -325,14 +329,14 @@ class Kernel:
         """Compiles now rather than at the first launch; what is wrong with this kernel is raised here."""
         if self.module.native is not None:
             self.module.native.function(self.name)
-        elif self.module.device != "cpu":
+        elif self.module.device == "interp":
             _ = self.facts
         elif self._code is None:
             from . import cache
 
-            cpu, bounds = targets.target("cpu:host"), self.module.bounds
-            self._code = cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(cpu.facts), str(bounds), self.module.mode), cpu.load_kernel,
-                                      lambda: cpu.compile_kernel(self.entry.kernel, self.facts, bounds, self.module.mode))  # fmt: skip
+            t, bounds = self.module.target, self.module.bounds
+            self._code = cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(t.facts), str(bounds), self.module.mode), t.load_kernel,
+                                      lambda: t.compile_kernel(self.entry.kernel, self.facts, bounds, self.module.mode))  # fmt: skip
             self._facts = self._code.facts
         return self
 
@@ -361,12 +365,12 @@ class Kernel:
         grid, block  int or a tuple of up to three: blocks, and threads per block       shared   bytes of dynamic shared memory
         cooperative  all blocks are resident together (grid-wide barriers)               cluster  blocks per cluster
         """
+        args = tuple([_memory(a, self.module) for a in args])
         if self.module.native is not None:
             self._launch_native(args, *self.shape(grid, block, cluster), int(shared), cooperative, stream)
             return
         if stream is not None:
             raise UserError("streams belong to GPU devices; on the CPU a launch is done when it returns")
-        cpu = targets.target("cpu:host")
         shared = int(shared)
         self.compile()
         facts, memory = self.facts, self.module.memory
@@ -378,7 +382,7 @@ class Kernel:
 
             run(self.entry.kernel, values, self._host(args, keep), grid, block, shared, size, cooperative, memory.const)
             return
-        cpu.launch_kernel(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
+        self.module.target.launch_kernel(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
 
     def _launch_native(self, args: tuple[Any, ...], grid: Any, block: Any, cluster: Any, shared: int, cooperative: bool, stream: Any) -> None:
         """The driver of the device takes the PTX: it gets the parameters' bytes, and addresses of its own memory for the host's arrays."""
@@ -410,8 +414,8 @@ class Kernel:
         return [region(n, a) for n, a in named if a.size]
 
     def _regions(self, args: tuple[Any, ...], keep: list[Any]) -> list[tuple[int, int]]:
-        """(address, bytes) of all that the kernel may touch, for `bounds=True`."""
-        if not self.module.bounds:
+        """(address, bytes) of all that the kernel may touch, for `bounds=True` and for devices with memory of their own."""
+        if not self.module.bounds and not getattr(self.module.target, "own_memory", False):
             return []
         arrays = [a for a in args if isinstance(a, np.ndarray)] + keep + list(self.module.memory.arrays.values())
         return [(_low(a), _extent(a)) for a in arrays if a.size]
@@ -515,6 +519,24 @@ def _scalar(where: str, t: str, size: int, a: Any) -> int:
     if not low <= v2 <= high:
         raise UserError(f"{where}: {v2} does not fit")
     return v2 & ((1 << bits) - 1)
+
+
+def _memory(a: Any, module: Module) -> Any:
+    """An array of the host, of whatever library, as NumPy's over the same memory; everything else as it is."""
+    if isinstance(a, (np.ndarray, np.generic, int, float, bytes, bytearray, memoryview)):
+        return a
+    if isinstance(a, DeviceArray):
+        if a.on_host:
+            return a.numpy()
+        if module.native is None or a.device.name != module.device:
+            raise DeviceError(f"an argument is on {a.device.name}, the module was loaded for {module.device}", place=user_loc(),
+                              hint=f"move it: .to_device('{module.device}'); or load_ptx(…, device='{a.device.name}')")  # fmt: skip
+        return a
+    if hasattr(a, "__dlpack__") and hasattr(a, "__dlpack_device__"):
+        from .array import shared
+
+        return shared(a)
+    return a
 
 
 def _is_array(a: Any) -> bool:

@@ -90,6 +90,7 @@ class _Buffers:
         spans = sorted((_low(a), _low(a) + _extent(a), n) for n, a in enumerate(args) if _is_array(a) and a.size)
         self.parts: list[tuple[int, Any, Region, bool]] = []  # host address, bytes as they were, region, may be written
         self.at: dict[int, int] = {}
+        self.keep: Any = ()  # memory of arguments that are passed by address
         at, k = FIRST, 0
         while k < len(spans):
             low, high, mine = spans[k][0], spans[k][1], [spans[k]]
@@ -123,19 +124,12 @@ def check(ptx: Any, entry: str, *, grid: Any, block: Any, shared: int = 0, args:
     Kinds: out-of-bounds, misaligned, uninitialised, race, barrier-divergence, deadlock, sync-mask, missing-wait.
     """
     from .ir.interp.checker import Checker
-    from .ir.interp.launch import machine, show
-    from .ir.interp.machine import Stopped
+    from .ir.interp.launch import show
+    from .ir.interp.machine import Machine, Stopped
 
     module = ptx if isinstance(ptx, Module) else load_ptx(ptx, device="interp")
     kernel = module[entry]
-    if len(args) != len(kernel.entry.params):
-        raise UserError(f"{entry} takes {len(kernel.entry.params)} arguments, got {len(args)}", hint=repr(kernel.signature))
-    grid3, block3, cluster3 = kernel.shape(grid, block, cluster)
-    buffers = _Buffers([p[0] for p in kernel.entry.params], args)
-    values, keep = kernel._values(tuple(buffers.args))
-    values += [module.memory.address(s) for s in kernel.entry.symbols]
-    regions = [*buffers.regions, *kernel._host((), keep)]
-    m = machine(kernel.entry.kernel, values, regions, grid3, block3, int(shared), cluster3, cooperative, module.memory.const)
+    m, buffers = prepared(kernel, args, grid, block, shared, cluster, cooperative, Machine)
     m.watch = checker = Checker(m)
     error = None
     try:
@@ -151,3 +145,20 @@ def check(ptx: Any, entry: str, *, grid: Any, block: Any, shared: int = 0, args:
         buffers.back()
     name = Path(module.tree.name)
     return Report(entry, checker.findings, error, name.parent if name.is_file() else None)
+
+
+def prepared(kernel: Any, args: Sequence[Any], grid: Any, block: Any, shared: int, cluster: Any, cooperative: bool, make: Any) -> tuple[Any, _Buffers]:
+    """An interpreter of class `make` for a launch of a module's kernel, over copies of its arguments."""
+    from .ir.interp.launch import machine
+
+    module, entry = kernel.module, kernel.name
+    if len(args) != len(kernel.entry.params):
+        raise UserError(f"{entry} takes {len(kernel.entry.params)} arguments, got {len(args)}", hint=repr(kernel.signature))
+    grid3, block3, cluster3 = kernel.shape(grid, block, cluster)
+    buffers = _Buffers([p[0] for p in kernel.entry.params], args)
+    values, keep = kernel._values(tuple(buffers.args))
+    values += [module.memory.address(s) for s in kernel.entry.symbols]
+    regions = [*buffers.regions, *kernel._host((), keep)]
+    m = machine(kernel.entry.kernel, values, regions, grid3, block3, int(shared), cluster3, cooperative, module.memory.const, make=make)
+    buffers.keep = keep
+    return m, buffers

@@ -200,6 +200,14 @@ class DeviceArray:
     __slots__ = ()
     dtype: Any
     shape: tuple[int, ...]
+    device: Any
+
+    @property
+    def on_host(self) -> bool:
+        raise NotImplementedError
+
+    def numpy(self) -> Any:
+        raise NotImplementedError
 
 
 class Tracer:

@@ -43,7 +43,7 @@ class Target:
     stages   names of its texts and binaries by file extension, in order; the first is made from kernels
     text     the last stage that is text ("final")
     kernel_stages   texts that `emit_kernel` makes of a foreign kernel, in order; the last is its "final"
-    binary_stage    what of such a kernel is bytes: object code, a module …
+    binary_stage    what of such a kernel is bytes: object code, a module …      runs_kernels   whether `compile_kernel` and `launch_kernel` work
     """
 
     name: str
@@ -52,6 +52,8 @@ class Target:
     text: str = ""
     kernel_stages: tuple[str, ...] = ()
     binary_stage: str = ""
+    runs_kernels: bool = False
+    own_memory: bool = False  # `launch_kernel` gets the host's memory that a kernel may reach, as `regions`, and copies it
 
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
         """The kernels of one program at that stage."""
@@ -78,6 +80,10 @@ class Target:
 
     def emit_text(self, text: str, stage: str) -> str | bytes:
         """A later stage of a text in this target's own language."""
+        raise UnsupportedError(f"{self.name} makes no {stage} of a text")
+
+    def emit_text_lines(self, text: str, stage: str) -> tuple[str, list[tuple[str, int] | None]]:
+        """`emit_text`, and per line of the result the (file name, line) that the text's own directives say."""
         raise UnsupportedError(f"{self.name} makes no {stage} of a text")
 
     def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:

@@ -290,6 +290,9 @@ class Driver:
         """Memory that nothing refers to: to its stream's pool, or back to the device."""
         if os.getpid() != self._pid:
             return
+        if m.stream is None:  # it was lent
+            self.free(m.raw)
+            return
         block = rounded(m.size)
         with self._lock:
             if self._held + block <= HELD:
@@ -297,6 +300,10 @@ class Driver:
                 insort(self._free.setdefault((block, m.stream), []), m.raw, key=lambda raw: -self.address(raw))
                 return
         self.free(m.raw)
+
+    def lend(self, m: Memory) -> None:
+        """Another library may work on this memory, in streams of its own: in the end it goes back to the device, which waits, and not to the pool."""
+        m.stream = None
 
     def trim(self) -> None:
         """Gives the pool back."""

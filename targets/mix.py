@@ -3,7 +3,7 @@
     memory   loads, stores, atomics, copies        fp     floating-point arithmetic        int    integer arithmetic, logic, comparisons
     move     copies, conversions, selections       control   jumps, calls, returns         sync   barriers, fences, what crosses lanes
 
-Assembly of every family is read line by line.  A target whose text is no assembly (OpenCL C) counts the instructions of the kernel level, and says so.
+Assembly of every family is read line by line.  A text that is no assembly (OpenCL C) is not read: the instructions of the kernel level are counted, and that is said.
 """
 from __future__ import annotations
 
@@ -46,10 +46,17 @@ AARCH64 = _rules(
 )
 AMDGCN = _rules(
     ("sync", r"s_barrier|s_wait|s_sleep|ds_(bpermute|permute|swizzle)|v_readlane|v_writelane|v_readfirstlane|v_permlane|s_sendmsg|buffer_(wb|inv|gl)|\w+_dpp\b"),
-    ("control", r"s_(branch|cbranch|endpgm|setpc|swappc|call|trap)"),
+    ("control", r"s_(branch|cbranch|endpgm|setpc|swappc|call|trap|nop|delay_alu|clause|code_end)"),
     ("memory", r"s_(load|store|buffer|dcache)|buffer_|global_|flat_|scratch_|ds_|image_|tbuffer_"),
     ("move", r"[sv]_mov|v_cndmask|s_cselect|v_cvt|v_perm|v_accvgpr|s_get|s_set"),
     ("fp", r"v_(mfma|wmma|smfmac|swmmac|pk)?\w*_(f16|f32|f64|bf16)|v_(fma|mac|mad)_"),
+)
+SPIRV = _rules(
+    ("sync", r"Op(ControlBarrier|MemoryBarrier|Group|Subgroup)"),
+    ("memory", r"Op(Load|Store|Atomic|CopyMemory)"),
+    ("control", r"Op(Branch|Return|FunctionCall|Switch|Unreachable|Kill)"),
+    ("fp", r"Op(F(Add|Sub|Mul|Div|Rem|Mod|Negate|Ord|Unord)|ExtInst\b|Unordered|Ordered|IsNan|IsInf|Dot)"),
+    ("move", r"Op(Bitcast|[USF]Convert|Convert|SatConvert|Select|Phi|Composite|Vector|Copy|Undef|GenericCast|PtrCast)"),
 )
 KERNEL = _rules(
     ("sync", r"bar\b|barrier|named_barrier|cluster_barrier|fence|shfl|vote|ballot|match|redux|warp_sync|elect|activemask|mbarrier|async_wait|pause"),
@@ -78,12 +85,25 @@ def _assembly(text: str, kernel: str) -> Iterator[str]:
             yield line
 
 
+def _spirv(text: str, kernel: str) -> Iterator[str]:
+    """Of the kernel's function; helpers that it calls are functions of their own."""
+    m = re.search(rf'OpName (%\w+) "{re.escape(kernel)}_?"', text)
+    start = re.search(rf"^\s*{m[1]} = OpFunction .*$", text, re.M) if m else None
+    body = text[start.end() :].partition("OpFunctionEnd")[0] if start else ""
+    for line in body.splitlines():
+        line = re.sub(r"^\s*(%\w+ = )?", "", line)
+        if line and not re.match(r"Op(Label|FunctionParameter|Variable|Line|NoLine|Name)\b", line):
+            yield line
+
+
 def _dialect(target: str, text: str) -> tuple[Callable[[str, str], Iterator[str]], Callable[[str], str]] | None:
     family = target.partition(":")[0]
     if family == "ptx":
         return _ptx, PTX
     if family == "amdgpu":
         return _assembly, AMDGCN
+    if family == "spirv" and "OpFunction" in text:
+        return _spirv, SPIRV
     if family == "cpu":
         return _assembly, X86 if re.search(r"%[re]?[abcd]x|%rsp|%[xyz]mm|%rdi", text) else AARCH64
     return None

@@ -210,7 +210,7 @@ class _Walk:
         args = [self.env.get(a.id) for a in i.args]
         if any(a is None for a in args):
             return None
-        typed = [a.astype(v.type.elem.np) for a, v in zip(args, i.args)]
+        typed = [a.astype(v.type.elem.np) for a, v in zip(args, i.args) if a is not None]
         return np.asarray(eval_lane(i.op, i.result.type.elem, typed, i.attrs)).astype(np.int64)
 
     def _constant(self, i: Instr, times: Any) -> None:

@@ -22,7 +22,8 @@ def pressure(k: Kernel) -> list[list[int]]:
     reads: list[set[int]] = []
     makes: list[set[int]] = []
     for b in k.blocks:
-        have, need = set(), set()
+        have: set[int] = set()
+        need: set[int] = set()
         for v in b.params:
             size[v.id] = words(v)
             have.add(v.id)

@@ -21,8 +21,8 @@ Three = tuple[int, int, int]
 
 
 def machine(kernel: Kernel, words: Sequence[int], regions: Sequence[Region], grid: Three, block: Three, shared: int = 0, cluster: Three = (1, 1, 1),
-            cooperative: bool = False, const: tuple[int, int] = (0, 0), steps: int = STEPS) -> Machine:  # fmt: skip
-    """The machine of a launch.  `words` are the parameters as 64-bit words, `const` address and size of the constant bank."""
+            cooperative: bool = False, const: tuple[int, int] = (0, 0), steps: int = STEPS, make: type[Machine] = Machine) -> Machine:  # fmt: skip
+    """The machine of a launch, of the class `make`.  `words` are the parameters as 64-bit words, `const` address and size of the constant bank."""
     threads = block[0] * block[1] * block[2]
     if not 0 < threads <= MAX_THREADS:
         raise ResourceError(f"a block has 1 to {MAX_THREADS} threads, not {threads}", hint="use more, smaller blocks")
@@ -34,7 +34,7 @@ def machine(kernel: Kernel, words: Sequence[int], regions: Sequence[Region], gri
         raise DeviceError("a cooperative launch of clusters is not supported here")
     values = [_value(p.value.type.elem, w) for p, w in zip(kernel.params, words)]
     spins = any(i.op.name == "atom" or i.op.name == "ld" and Machine.strong(i) for i in kernel.instrs())  # blocks may wait for each other
-    return Machine(kernel, Shape(grid, block, cluster, shared, cooperative, resident=RESIDENT * (16 if spins else 1)), values, regions, const=const, max_steps=steps)
+    return make(kernel, Shape(grid, block, cluster, shared, cooperative, resident=RESIDENT * (16 if spins else 1)), values, regions, const=const, max_steps=steps)
 
 
 def run(kernel: Kernel, words: Sequence[int], regions: Sequence[Region], grid: Three, block: Three, shared: int = 0, cluster: Three = (1, 1, 1),

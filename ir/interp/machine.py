@@ -66,7 +66,7 @@ class Machine(Accesses, Warps):
     def run(self) -> None:
         try:
             with np.errstate(all="ignore"):
-                for first in range(0, self.shape.blocks, max(self.shape.slots, 1)):
+                for first in range(0, self.shape.blocks if self.sample is None else len(self.sample), max(self.shape.slots, 1)):
                     if first:
                         self.memory.forget()
                     self.start(first)
@@ -131,7 +131,7 @@ class Machine(Accesses, Warps):
         self.env = self.envs[(depth, fn)]
         steps = f.steps.get(block)
         if steps is None:
-            steps = f.steps[block] = [self.decode(i) for i in f.k.blocks[block].instrs]
+            steps = f.steps[block] = [self.step(i) for i in f.k.blocks[block].instrs]
         for k in range(n, len(steps)):
             self.here = (depth, fn, block, k)
             if steps[k](g):
@@ -149,6 +149,10 @@ class Machine(Accesses, Warps):
         return [(p, s, np.sort(np.concatenate(parts))) for (p, s), parts in out.items()]
 
     # ---- instructions
+
+    def step(self, i: Instr) -> Step:
+        """What runs an instruction: a place for those who watch."""
+        return self.decode(i)
 
     def decode(self, i: Instr) -> Step:
         """What an instruction does to a group; true if the group does not simply go on."""

@@ -81,6 +81,7 @@ class State:
         self.functions = [Function(kernel, 0), *(Function(f, n + 1) for n, f in enumerate(kernel.functions))]
         self.by_number = {dict(f.k.meta)["number"]: f for f in self.functions[1:]}
         self.by_name = {f.k.name: f for f in self.functions[1:]}
+        self.sample: Sequence[int] | None = None  # numbers of the blocks that are run (all)
         self.n = shape.slots * shape.padded
         self.lanes = shape.lanes
         self.deep = bool(kernel.functions) or any(i.op.name == "alloca" for i in kernel.instrs())
@@ -109,8 +110,9 @@ class State:
         """Places the blocks from number `first` on into the slots."""
         s = self.shape
         self.block0 = first
-        count = min(s.slots, s.blocks - first)
-        self.blocks = [s.place(first + k) for k in range(count)]
+        numbers = range(s.blocks) if self.sample is None else self.sample
+        count = min(s.slots, len(numbers) - first)
+        self.blocks = [s.place(numbers[first + k]) for k in range(count)]
         coords = np.zeros((3, s.slots), np.int32)
         coords[:, :count] = np.array(self.blocks, np.int32).T.reshape(3, count)
         self.ctaid = coords

@@ -50,7 +50,17 @@ def _result(s: Any, items: dict[int, Buffer], index: int, ty: Array) -> Buffer:
 
 def _fori(s: Any, n: Node, lo: Buffer, hi: Buffer, counter: Buffer, body: Graph, state: list[Buffer], captured: list[Buffer],
           following: list[Buffer], advance: list[Step]) -> list[Step]:  # fmt: skip
-    """`i` runs in its own buffer; the bounds are values, so the loop asks before each turn."""
+    """Bounds that are known make a counted loop, which a device runs without asking; else `i` runs in its own buffer and the loop asks before each turn."""
+    bounds = [_known(a) for a in n.args[:2]]
+    if bounds[0] is not None and bounds[1] is not None:
+        used = any(body.inputs[0] in x.args for x in body.nodes) or body.inputs[0] in body.outputs
+        index, turn = counter, []
+        if used and bounds[0]:
+            first = bounds[0]
+            index = s.new("i", array(I64, ()), "temp")
+            turn = s.graph_steps(_small("index", 1, lambda b, x: b.iadd(x[0], b.literal(first, I64, ()))), [counter], [index])
+        turn += s.graph_steps(body, [index, *state, *captured], following)
+        return [Loop((*turn, *advance), count=max(bounds[1] - bounds[0], 0), counter=counter if used else None)]
     i, after, more = (s.new(h, array(I64, ()), "temp") for h in ("i", "i_next", "i_last"))
     flag = s.new("more", _flag_type(), "temp")
     less = _small("less", 2, lambda b, x: b.icmp(x[0], x[1], pred="slt"))
@@ -59,6 +69,11 @@ def _fori(s: Any, n: Node, lo: Buffer, hi: Buffer, counter: Buffer, body: Graph,
     turn += s.graph_steps(bump, [i], [after])
     before = s.graph_steps(less, [i, more], [flag])
     return [Copy(i, lo), Copy(more, hi), Loop((*turn, *advance, Copy(i, after)), cond=flag, before=tuple(before))]
+
+
+def _known(n: Node) -> int | None:
+    """The value of a literal."""
+    return int.from_bytes(n.attr("data"), "little", signed=True) if n.op.name == "literal" else None
 
 
 def _flag_type() -> Array:

@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 import sys
-import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..ir.errors import BugError, PtxjitError
 from . import ptx
+from .bench import bench
+from .devices import devices
 from .load import UsageError, load_function
-from .show import STAGES, TARGETS, Function, Specs, TargetOption, show, spec_of
+from .show import STAGES, TARGETS, Function, TargetOption, show
+from .tour import tour
 
 __all__ = ["STAGES", "TARGETS", "app", "run"]
 
@@ -18,24 +20,6 @@ app = typer.Typer(name="ptxjit", no_args_is_help=True, add_completion=True, pret
                   help="Compile, look at, test and time tensor kernels.")  # fmt: skip
 cache_app = typer.Typer(no_args_is_help=True, help="The disk cache.")
 app.add_typer(cache_app, name="cache")
-
-@app.command()
-def devices() -> None:
-    """What there is to run on."""
-    from ..hardware import devices as all_devices
-    from ..hardware import families, missing
-
-    for d in all_devices():
-        f = d.facts
-        print(f"{d.name:8} {d.hardware}")
-        print(f"{'':8} {'available' if d.available else 'not available: ' + str(d.why_not)}; {f.lanes} lanes, {f.vector_bits} bits, "
-              f"{f.cores} core{'s' if f.cores != 1 else ''}, {f.shared_bytes >> 10} KiB shared, {f.l2_bytes >> 10} KiB L2")  # fmt: skip
-        if d.driver:
-            print(f"{'':8} driver {d.driver}")
-    for word in families():
-        why = missing(word)
-        if why is not None:
-            print(f"{word:8} none: {why}")
 
 
 @app.command()
@@ -60,41 +44,6 @@ def test(function: Function, reference: Annotated[str, typer.Option("--reference
         words = "".join(f" {name} {value}" for name, value in options if value)
         print(f"replay: ptxjit test {function}{words} --examples {examples} --seed {seed}    (failures are kept in {DATABASE} and tried first)")
         raise typer.Exit(1)
-
-
-@app.command()
-def bench(function: Function, specs: Specs = []) -> None:  # noqa: B006
-    """First call, warm call and the plain Python function, on random arguments."""
-    import numpy as np
-
-    f = load_function(function)
-    rng = np.random.default_rng(0)
-    args = [_sample(rng, spec_of(s)) for s in specs]
-    start = time.perf_counter()
-    f(*args)
-    first = time.perf_counter() - start
-    print(f"{'first call':16} {first * 1e3:10.3f} ms")
-    ours, plain = _best(lambda: f(*args)), _best(lambda: f.fn(*args))
-    print(f"{'warm call':16} {ours * 1e3:10.4f} ms")
-    print(f"{'plain Python':16} {plain * 1e3:10.4f} ms    {plain / ours:.2f} × the warm call")
-
-
-def _sample(rng: Any, spec: Any) -> Any:
-    import numpy as np
-
-    if spec.dtype.kind in "iu":
-        return rng.integers(0, 100, spec.shape).astype(spec.dtype)
-    return np.asarray(rng.standard_normal(spec.shape) > 0 if spec.dtype.kind == "b" else rng.standard_normal(spec.shape)).astype(spec.dtype)
-
-
-def _best(fn: Any) -> float:
-    times: list[float] = []
-    end = time.perf_counter() + 1.0
-    while len(times) < 5 or time.perf_counter() < end and len(times) < 1000:
-        start = time.perf_counter()
-        fn()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 @cache_app.command("info")
@@ -167,21 +116,9 @@ def doctor(file: Annotated[str, typer.Argument(metavar="[FILE.ptx]", help="say h
     devices()
 
 
-@app.command()
-def tour() -> None:
-    """How ptxjit is built, told by its own modules."""
-    import importlib
-    import inspect
-
-    for name in ("ptxjit", "ptxjit.ir", "ptxjit.ir.op", "ptxjit.ir.types", "ptxjit.ir.graph", "ptxjit.ir.program", "ptxjit.ir.tile", "ptxjit.ir.kernel",
-                 "ptxjit.ir.lower", "ptxjit.ir.lower.fuse", "ptxjit.ir.schedules", "ptxjit.targets", "ptxjit.targets.llvm.emit",
-                 "ptxjit.targets.ptx.write", "ptxjit.targets.ptx.syntax", "ptxjit.targets.ptx.lift", "ptxjit.targets.llvm.warp",
-                 "ptxjit.targets.llvm.dispatch"):  # fmt: skip
-        doc = inspect.getdoc(importlib.import_module(name)) or ""
-        print(f"── {name} " + "─" * max(3, 76 - len(name)))
-        print(doc + "\n")
-
-
+app.command("devices")(devices)
+app.command("bench")(bench)
+app.command("tour")(tour)
 app.command("show")(show)
 app.command("translate")(ptx.translate)
 app.command("run")(ptx.run)

@@ -12,8 +12,8 @@ import typer
 from .load import UsageError, load_function
 
 TARGETS = ["cpu:host", "cpu:x86-64-v3", "cpu:x86-64-v4", "cpu:aarch64", "ptx:sm_75", "ptx:sm_80", "ptx:sm_86", "ptx:sm_89", "ptx:sm_90",
-           "ptx:sm_90a", "ptx:sm_100", "ptx:sm_120", "spirv"]  # fmt: skip
-STAGES = ["final", "graph", "program", "tile", "kernel", "ptx", "cubin", "sass", "ll", "asm", "obj", "opencl"]
+           "ptx:sm_90a", "ptx:sm_100", "ptx:sm_120", "amdgpu:gfx90a", "amdgpu:gfx942", "amdgpu:gfx1100", "amdgpu:gfx1201", "spirv"]  # fmt: skip
+STAGES = ["final", "graph", "program", "tile", "kernel", "ptx", "cubin", "sass", "ll", "asm", "obj", "hsaco", "spirv", "spv", "opencl"]
 
 
 def completes(words: Sequence[str]) -> Any:
@@ -58,7 +58,8 @@ def show(function: Function, specs: Specs = [], target: TargetOption = [],  # no
 def _function(function: str, specs: list[str], target: list[str], stage: str, stats: bool, as_json: bool, why: bool, html: str, output: str) -> None:
     f = load_function(function)
     arguments = [spec_of(s, symbols=True) for s in specs]
-    lows = [f.lower(*arguments, target=t) for t in (target or [None])]
+    wanted: list[str | None] = [*target] if target else [None]
+    lows = [f.lower(*arguments, target=t) for t in wanted]
     if html:
         from ..inspect.page import write_page
 

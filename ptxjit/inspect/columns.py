@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 GAP = " │ "
-COMMENT = {"ll": ";", "asm": "#", "spvasm": ";", "gcn": ";"}  # by stage; // elsewhere
+COMMENT = {"ll": ";", "asm": "#", "spirv": ";"}  # by stage; // elsewhere
 TOP = 5  # opcodes in a table
+FIRST = ("grid", "mode", "lanes", "registers", "scalar registers", "live words", "spills", "spill stores", "spill loads", "scratch bytes", "stack moves", "stack bytes", "shared bytes", "occupancy", "limit",
+         "bytes read", "bytes written", "flops", "intensity")  # fmt: skip
 
 
 def comment(target: str, stage: str, text: str) -> str:
@@ -76,6 +78,7 @@ def stats_rows(found: Sequence[tuple[str, dict[str, Any]]]) -> list[list[str]]:
     keys: list[str] = []
     for _, entry in found:
         keys += [k for k in entry if k not in keys]
+    keys.sort(key=lambda k: FIRST.index(k) if k in FIRST else len(FIRST))
     plain = [k for k in keys if k not in ("kernel", "target", "classes", "mix", "mix of", "exact", "missing", "instructions")]
     for key in plain:
         rows.append([key, *(_cell(key, entry) for _, entry in found)])

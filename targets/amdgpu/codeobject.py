@@ -185,13 +185,13 @@ def link(obj: bytes) -> bytes:
     writable = [s for s in kept if s.flags & WRITE and s.type != SHT_NOBITS]
     zeroed = [s for s in kept if s.flags & WRITE and s.type == SHT_NOBITS]
 
-    exported = [s for s in symbols if s.exported]
+    exported = [e for e in symbols if e.exported]
     buckets = _gnu_buckets(len(exported))
-    exported.sort(key=lambda s: gnu_hash(s.name) % buckets)
+    exported.sort(key=lambda e: gnu_hash(e.name) % buckets)
     strings = _Strings()
-    for s in exported:
-        strings.add(s.name)
-    names = [s.name for s in exported]
+    names = [e.name for e in exported]
+    for name in names:
+        strings.add(name)
     dynsym = Section(".dynsym", SHT_DYNSYM, ALLOC, bytes(24 * (len(exported) + 1)), info=1, align=8, entsize=24)
     gnu = Section(".gnu.hash", SHT_GNU_HASH, ALLOC, _gnu_table(names), align=8)
     sysv = Section(".hash", SHT_HASH, ALLOC, _sysv_table(["", *names]), align=4, entsize=4)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 from ...ir.instr import Instr
 from ...ir.kernel import Kernel
-from ...ir.types import F16, Scalar
+from ...ir.types import BF16, F16, Scalar
 from ..llvm.compile import Machine, layout_of
+from ..llvm.emit import NAMES, float_text
 from ..llvm.item import Dialect, Item
 from .facts import ARCHS, GROUP
 
@@ -37,6 +38,7 @@ class AmdDialect(Dialect):
 
     triple = TRIPLE
     spaces = {"global": 1, "const": 1, "param": 1, "shared": 3, "local": 5, "generic": 0}
+    atomic_notes = ", !amdgpu.no.remote.memory !2, !amdgpu.no.fine.grained.memory !2"  # else minima and maxima are loops of compare-and-swap
 
     def __init__(self, arch: str) -> None:
         self.arch, self.name = arch, f"amdgpu:{arch}"
@@ -60,7 +62,7 @@ class AmdDialect(Dialect):
     def tail(self, items: Sequence[Item]) -> list[str]:
         return ['attributes #0 = { nounwind alwaysinline "no-builtins" "denormal-fp-math"="ieee,ieee" "denormal-fp-math-f32"="ieee,ieee" }',
                 *(f"attributes #{n + 1} = {{ {text} }}" for n, text in enumerate(self.groups)),
-                "!llvm.module.flags = !{!0}", f'!0 = !{{i32 1, !"amdhsa_code_object_version", i32 {self.a.cov * 100}}}', f"!1 = {LOCAL_ONLY}"]  # fmt: skip
+                "!llvm.module.flags = !{!0}", f'!0 = !{{i32 1, !"amdhsa_code_object_version", i32 {self.a.cov * 100}}}', f"!1 = {LOCAL_ONLY}", "!2 = !{}"]  # fmt: skip
 
     def arena(self, e: Item) -> tuple[str, str]:
         """LDS: of a known size for our own kernels; of foreign ones all of it is asked for at the launch."""
@@ -79,9 +81,24 @@ class AmdDialect(Dialect):
             wide = [e.to_f32(x, F16, False) for x in a]
             r = e.put(f"fdiv float {wide[0]}, {wide[1]}" if name == "fdiv" else e.call("llvm.sqrt.f32", "float", [("float", wide[0])]))
             return e.from_f32(r, F16, False)
+        if name == "fmaxnum" and elem.bits >= 16 and elem is not BF16:
+            for x, y in (i.args, i.args[::-1]):
+                if e.val(y).const == 0:
+                    return self.extreme(e, "maximumnum", self.without_minus_zero(e, a[0] if x is i.args[0] else a[1], elem), elem, 0.0)
         if name in ("imulhi_s", "imulhi_u") and elem.bits == 64:
             return self.high_half(e, name == "imulhi_s", a)
         return None
+
+    def clamped(self, e: Item, a: str, elem: Scalar) -> str | None:
+        return self.extreme(e, "minimumnum", self.extreme(e, "maximumnum", self.without_minus_zero(e, a, elem), elem, 0.0), elem, 1.0)
+
+    def extreme(self, e: Item, name: str, a: str, elem: Scalar, bound: float) -> str:
+        t = NAMES[elem.name]
+        return e.put(e.call(f"llvm.{name}.{elem.name}", t, [(t, a), (t, float_text(elem, bound))]))
+
+    def without_minus_zero(self, e: Item, a: str, elem: Scalar) -> str:
+        """The back end makes the modifier `clamp` of a maximum with 0 and a minimum with 1, and that may keep −0: so there is none."""
+        return e.put(f"fadd {NAMES[elem.name]} {a}, {float_text(elem, 0.0)}")
 
     def high_half(self, e: Item, signed: bool, a: list[str]) -> str:
         """Of a 128-bit product, by products of 32 bits."""

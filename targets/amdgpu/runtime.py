@@ -38,13 +38,13 @@ NON_BLOCKING, WITHOUT_TIMING = 1, 2
 
 P, I, U, S = ctypes.c_void_p, ctypes.c_int, ctypes.c_uint, ctypes.c_size_t
 FUNCTIONS: dict[str, tuple[Any, ...]] = {
-    "hipInit": (U,), "hipRuntimeGetVersion": (P,), "hipDriverGetVersion": (P,), "hipGetDeviceCount": (P,), "hipSetDevice": (I,),
-    "hipDeviceGetName": (P, I, I), "hipDeviceGetAttribute": (P, I, I), "hipMemGetInfo": (P, P),
+    "hipInit": (U,), "hipRuntimeGetVersion": (P,), "hipGetDeviceCount": (P,), "hipSetDevice": (I,),
+    "hipDeviceGetName": (P, I, I), "hipDeviceGetAttribute": (P, I, I),
     "hipMalloc": (P, S), "hipFree": (P,), "hipMemcpyHtoDAsync": (P, P, S, P), "hipMemcpyDtoHAsync": (P, P, S, P), "hipMemcpyDtoDAsync": (P, P, S, P),
     "hipMemsetD8Async": (P, ctypes.c_ubyte, S, P), "hipMemsetD16Async": (P, ctypes.c_ushort, S, P), "hipMemsetD32Async": (P, I, S, P),
     "hipModuleLoadData": (P, P), "hipModuleUnload": (P,), "hipModuleGetFunction": (P, P, ctypes.c_char_p),
     "hipModuleLaunchKernel": (P, U, U, U, U, U, U, U, P, P, P), "hipModuleLaunchCooperativeKernel": (P, U, U, U, U, U, U, U, P, P),
-    "hipStreamCreateWithFlags": (P, U), "hipStreamDestroy": (P,), "hipStreamSynchronize": (P,), "hipStreamWaitEvent": (P, P, U),
+    "hipStreamCreateWithFlags": (P, U), "hipStreamSynchronize": (P,), "hipStreamWaitEvent": (P, P, U),
     "hipEventCreateWithFlags": (P, U), "hipEventDestroy": (P,), "hipEventRecord": (P, P), "hipEventQuery": (P,), "hipEventSynchronize": (P,),
     "hipEventElapsedTime": (P, P, P),
 }  # fmt: skip
@@ -293,20 +293,23 @@ class HipDriver(Driver):
             module = self.hip.made("hipModuleLoadData", ctypes.c_char_p(binary))
         except DeviceError as e:
             raise ToolError(f"{self.name} ({self.one.hardware}) refused the code object for {code.get('arch')}: {e}", hint=e.hint) from e
-        return module, binary
+        return HipModule(self, module), binary
 
     def prepare(self, module: Any, signature: dict[str, Any], grid: Sequence[int]) -> Callable[[list[Any]], None]:
+        """`block`, `dynamic` (bytes of shared memory) and `cooperative` of a signature are of foreign kernels."""
         self.here()
-        function = self.hip.made("hipModuleGetFunction", module, signature["name"].encode())
+        function = self.hip.made("hipModuleGetFunction", module.raw, signature["name"].encode())
         kinds = [P if t == "pointer" else CTYPES[t] for t in signature["params"]] + [P] * bool(signature["reports"])
-        sizes = [(k, ctypes.sizeof(k)) for k in kinds]
-        gx, gy, gz = grid
-        local = signature["local"]
+        shape = (*grid, *signature.get("block", (signature["local"], 1, 1)), signature.get("dynamic", 0))
+        cooperative = signature.get("cooperative", False)
 
-        def launch(values: list[Any]) -> None:
-            held = [kind(v) if kind is P else kind(int.from_bytes(as_bytes(np.asarray(v)).tobytes(), "little")) for (kind, _), v in zip(sizes, values)]
+        def launch(values: list[Any], owner: Any = module) -> None:  # which must not be unloaded before
+            held = [kind(v if isinstance(v, int) else int.from_bytes(as_bytes(np.asarray(v)).tobytes(), "little")) for kind, v in zip(kinds, values)]
             pointers = (P * max(len(held), 1))(*(ctypes.addressof(x) for x in held))
-            self.call("hipModuleLaunchKernel", function, gx, gy, gz, local, 1, 1, 0, self.queue, pointers, None)
+            if cooperative:
+                self.call("hipModuleLaunchCooperativeKernel", function, *shape, self.queue, pointers)
+            else:
+                self.call("hipModuleLaunchKernel", function, *shape, self.queue, pointers, None)
 
         return launch
 
@@ -357,6 +360,21 @@ class HipEvent:
 
         if not driver._exiting and os.getpid() == self.driver._pid:
             self.driver.hip.status("hipEventDestroy", self.raw)
+
+
+class HipModule:
+    """Unloaded when nothing refers to it."""
+
+    __slots__ = ("driver", "raw")
+
+    def __init__(self, driver: HipDriver, raw: int) -> None:
+        self.driver, self.raw = driver, raw
+
+    def __del__(self) -> None:
+        from .. import driver
+
+        if not driver._exiting and os.getpid() == self.driver._pid:
+            self.driver.hip.status("hipModuleUnload", self.raw)
 
 
 def _several() -> bool:

@@ -23,7 +23,8 @@ class AmdTarget(Target):
 
     def __init__(self, name: str) -> None:
         self.number = name.partition(":")[2]
-        if self.number.isdigit():
+        self.runs_kernels = self.own_memory = self.number.isdigit()
+        if self.runs_kernels:
             from .runtime import found
 
             self.facts, self.name = found(self.number).facts, name
@@ -35,6 +36,22 @@ class AmdTarget(Target):
 
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
         return self._made(kernels, stage)[0]
+
+    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+        from ..llvm.compile import compile_assembly
+        from ..llvm.debug import Locations
+        from ..llvm.item import module_of
+        from .dialect import AmdDialect, machine
+
+        if stage not in ("ll", "asm"):
+            raise BugError(f"{self.name} has no text {stage}")
+        plain = str(self.emit(kernels, stage))  # and what it refuses
+        debug = Locations()
+        text, _ = module_of(kernels, AmdDialect(self.arch), debug)
+        return debug.read(text, stage, lambda marked: compile_assembly(marked, machine(self.arch)), lambda: plain)
+
+    def emit_kernel_lines(self, kernel: Kernel, stage: str) -> tuple[str, list[Any] | None]:
+        return self.emit_lines([self._legal(kernel)], stage)
 
     def _made(self, kernels: Sequence[Kernel], stage: str) -> tuple[str | bytes, list[dict[str, Any]]]:
         from ..llvm.compile import compile_assembly, compile_object
@@ -53,16 +70,50 @@ class AmdTarget(Target):
             return link(compile_object(text, machine(self.arch))), signatures
         raise BugError(f"{self.name} has no stage {stage}")
 
-    def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
-        """A foreign kernel.  Waves of 64 lanes cannot stand for warps of 32: there only what needs no warp goes through."""
-        if ARCHS[self.arch].wide:
-            from ...ir.analysis import warp_needs
+    # ---- kernels of other origin
 
-            need = warp_needs(kernel)
-            if need is not None:
-                raise UnsupportedError(f"{need.op} needs warps of 32 lanes, {self.name} has waves of 64", place=need.loc,
-                                       hint="translate for an RDNA architecture (gfx10 and later), whose waves have 32 lanes")  # fmt: skip
-        return self.emit([kernel], stage)
+    def _legal(self, kernel: Kernel) -> Kernel:
+        """Over ops that the device has.  Waves of 64 lanes cannot stand for warps of 32: there only what needs no warp goes through."""
+        from ...ir.analysis import warp_needs
+        from ...ir.passes import kernel_pipeline
+
+        need = warp_needs(kernel) if ARCHS[self.arch].wide else None
+        if need is not None:
+            raise UnsupportedError(f"{need.op} needs warps of 32 lanes, {self.name} has waves of 64", place=need.loc,
+                                   hint="translate for an RDNA architecture (gfx10 and later), whose waves have 32 lanes")  # fmt: skip
+        if kernel.functions:
+            raise UnsupportedError(f"{kernel.name}: a function that calls itself or is called by address on {self.name}", hint="device='cpu' runs it")
+        return kernel_pipeline(self.facts).run(kernel)
+
+    def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
+        return self.emit([self._legal(kernel)], stage)
+
+    def compile_kernel(self, kernel: Kernel, facts: dict[str, Any], bounds: bool = False, mode: str = "auto") -> Any:
+        from ...ir.analysis import spins
+        from .foreign import Code
+
+        driver = self.driver()
+        if bounds:
+            raise UnsupportedError(f"bounds=True tests accesses on the CPU, not on {driver.name}", hint="device='cpu', or `ptxjit check`")
+        binary, [signature] = self._made([self._legal(kernel)], "hsaco")
+        assert isinstance(binary, bytes)
+        waits = spins(kernel)
+        how = f"code object for {self.arch}" + (f"; {waits.op.name} waits for another thread, which must not be of the same wave" if waits is not None else "")
+        return Code(driver, {"signature": signature, "arch": self.arch, "facts": facts, "mode": how}, binary)
+
+    def load_kernel(self, data: bytes) -> Any:
+        from .foreign import Code
+
+        return Code.from_bytes(self.driver(), data)
+
+    def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
+                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+        from .foreign import refuse_launch
+
+        refuse_launch(code.name, self.name, cluster)
+        code.launch(values, grid, block, shared, cooperative, [*regions, const])
+
+    # ---- programs
 
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """Registers, spills, LDS, scratch and occupancy, from the code object."""

@@ -20,6 +20,7 @@ class CpuTarget(Target):
     def __init__(self, name: str) -> None:
         self.facts = facts_for(name)
         self.name = self.facts.target
+        self.runs_kernels = self.is_host
 
     @property
     def is_host(self) -> bool:
@@ -55,19 +56,16 @@ class CpuTarget(Target):
         from ..llvm.debug import Locations
 
         debug = Locations()
-        return self._marked(debug, self._module(kernels, debug), stage, lambda: str(self.emit(kernels, "asm")))
+        return self._marked(debug, self._module(kernels, debug), stage, lambda: str(self.emit(kernels, stage)))
 
     def _marked(self, debug: Any, text: str, stage: str, plain: Callable[[], str]) -> tuple[str, list[Any] | None]:
         """A stage of a module with locations, without their marks."""
         from ..llvm.compile import compile_assembly
 
-        if stage == "ll":
-            made, origins = debug.read_ir(text)
-        elif stage == "asm":
-            made, origins = debug.read_assembly(compile_assembly(text, self._machine()), plain())
-        else:
+        if stage not in ("ll", "asm"):
             raise BugError(f"{self.name} has no text {stage}")
-        return made, origins
+        made: tuple[str, list[Any] | None] = debug.read(text, stage, lambda marked: compile_assembly(marked, self._machine()), plain)
+        return made
 
     def build(self, program: Program, kernels: dict[str, Kernel]) -> Any:
         from ..plan import plan_of
@@ -120,7 +118,7 @@ class CpuTarget(Target):
 
         debug = Locations()
         text = Dispatch(legal(kernel, self.facts), self._machine().triple, debug=debug).text
-        return self._marked(debug, text, stage, lambda: str(self.emit_kernel(kernel, "asm")))
+        return self._marked(debug, text, stage, lambda: str(self.emit_kernel(kernel, stage)))
 
     def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
                const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip

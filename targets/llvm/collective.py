@@ -25,6 +25,7 @@ class Collective(_Emit):
 
     d: Any
     lanes: int
+    name: str
     globals: list[str]
     sreg: Any  # what follows is Item's
     linear: Any
@@ -46,7 +47,7 @@ class Collective(_Emit):
     def from_word(self, elem: Scalar, text: str) -> str:
         t = NAMES[elem.name]
         if elem is I1:
-            return self.put(f"trunc i32 {text} to i1")
+            return self.put(f"icmp ne i32 {text}, 0")
         if elem.bits < 32:
             text = self.put(f"trunc i32 {text} to i{elem.bits}")
         return text if t.startswith("i") else self.put(f"bitcast i{elem.bits} {text} to {t}")
@@ -213,8 +214,8 @@ class Collective(_Emit):
             self.d.barrier(self)
             return
         t = self.pointer_type("shared")
-        place = f"{t} @{self.k.name}.votes"
-        text = f"@{self.k.name}.votes = internal addrspace({self.d.spaces['shared']}) global i32 undef, align 4"
+        place = f"{t} @{self.name}.votes"
+        text = f"@{self.name}.votes = internal addrspace({self.d.spaces['shared']}) global i32 undef, align 4"
         if text not in self.globals:
             self.globals.append(text)
         p, scope = self.val(i.args[-1]).text, self.d.scope("cta")

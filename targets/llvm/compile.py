@@ -103,3 +103,4 @@ def load_object(obj: bytes, names: list[str]) -> tuple[Any, dict[str, int]]:
     engine.add_object_file(llvm.ObjectFileRef.from_data(obj))
     engine.finalize_object()
     return engine, {n: engine.get_function_address(n) for n in names}
+

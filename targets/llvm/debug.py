@@ -6,6 +6,7 @@ number of files.  `read_ir` and `read_assembly` take the marks out again: what i
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 FIRST = 1000  # number of the first metadata node
@@ -63,6 +64,15 @@ class Locations:
             origins.append(by_node.get(int(m[1])) if m else None)
             lines.append(re.sub(r",? !dbg !\d+( \{)?$", r"\1", line))
         return "\n".join(lines) + "\n", origins
+
+    def read(self, text: str, stage: str, assembled: Callable[[str], str], plain: Callable[[], str]) -> tuple[str, Lines]:
+        """Stage `ll` or `asm` of a marked module: `assembled` makes assembly, `plain` is the stage of the module without marks."""
+        want = plain()
+        if stage == "asm":
+            return self.read_assembly(assembled(text), want)
+        made, origins = self.read_ir(text)
+        missing = want.count("\n") - made.count("\n")
+        return want, origins + [None] * missing if missing >= 0 else origins[:missing]  # they differ in blank lines at the end
 
     def _numbers(self) -> list[int]:
         return [*range(FIRST, FIRST + 4 + len(self.functions)), *self.nodes.values()]

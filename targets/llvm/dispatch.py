@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...ir.analysis import in_cycles
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
@@ -138,7 +139,7 @@ class Lane(_Emit):
     # ---- segments, liveness, frame
 
     def _cut(self) -> None:
-        loops = _in_loops(self.k)
+        loops = in_cycles(self.k)
         for n, b in enumerate(self.k.blocks):
             s = _Segment(f"b{n}", n)
             s.params = b.params
@@ -289,16 +290,16 @@ class Lane(_Emit):
             self.label = s.label
             body.append(f"{s.label}:")
             for i in s.instrs:
-                start = len(self.lines)
+                at = len(self.lines)
                 if i.op.terminator:
                     self.end(i)
                 else:
                     self.instr(i)
-                self.mark(start, i)
+                self.mark(at, i)
             if s.point is not None:
-                start = len(self.lines)
+                at = len(self.lines)
                 self.wait(s)
-                self.mark(start, s.point.instr)
+                self.mark(at, s.point.instr)
             body += self.lines
         if self.points:
             cases = " ".join(f"i32 {p.number}, label %r{p.number}" for p in self.points)
@@ -1102,47 +1103,6 @@ def _polls(i: Instr) -> bool:
     if name == "ld":
         return bool(i.attr("volatile")) or i.attr("order") in ("relaxed", "acquire", "sc")
     return name in ("atom", "red") or name == "mbarrier" and str(i.attr("fn")).startswith("test")
-
-
-def _in_loops(k: Kernel) -> set[int]:
-    """Blocks on a cycle (strongly connected components with an inner edge; Tarjan 1972, without recursion)."""
-    out: set[int] = set()
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    on: set[int] = set()
-    stack: list[int] = []
-    for root in range(len(k.blocks)):
-        if root in index:
-            continue
-        work = [(root, 0)]
-        while work:
-            n, e = work.pop()
-            if e == 0:
-                index[n] = low[n] = len(index)
-                stack.append(n)
-                on.add(n)
-            edges = k.blocks[n].terminator.edges
-            if e > 0:
-                low[n] = min(low[n], low[edges[e - 1].target]) if edges[e - 1].target in on else low[n]
-            if e < len(edges):
-                work.append((n, e + 1))
-                t = edges[e].target
-                if t not in index:
-                    work.append((t, 0))
-                elif t in on:
-                    low[n] = min(low[n], index[t])
-                continue
-            if low[n] == index[n]:
-                part = []
-                while True:
-                    m = stack.pop()
-                    on.discard(m)
-                    part.append(m)
-                    if m == n:
-                        break
-                if len(part) > 1 or any(x.target == n for x in edges):
-                    out.update(part)
-    return out
 
 
 class Dispatch:

@@ -20,6 +20,7 @@ from ...ir.kernel import Kernel
 from ...ir.passes.cleanup import reverse_post_order
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .collective import Collective, Request
+from .debug import Locations
 from .emit import NAMES, SUFFIX, Val
 
 ORDER = {"relaxed": "monotonic", "acquire": "acquire", "release": "release", "acq_rel": "acq_rel"}
@@ -37,13 +38,22 @@ class Dialect:
     spaces: dict[str, int] = {"global": 1, "const": 1, "param": 1, "shared": 3, "local": 5, "generic": 0}
     rmw: frozenset[str] = frozenset(RMW)  # read-modify-write that the back end has, on i32 and i64
     narrow_cas = False  # compare-and-swap of 8 and 16 bits
+    atomic_notes = ""  # metadata of read-modify-write in global memory
     batch = 1  # shuffles that are exchanged at once
 
     # ---- the module
 
+    def symbol(self, kernel: Kernel) -> str:
+        """The name of a kernel in the module."""
+        return kernel.name
+
     def define(self, e: Item, params: Sequence[str]) -> str:
         """The line that opens a kernel, up to the brace."""
-        return f"define void @{e.k.name}({', '.join(params)}) #0"
+        return f"define void @{e.name}({', '.join(params)}) #0"
+
+    def globals(self, e: Item) -> list[str]:
+        """Variables of the module that a kernel needs, once it is written."""
+        return []
 
     def tail(self, items: Sequence[Item]) -> list[str]:
         """Attributes and metadata after the functions."""
@@ -55,7 +65,7 @@ class Dialect:
 
     def arena(self, e: Item) -> tuple[str, str]:
         """Shared memory of a block: (parameter or '', module text or '').  Its name is `e.arena`."""
-        e.arena = f"@{e.k.name}.arena"
+        e.arena = f"@{e.name}.arena"
         space = self.spaces["shared"]
         return "", f"{e.arena} = internal addrspace({space}) global [{max(e.k.shared, 1)} x i8] undef, align 16"
 
@@ -69,9 +79,17 @@ class Dialect:
         """A lane op that is not spelled as elsewhere; None where it is."""
         return None
 
+    def clamped(self, e: Item, a: str, elem: Scalar) -> str | None:
+        """`a` in [0, 1] with NaN and −0 as 0, for f16, f32 and f64; None where maximum and minimum do that."""
+        return None
+
     def intrinsic(self, e: Item, name: str, result: str, args: Sequence[tuple[str, str]]) -> str | None:
         """Another right-hand side for a call of LLVM's intrinsic; None where the back end has it."""
         return None
+
+    def line(self, e: Item, rhs: str) -> str:
+        """A right-hand side as it is written."""
+        return rhs
 
     # ---- the launch
 
@@ -151,6 +169,7 @@ class Item(Collective):
 
     def __init__(self, kernel: Kernel, dialect: Dialect, declared: set[str], helpers: dict[str, str]) -> None:
         self.k, self.w, self.d = kernel, 1, dialect
+        self.name = dialect.symbol(kernel)
         self.foreign = kernel.lanes is None
         self.lanes, self.warps = kernel.lanes or 32, kernel.warps or 1
         self.apart = not self.foreign and dialect.apart(kernel)
@@ -165,6 +184,7 @@ class Item(Collective):
         self.label = "entry"
         self.phis: dict[int, list[tuple[str, list[str]]]] = {}
         self.arena = ""
+        self.scratch: dict[str, int] = {}  # the dialect's: memory for exchange
         names = {i.op.name for i in kernel.instrs()}
         self.reports = bool(names & {"report", "trap"})
         self.local = kernel.local + (HEAP if "alloca" in names else 0)
@@ -175,7 +195,7 @@ class Item(Collective):
         """What who launches must know (JSON): parameters ('pointer' or a type), work-items of a block (0: any), bytes of static shared memory,
         whether blocks are side by side, and whether the arena and the error word are parameters, in this order after the others."""
         params = ["pointer" if self.is_pointer(p) else p.value.type.elem.name for p in self.k.params]
-        return {"name": self.k.name, "params": params, "local": 0 if self.foreign else self.lanes * self.warps, "shared": self.k.shared,
+        return {"name": self.name, "params": params, "local": 0 if self.foreign else self.lanes * self.warps, "shared": self.k.shared,
                 "apart": self.apart, "arena": bool(self.arena.startswith("%")), "reports": self.reports}  # fmt: skip
 
     @staticmethod
@@ -211,6 +231,7 @@ class Item(Collective):
         if self.local > self.k.local:
             self.allocas.append(f"  %heap = alloca i32, align 4, addrspace({self.d.spaces['local']})")
             head.append(f"  store i32 {self.k.local}, {self.pointer_type('local')} %heap")
+        marks = self.debug.function(self.k.name) if self.debug else ""
         bodies: list[tuple[int, list[str]]] = []
         for n in reverse_post_order(self.k):
             block = self.k.blocks[n]
@@ -218,9 +239,12 @@ class Item(Collective):
             for j, v in enumerate(block.params):
                 self.vals[v.id] = Val(f"%bp{n}_{j}", v.type.elem, 0)
             self.body(block)
+            start = len(self.lines)
             self.terminator(n, block)
+            self.mark(start, block.terminator)
             bodies.append((n, self.lines))
-        text = [self.d.define(self, params) + " {", "entry:", *self.allocas, *head, "  br label %b0"]
+        self.globals += self.d.globals(self)
+        text = [self.d.define(self, params) + marks + " {", "entry:", *self.allocas, *head, "  br label %b0"]
         for n, lines in bodies:
             text.append(f"b{n}:")
             for j, v in enumerate(self.k.blocks[n].params):
@@ -256,25 +280,35 @@ class Item(Collective):
         waiting: list[Instr] = []
         for i in run:
             if waiting and (i.op.name != "shfl" or len(waiting) == self.d.batch or any(a.id == j.result.id for a in i.args for j in waiting)):
-                self.shuffles(waiting)
+                self.exchange(waiting)
                 waiting = []
             if i.op.name == "shfl":
                 waiting.append(i)
             else:
                 self.instr(i)
         if waiting:
-            self.shuffles(waiting)
+            self.exchange(waiting)
+
+    def exchange(self, waiting: list[Instr]) -> None:
+        start = len(self.lines)
+        self.shuffles(waiting)
+        self.mark(start, waiting[0])
 
     def instr(self, i: Instr) -> None:
         rule: Callable[[Instr], None] | None = getattr(self, "_" + i.op.name, None)
+        start = len(self.lines)
         if rule is not None:
             rule(i)
         elif i.op.kind == "lane":
             self.define(i.result, self.lane(i, False))
         else:
             raise self.d.lacks(i.op.name, i)
+        self.mark(start, i)
 
     # ---- values
+
+    def put(self, rhs: str) -> str:
+        return super().put(self.d.line(self, rhs))
 
     def step(self, v: Value) -> int | None:
         return 0
@@ -312,6 +346,10 @@ class Item(Collective):
         if i.attr("rnd") in ("rz", "rm", "rp") and i.op.name in OFF:
             raise self.d.lacks(f"{i.op.name} of {i.args[0].type.elem} rounded {i.attr('rnd')}", i)
         return super().lane(i, vec)
+
+    def clamped(self, a: str, elem: Scalar, vec: bool) -> str:
+        text = self.d.clamped(self, a, elem) if elem.name in ("f16", "f32", "f64") else None
+        return text if text is not None else super().clamped(a, elem, vec)
 
     def plain(self, i: Instr, name: str, elem: Scalar, out: Scalar, vec: bool, a: list[str]) -> str:
         text = self.d.plain(self, i, name, elem, out, a)
@@ -595,7 +633,7 @@ class Item(Collective):
             old = self.put(f"extractvalue {{ {w}, i1 }} {pair}, 0")
             return self.put(f"bitcast {w} {old} to {t}") if t != w else old
         if elem.bits >= 32 and fn in self.d.rmw and fn in RMW and (fn == "exch" or not elem.is_float):
-            old = self.put(f"atomicrmw {RMW[fn]} {p}, {w} {texts[0]} {order}, align {align}")
+            old = self.put(f"atomicrmw {RMW[fn]} {p}, {w} {texts[0]} {order}, align {align}{self.d.atomic_notes}")
             return self.put(f"bitcast {w} {old} to {t}") if t != w else old
         if fn == "fadd" and elem in (F32, F64) and f"fadd {elem.name}" in self.d.rmw:
             return self.put(f"atomicrmw fadd {p}, {t} {texts[0]} {order}, align {align}")
@@ -795,8 +833,8 @@ def emit_items(kernels: Sequence[Kernel], dialect: Dialect) -> str:
     return module_of(kernels, dialect)[0]
 
 
-def module_of(kernels: Sequence[Kernel], dialect: Dialect) -> tuple[str, list[dict[str, Any]]]:
-    """The module's text, and the signature of each kernel."""
+def module_of(kernels: Sequence[Kernel], dialect: Dialect, debug: Locations | None = None) -> tuple[str, list[dict[str, Any]]]:
+    """The module's text, and the signature of each kernel.  `debug` gets the locations."""
     declared: set[str] = set()
     helpers: dict[str, str] = {}
     items = [Item(k, dialect, declared, helpers) for k in kernels]
@@ -804,9 +842,10 @@ def module_of(kernels: Sequence[Kernel], dialect: Dialect) -> tuple[str, list[di
     for e in items:
         if e.k.functions:
             raise dialect.lacks("a function that calls itself or is called by address")
+        e.debug = debug
         bodies.append(e.run())
     head = [f'target datalayout = "{dialect.layout}"'] * bool(dialect.layout) + [f'target triple = "{dialect.triple}"'] * bool(dialect.triple)
     parts = ["\n".join(head), "\n".join(g for e in items for g in e.globals), *helpers.values(), *bodies, "\n".join(sorted(declared)),
-             "\n".join(dialect.tail(items))]  # fmt: skip
+             "\n".join([*dialect.tail(items), *(debug.metadata() if debug is not None else [])])]  # fmt: skip
     return "\n\n".join(p for p in parts if p) + "\n", [e.signature() for e in items]
 

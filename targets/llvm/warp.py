@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...ir.analysis import in_cycles
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
@@ -22,7 +23,7 @@ from ...ir.passes.cleanup import reverse_post_order
 from ...ir.types import I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIERS, BLOCK, FRAME, LAUNCH, RUN, Lane, _in_loops, _NoShapes, _polls
+from .dispatch import BARRIER, BARRIERS, BLOCK, FRAME, LAUNCH, RUN, Lane, _NoShapes, _polls
 from .emit import NAMES, SUFFIX, Val, _Emit
 
 W = 32
@@ -228,7 +229,7 @@ class Plan:
 
     def _allowed(self) -> None:
         k = self.k
-        loops = _in_loops(k)
+        loops = in_cycles(k)
         tainted: set[int] = set()
         again = True
         while again:

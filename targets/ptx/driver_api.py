@@ -114,10 +114,6 @@ def use(driver: Any) -> None:
     _api = None if driver is None else Api(driver)
 
 
-def injected() -> bool:
-    return _api is not None
-
-
 def library() -> Any:
     """The driver's library; OSError where there is none."""
     return ctypes.CDLL(LIBRARY)

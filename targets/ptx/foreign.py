@@ -66,6 +66,7 @@ class Foreign:
         self.arrays = Variables(self)
         self._lock = threading.Lock()
         self._module: Module | None = None
+        self._functions: dict[str, Function] = {}
         self._mirrors: dict[str, tuple[int, Any]] = {}
 
     @property
@@ -88,9 +89,12 @@ class Foreign:
         return Module(self.driver, binary, "ptxas")
 
     def function(self, name: str) -> Function:
-        module = self.module
-        with self.driver.guarded():
-            return module.function(name)
+        found = self._functions.get(name)
+        if found is None:
+            module = self.module
+            with self.driver.guarded():
+                found = self._functions[name] = module.function(name)
+        return found
 
     def stats(self, name: str, threads: int = 128) -> dict[str, Any]:
         f = self.function(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from ...ir.errors import ResourceError, UserError
 
@@ -20,7 +21,7 @@ class Module:
 
     def __init__(self, driver: CudaDriver, image: bytes, made_by: str) -> None:
         self.driver, self.made_by, self.log = driver, made_by, ""
-        self._functions: dict[str, Function] = {}
+        self._functions: WeakValueDictionary[str, Function] = WeakValueDictionary()  # a function keeps its module
         self._raw: Any = None
         d = driver.d
         data = image if image.startswith(ELF) else image.rstrip(b"\0") + b"\0"
@@ -54,7 +55,7 @@ class Function:
     """An entry: `registers`, `shared` (static bytes), `local` (stack and spilled bytes of a thread), `threads` (the most of a block)."""
 
     def __init__(self, module: Module, name: str) -> None:
-        self.driver, self.name = module.driver, name
+        self.driver, self.name, self.module = module.driver, name, module
         self.driver.enter()
         d = self.driver.d
         self.raw = self.driver.ok(d.cuModuleGetFunction(module._raw, name.encode()), f"the kernel {name} of the module")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -91,13 +90,6 @@ class Broken:
         self.details: dict[str, int] = {}
         a = ARCHS["sm_75"]
         self.facts = DeviceFacts("ptx:sm_75", "ptx", 32, 32, 255, 128, STATIC_SHARED, a.l2, a.cores, True, 75)
-
-
-def present() -> bool:
-    """Whether looking is worth it: a card's device file is there (Linux, WSL, Tegra), or this is no Linux."""
-    if driver_api.injected() or sys.platform == "win32":
-        return True
-    return any(os.path.exists(f"/dev/{name}") for name in ("nvidiactl", "dxg", "nvhost-ctrl", "nvgpu"))
 
 
 def detect() -> list[Any]:
@@ -280,6 +272,11 @@ class CudaDriver(Driver):
         with self.current_context():
             yield
 
+    @property
+    def lost(self) -> bool:
+        """A fault ended the context; this process cannot use the card any more."""
+        return self._fault is not None
+
     def check_usable(self) -> None:
         self.check_process()
         if self._fault is not None:
@@ -416,7 +413,7 @@ class CudaDriver(Driver):
         x, y, z = grid
         at, halves = ctypes.addressof(pointers), [k for k, t in enumerate(signature["params"]) if t == "bf16"]
 
-        def launch(values: list[Any], _keep: Any = (module, pointers, slots)) -> None:
+        def launch(values: list[Any], _keep: Any = (function, pointers, slots)) -> None:
             for k in halves:
                 values[k] = values[k].view(np.uint16)
             self.enter()

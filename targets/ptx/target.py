@@ -29,20 +29,23 @@ class PtxTarget(Target):
             raise BugError(f"{self.name} has no stage {stage}")
         return self.emit_text(text, stage)
 
-    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
+    def emit_text_lines(self, text: str, stage: str) -> tuple[str, list[tuple[str, int] | None]]:
         from .tools import assemble, disassemble_lines
+
+        if stage != "sass":
+            raise BugError(f"{self.name} has no text {stage}")
+        return disassemble_lines(assemble(text, self.arch, lines=True)[0])
+
+    def emit_lines(self, kernels: Sequence[Kernel], stage: str) -> tuple[str, list[Any] | None]:
         from .write import write_module
 
         origins: list[Any] = []
         text = write_module(kernels, self.facts, origins=origins)
         if stage == "ptx":
             return text, origins
-        if stage != "sass":
-            raise BugError(f"{self.name} has no text {stage}")
-        cubin, _ = assemble(text, self.arch, lines=True)
         by_line = {(i.loc.file.replace("\\", "/").rpartition("/")[2], i.loc.line): i.loc for k in kernels for i in k.instrs() if i.loc is not None}
-        made, places = disassemble_lines(cubin)
-        return made, [by_line.get(p) for p in places]
+        made, places = self.emit_text_lines(text, stage)
+        return made, [by_line.get(p) if p else None for p in places]
 
     def read(self, text: str | bytes, name: str) -> Any:
         """The syntax tree of a module."""

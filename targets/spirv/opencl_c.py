@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.analysis import post_dominators
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Block, Edge, Instr, Value
 from ...ir.kernel import Kernel
@@ -153,17 +154,26 @@ def apart(kernel: Kernel) -> bool:
 
 
 class Signature:
-    """What who launches must know: per parameter 'pointer' or its type, local size, whether blocks are `apart`, whether an error word follows."""
+    """What who launches must know: per parameter 'pointer' or its type, work-items of a block (0: any), bytes of static local memory, whether blocks are
+    `apart`, and whether an arena with its size and an error word follow."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self.name = kernel_name(kernel.name)
+        foreign = kernel.lanes is None
+        self.name, self.shared = kernel_name(kernel.name), kernel.shared
         self.params = ["pointer" if p.role == "pointer" else p.value.type.elem.name for p in kernel.params]
-        self.local = (kernel.lanes or 1) * (kernel.warps or 1)
-        self.apart = apart(kernel)
-        self.reports = any(i.op.name == "report" for i in kernel.instrs())
+        self.local = 0 if foreign else (kernel.lanes or 1) * (kernel.warps or 1)
+        self.apart = not foreign and apart(kernel)
+        names = {i.op.name for i in kernel.instrs()}
+        self.arena = foreign and uses_arena(kernel)
+        self.reports = "report" in names or foreign and "trap" in names
 
     def json(self) -> dict[str, Any]:
-        return {"name": self.name, "params": self.params, "local": self.local, "apart": self.apart, "reports": self.reports}
+        return {k: getattr(self, k) for k in ("name", "params", "local", "shared", "apart", "arena", "reports")}
+
+
+def uses_arena(kernel: Kernel) -> bool:
+    """Whether a foreign kernel touches the block's shared memory."""
+    return bool(kernel.shared) or any("shared" in (i.attr("space"), i.attr("from"), i.attr("to")) or i.attr("space") == "cluster" for i in kernel.instrs())
 
 
 class _Line(str):
@@ -178,6 +188,7 @@ class _Write:
     def __init__(self, kernel: Kernel, helpers: dict[str, str], features: Sequence[str]) -> None:
         self.k, self.helpers, self.features = kernel, helpers, features
         self.lanes, self.warps, self.apart = kernel.lanes or 1, kernel.warps or 1, apart(kernel)
+        self.size = self.lanes * self.warps
         self.names: dict[int, str] = {}
         self.pointers = self.find_pointers()
         self.lines: list[str] = []
@@ -286,16 +297,9 @@ class _Write:
             assert attempt < 2 or self.hoisted == before
         body = self.lines
         self.lines, self.depth, self.loc = [], 1, None
-        if self.specials:
-            self.put("const uint lid = (uint)get_local_id(0);")
-        if "lane" in self.specials:
-            self.put(f"const uint lane = lid & {self.lanes - 1}u;" if self.warps > 1 else "const uint lane = lid;")
-        if "warp" in self.specials:
-            self.put(f"const uint warp = lid / {self.lanes}u;" if self.warps > 1 else "const uint warp = 0;")
-        if k.shared:
-            self.put(f"__local ulong arena[{-(-k.shared // 8)}];")
+        self.preamble()
         for t, count in self.exchanged.items():
-            self.put(f"__local {t} exchange_{t}[{count * self.lanes * self.warps}];")
+            self.put(f"__local {t} exchange_{t}[{count * self.size}];")
         named: dict[str, list[str]] = {}
         for b in k.blocks:
             for v in b.params:
@@ -313,14 +317,26 @@ class _Write:
         for p in k.params:
             n = self.names[p.value.id]
             params.append(f"__global uchar* {'restrict ' if p.noalias else ''}{n}" if p.role == "pointer" else f"{self.scalar_param(p.value.type.elem)} {n}")
-        if any(i.op.name == "report" for i in k.instrs()):
-            params.append("__global uint* report")
-        local = self.lanes * self.warps
-        known = "" if self.apart else f" __attribute__((reqd_work_group_size({local}, 1, 1)))"
+        params += self.more_params()
+        known = "" if self.apart or k.lanes is None else f" __attribute__((reqd_work_group_size({self.size}, 1, 1)))"
         head = f"__kernel{known}\nvoid {kernel_name(k.name)}({', '.join(params)})\n{{"
         parts = [head, *self.lines, *body, "}"]
         self.origins = [getattr(part, "loc", None) for part in parts for _ in part.split("\n")]
         return "\n".join(parts)
+
+    def preamble(self) -> None:
+        """What stands before everything else."""
+        if self.specials:
+            self.put("const uint lid = (uint)get_local_id(0);")
+        if "lane" in self.specials:
+            self.put(f"const uint lane = lid & {self.lanes - 1}u;" if self.warps > 1 else "const uint lane = lid;")
+        if "warp" in self.specials:
+            self.put(f"const uint warp = lid / {self.lanes}u;" if self.warps > 1 else "const uint warp = 0;")
+        if self.k.shared:
+            self.put(f"__local ulong arena[{-(-self.k.shared // 8)}];")
+
+    def more_params(self) -> list[str]:
+        return ["__global uint* report"] if any(i.op.name == "report" for i in self.k.instrs()) else []
 
     def scalar_param(self, elem: Scalar) -> str:
         return "uchar" if elem is I1 else self.ctype(elem)
@@ -355,36 +371,11 @@ class _Write:
         return out
 
     def joins(self) -> dict[int, int]:
-        """Immediate post-dominators."""
-        found = self.__dict__.get("_joins")
-        if found is not None:
-            return found  # type: ignore[no-any-return]
-        order = reverse_post_order(self.k)[::-1]
-        end = -1
-        place = {end: -1, **{n: p for p, n in enumerate(order)}}
-        ipdom: dict[int, int] = {end: end}
-
-        def meet(a: int, b: int) -> int:
-            while a != b:
-                while place[a] > place[b]:
-                    a = ipdom[a]
-                while place[b] > place[a]:
-                    b = ipdom[b]
-            return a
-
-        changed = True
-        while changed:
-            changed = False
-            for n in order:
-                targets = [e.target for e in self.k.blocks[n].terminator.edges] or [end]
-                new: int | None = None
-                for t in targets:
-                    if t in ipdom:
-                        new = t if new is None else meet(new, t)
-                if new is not None and ipdom.get(n) != new:
-                    ipdom[n], changed = new, True
-        self.__dict__["_joins"] = ipdom
-        return ipdom
+        """Where the sides of a branch meet: the immediate post-dominator of each block, −1 for the end."""
+        found: dict[int, int] | None = self.__dict__.get("_joins")
+        if found is None:
+            found = self.__dict__["_joins"] = {n: -1 if j is None else j for n, j in enumerate(post_dominators(self.k))}
+        return found
 
     def structured(self, n: int, until: int | None) -> None:
         """Block n and what follows, up to `until`."""
@@ -432,6 +423,9 @@ class _Write:
         if name == "return":
             if self.depth > 1 or until is not None:
                 self.put("return;")
+            return None
+        if name == "trap":
+            self.trap()
             return None
         if name == "jump":
             return self.go(t.edges[0], until)
@@ -541,8 +535,14 @@ class _Write:
                     self.jump(e, 1)
                     self.put("}")
                 self.put("}")
+            elif t.op.name == "trap":
+                self.trap()
             else:
-                raise UnsupportedError(f"{t.op} in OpenCL C", place=t.loc)
+                raise UnsupportedError(f"{t.op.name} in OpenCL C", place=t.loc)
+
+    def trap(self) -> None:
+        self.put("atomic_cmpxchg(report, 0, 1);")
+        self.put("return;")
 
     def jump(self, e: Edge, deeper: int = 0) -> None:
         self.depth += deeper
@@ -586,7 +586,7 @@ class _Write:
         elif i.op.kind == "lane":
             self.define(i.result, self.lane(i))
         else:
-            raise UnsupportedError(f"{i.op} in OpenCL C", place=i.loc)
+            raise UnsupportedError(f"{i.op.name} in OpenCL C", place=i.loc)
 
     def cast(self, elem: Scalar, text: str) -> str:
         """C computes narrow integers as int: back to their width."""
@@ -601,8 +601,10 @@ class _Write:
 
     def lane(self, i: Instr) -> str:
         name, out, elem = i.op.name, i.result.type.elem, i.args[0].type.elem
-        if i.attr("rnd") not in (None, "rn") and name not in ("ftos", "ftou") or i.attr("ftz") or i.attr("sat"):
-            raise UnsupportedError(f"{name} with rounding modes, flushing or saturation in OpenCL C", place=i.loc)
+        if i.attr("rnd") not in (None, "rn") and name not in ("ftos", "ftou"):
+            raise UnsupportedError(f"{name} of {elem} rounded {i.attr('rnd')} in OpenCL C", place=i.loc)
+        if i.attr("ftz") or i.attr("sat"):
+            return self.modified(i)
         if name == "iadd" and i.result.id in self.pointers:
             base, by = i.args if i.args[0].id in self.pointers else i.args[::-1]
             self.note(base)
@@ -660,6 +662,10 @@ class _Write:
                     f"r = (r << 1) | (x & 1);\n    return r;\n}}")  # fmt: skip
             return f"{self.helper('brev_' + word, text)}({a[0]})"
         return self.convert(i, name, elem, out, a[0])
+
+    def modified(self, i: Instr) -> str:
+        """An op that flushes subnormal numbers or saturates."""
+        raise UnsupportedError(f"{i.op.name} with flushing or saturation in OpenCL C", place=i.loc)
 
     def typed(self, v: Value) -> str:
         """With its type spelled: overloads must not see an int."""
@@ -884,7 +890,7 @@ class _Write:
     def exchange(self, values: Sequence[Value]) -> list[str]:
         """Writes values where the other lanes see them; the place of lane 0 of the block for each."""
         self.special("lid")
-        size, used, out = self.lanes * self.warps, dict[str, int](), []
+        size, used, out = self.size, dict[str, int](), []
         for v in values:
             word = "uchar" if v.type is I1 else self.ctype(v.type.elem)
             n = used[word] = used.get(word, -1) + 1
@@ -971,7 +977,9 @@ def write(kernels: Sequence[Kernel], features: Sequence[str], origins: list[Any]
     """The text of some kernels.  Features: `exact`, where `/` and `sqrt` of f32 are correctly rounded; else they are computed in f64 (`fp64`).
     `origins` gets the location of each line."""
     helpers: dict[str, str] = {}
-    writers = [_Write(k, helpers, features) for k in kernels]
+    from .foreign_c import ForeignWriter
+
+    writers = [(ForeignWriter if k.lanes is None else _Write)(k, helpers, features) for k in kernels]
     bodies = [w.run() for w in writers]
     text = "\n\n".join([*helpers.values(), *bodies]) + "\n"
     head = ["#pragma OPENCL FP_CONTRACT OFF"]

@@ -6,6 +6,7 @@ device with a reason, not an error.
 """
 from __future__ import annotations
 
+import base64
 import os
 import stat
 import sys
@@ -22,7 +23,7 @@ import numpy as np
 from ...ir.device import DeviceFacts
 from ...ir.errors import DeviceError, ResourceError, ToolError
 from ..driver import Driver, Memory, as_bytes
-from .target import LANES, WARPS
+from .target import LANES, VERSIONS, WARPS
 
 NO_CACHE: Any = False  # ours keeps the binaries
 GROUP = 4096  # work-items per group, where blocks may share one
@@ -55,7 +56,9 @@ class Found:
             self.why_not = "it is big-endian"
         elif device.max_work_group_size < LANES * WARPS:
             self.why_not = f"its work-groups hold {device.max_work_group_size} work-items, {LANES * WARPS} are needed"
-        features = ["frem", *(w for w, have in (("exact", self.exact), ("fp64", self.fp64)) if have)]  # fmod is exact everywhere
+        self.il = spirv_version(getattr(device, "il_version", "") if device.version >= "OpenCL 2.1" or "cl_khr_il_program" in extensions else "")
+        features = ["frem", *(w for w, have in (("exact", self.exact), ("fp16", "cl_khr_fp16" in extensions), ("fp64", self.fp64), (f"il {self.il}", self.il))
+                              if have)]  # fmt: skip  (fmod is exact everywhere)
         self.facts = DeviceFacts(
             f"spirv:{number}", "opencl", LANES, WARPS, 128, 32, int(device.local_mem_size), int(device.global_mem_cache_size or 1 << 20),
             int(device.max_compute_units), True, 120, tuple(sorted([*features, f"device {self.hardware}", f"driver {self.driver}"])))  # fmt: skip
@@ -68,6 +71,12 @@ class Found:
             if self._opened is None:
                 self._opened = OpenCL(self)
             return self._opened
+
+
+def spirv_version(il: str) -> str:
+    """The version of SPIR-V to make for a device that lists these."""
+    have = [w.removeprefix("SPIR-V_") for w in il.split() if w.startswith("SPIR-V_")]
+    return "1.2" if "1.2" in have else max((v for v in have if v in VERSIONS), default="")
 
 
 class Broken:
@@ -299,9 +308,10 @@ class OpenCL(Driver):
     def load(self, code: dict[str, Any], binary: bytes) -> tuple[Any, bytes]:
         import pyopencl as cl
 
-        if "double" in code["source"] and not self.on.fp64:
+        source = code.get("source", "")
+        if "double" in source and not self.on.fp64:
             raise DeviceError(f"{self.title} has no f64")
-        options = ["-cl-std=CL1.2"] + ["-cl-fp32-correctly-rounded-divide-sqrt"] * self.on.exact
+        options = ["-cl-std=CL1.2"] * bool(source) + ["-cl-fp32-correctly-rounded-divide-sqrt"] * self.on.exact
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if binary:
@@ -309,12 +319,13 @@ class OpenCL(Driver):
                     return cl.Program(self.context, [self.on.device], [binary]).build(options, cache_dir=NO_CACHE), binary
                 except cl.Error:  # another driver's: the text is there
                     pass
-            program = cl.Program(self.context, code["source"])
+            il = b"" if source else base64.b64decode(code["il"])  # a name: pyopencl does not own it until the program is built
+            program = cl.Program(self.context, source or il)
             try:
                 program.build(options, cache_dir=NO_CACHE)
             except cl.Error as e:
                 raise ToolError(f"the compiler of {self.title} refused the program: {first_error(str(e))}",
-                                hint="lower(…, target='spirv').as_text('opencl') shows it") from e  # fmt: skip
+                                hint=f"lower(…, target='spirv').as_text({'opencl' if source else 'spirv'!r}) shows it") from e  # fmt: skip
         try:
             binaries: Any = program.get_info(cl.program_info.BINARIES)
             return program, bytes(binaries[0])

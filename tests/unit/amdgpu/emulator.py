@@ -1,14 +1,15 @@
 """Our code objects on tinygrad's emulator of AMD's instructions: a `Driver` whose device is a child process.
 
 PTXJIT_TINYGRAD names a checkout of tinygrad.  Its `test/mockgpu/amd/emu.py` decodes RDNA3, RDNA4 and CDNA machine code and compiles each
-instruction's pseudocode with a C compiler for the host: clang, or the one in the wheel ziglang.  Here four things are made right, or as our
-kernels want them: denormals are kept (our kernels ask for that in their descriptors), fma rounds once, `s_getpc_b64` is there,
-and user SGPRs are laid out as the descriptor says.
+instruction's pseudocode with a C compiler for the host: clang, or the one in the wheel ziglang.  What it lacks is added here: denormals are kept
+(our kernels ask for that in their descriptors), fma rounds once, rounding keeps −0, division ends in the quotient; `s_getpc_b64`, the signs of SDWA
+operands, compare-and-swap of 64 bits, old values of atomics on RDNA4 and CDNA3, addresses in lanes that are off; user SGPRs as the descriptor says.
 """
 from __future__ import annotations
 
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ if __name__ != "__main__":
         def __init__(self, name):
             super().__init__("amdgpu:" + name.partition(":")[2])
             self.name = name
+            self.runs_kernels = self.own_memory = True
 
         def driver(self):
             return emulated(self.arch)
@@ -62,17 +64,21 @@ if __name__ != "__main__":
             self.child("write", raw, pattern.tobytes() * (size // len(pattern)))
 
         def load(self, code, binary):
+            if not code["kernels"]:
+                return None, binary
             found = read(binary)
-            return (found, self.child("allocate", len(found.image) + 4096, found.image)), binary
+            return (found, self.child("allocate", len(found.image) + 4096, without_invalidation(found.image))), binary
 
         def prepare(self, module, signature, grid):
             found, base = module
             kernel = found.kernels[signature["name"]]
             shape = ISA[ARCHS[self.arch].family]
 
+            block, dynamic = signature.get("block", (signature["local"], 1, 1)), signature.get("dynamic", 0)
+
             def launch(values):
-                arguments = kernel_arguments(kernel, values, grid, (signature["local"], 1, 1))
-                self.child("launch", shape, base + kernel.entry, kernel.size, kernel.rsrc, kernel.lds, kernel.scratch, tuple(grid), (signature["local"], 1, 1), arguments)
+                arguments = kernel_arguments(kernel, values, grid, block, dynamic)
+                self.child("launch", shape, base + kernel.entry, kernel.size, kernel.rsrc, kernel.lds + dynamic, kernel.scratch, tuple(grid), block, arguments)
 
             return launch
 
@@ -108,13 +114,40 @@ if __name__ != "__main__":
             elif kind == "global_buffer":
                 part = int(next(given)).to_bytes(8, "little")
             else:
-                part = np.asarray(next(given)).reshape(-1).view(np.uint8).tobytes()
+                value = next(given)
+                part = (value & (1 << 8 * size) - 1).to_bytes(size, "little") if isinstance(value, int) else np.asarray(value).reshape(-1).view(np.uint8).tobytes()
             assert len(part) == size, (a, part)
             out[at : at + size] = part
         assert next(given, None) is None
         return bytes(out)
 
-    ISA = {"rdna3": "rdna3", "rdna4": "rdna4", "cdna3": "cdna", "cdna4": "cdna"}
+    def run_foreign(arch, code, name, values, regions, grid, block, shared, reports):
+        """A foreign kernel over host memory: `regions` are (address, bytes) that it may touch; they lie at the same addresses in the child."""
+        call, found = child(), read(code)
+        kernel = found.kernels[name]
+        for address, memory in regions:
+            call("place", address, bytes(memory))
+        word = call("allocate", 4, bytes(4))
+        base = call("allocate", len(found.image) + 4096, without_invalidation(found.image))
+        try:
+            arguments = kernel_arguments(kernel, [*values, *[word] * reports], grid, block, shared)
+            call("launch", ISA[ARCHS[arch].family], base + kernel.entry, kernel.size, kernel.rsrc, kernel.lds + shared, kernel.scratch, grid, block, arguments)
+            for address, memory in regions:
+                memory[:] = np.frombuffer(call("read", address, len(memory)), np.uint8)
+            return int.from_bytes(call("read", word, 4), "little")
+        finally:
+            call("clear")
+            call("free", base)
+            call("free", word)
+
+    def without_invalidation(image):
+        """RDNA3's buffer_gl0_inv and buffer_gl1_inv, whose class of instructions the emulator does not decode, as s_nop: it has no caches."""
+        words = np.frombuffer(image[: len(image) & -4], "<u4").copy()
+        for at in np.flatnonzero(((words[:-1] == 0xE0AC0000) | (words[:-1] == 0xE0B00000)) & (words[1:] == 0)):
+            words[at : at + 2] = 0xBF800000
+        return words.tobytes() + image[len(image) & -4 :]
+
+    ISA = {"rdna3": "rdna3", "rdna3.5": "rdna3", "rdna4": "rdna4", "cdna3": "cdna", "cdna4": "cdna"}
     _drivers, _child = {}, []
 
     def missing():
@@ -127,6 +160,11 @@ if __name__ != "__main__":
         if compiler() is None:
             return "no emulator: a C compiler is missing: apt-get install clang, or .venv/bin/python -m pip install ziglang"
         return None
+
+    def archs(*names):
+        """The architectures to run a test for, or one case that is skipped and says why."""
+        why = missing()
+        return list(names) if why is None else [pytest.param("none", marks=pytest.mark.skip(reason=why))]
 
     def emulated(arch):
         if arch not in _drivers:
@@ -150,11 +188,11 @@ if __name__ != "__main__":
             self.process = subprocess.Popen([sys.executable, __file__, os.environ["PTXJIT_TINYGRAD"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
 
         def __call__(self, *request):
-            pickle.dump(request, self.process.stdin)
-            self.process.stdin.flush()
             try:
+                pickle.dump(request, self.process.stdin)
+                self.process.stdin.flush()
                 good, value = pickle.load(self.process.stdout)
-            except EOFError:
+            except (EOFError, BrokenPipeError):
                 _child.clear()
                 _drivers.clear()
                 raise DeviceError(f"the emulator ended with status {self.process.wait()}") from None
@@ -207,14 +245,36 @@ def serve(checkout):
                 if bit not in (3, 5):
                     raise RuntimeError(f"the kernel wants user SGPRs of kind {bit}, which the emulator does not have")
                 user += [address & 0xFFFFFFFF, address >> 32] if bit == 3 else [0, 0]
-        rsrc2 |= -(-lds // 512) << 15
+        if lds > LDS:
+            raise RuntimeError(f"the kernel has {lds} bytes of LDS")
+        rsrc2 |= LDS // 512 << 15
         emu.run_asm(entry, size, *grid, *block, address, rsrc2, scratch, isa, user)
         del blocks[address]
 
     def free(address):
         blocks.pop(address, None)
 
-    actions = {"allocate": allocate, "free": free, "launch": launch, "read": ctypes.string_at,
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    placed = set()
+
+    def place(address, data):
+        """Puts bytes at an address of the parent's."""
+        for page in range(address & -4096, address + len(data), 4096):
+            if page not in placed:
+                at = libc.mmap(page, 4096, 3, 0x100022, -1, 0)  # private, anonymous, MAP_FIXED_NOREPLACE
+                if at != page:
+                    raise RuntimeError(f"the page {page:#x} is taken in the child")
+                placed.add(page)
+        ctypes.memmove(address, data, len(data))
+
+    def clear():
+        for page in placed:
+            libc.munmap(page, 4096)
+        placed.clear()
+
+    actions = {"place": place, "clear": clear, "allocate": allocate, "free": free, "launch": launch, "read": ctypes.string_at,
                "write": lambda address, data: ctypes.memmove(address, data, len(data)) and None}  # fmt: skip
     requests = os.fdopen(0, "rb")
     while True:
@@ -228,6 +288,12 @@ def serve(checkout):
             reply = False, f"{type(e).__name__}: {e}"
         pickle.dump(reply, replies)
         replies.flush()
+
+
+LDS = 65536
+# a division's last step gets numerator and denominator: here it gives the quotient, since the emulator's scaling of its first step is not exact
+WORDS = {f"V_DIV_FIXUP_F{n}": f"D0.f{n} = {q}" for n, q in ((16, "16'F(64'F(S2.f16) / 64'F(S1.f16))"), (32, "S2.f32 / S1.f32"), (64, "S2.f64 / S1.f64"))}
+WORDS |= {f"V_RNDNE_F{n}": f"D0.f{n} = to_even(S0.f{n})" for n in (16, 32, 64)}  # the emulator's gives +0 for what rounds to −0
 
 
 def prepared():
@@ -272,6 +338,44 @@ def prepared():
         return UOp(Ops.CUSTOMI, a.dtype, (a, b, c), code)
 
     pcode._FUNCS["fma"] = fma
+    pcode._FUNCS["to_even"] = lambda a: UOp(Ops.CUSTOMI, a.dtype, (a,), f"__builtin_rint{'' if a.dtype == dtypes.float64 else 'f'}({{0}})")
+    words = emu.get_pcode
+
+    def pseudocode(op):
+        if op.name.startswith("V_MAD_MIX"):  # CDNA's manual calls them so; they are fused
+            op = getattr(emu.ir3.VOP3POp, op.name.replace("MAD", "FMA"))
+        text = WORDS.get(op.name.removesuffix("_E32").removesuffix("_E64")) or words(op)
+        return re.sub(r"(S\d)\.([iu])24", r"low24_\2(\1.\g<2>32)", text)
+
+    emu.get_pcode = pseudocode
+    pcode._FUNCS["low24_u"] = lambda a: a.cast(dtypes.uint32) & UOp.const(0xFFFFFF, dtypes.uint32)
+    pcode._FUNCS["low24_i"] = lambda a: (a.cast(dtypes.int32) << UOp.const(8, dtypes.int32)) >> UOp.const(8, dtypes.int32)
+    extremes = pcode._minmax_reduce
+
+    def ordered(is_max, dt, *args):
+        """Minima and maxima in which −0 is below +0."""
+        if dt not in (dtypes.float32, dtypes.half):
+            return extremes(is_max, dt, *args)
+        word = dtypes.uint16 if dt == dtypes.half else dtypes.uint32
+        typed = [a.bitcast(dt) if a.dtype == word else a.cast(dt) for a in args]
+        r = typed[0]
+        for b in typed[1:]:
+            x, y = r.bitcast(word), b.bitcast(word)
+            r = r.eq(b).where((x & y if is_max else x | y).bitcast(dt), extremes(is_max, dt, r, b))
+        return r
+
+    pcode._minmax_reduce = ordered
+    clamp = emu._int_clamp
+
+    def saturated(name, srcs):
+        """Sums and differences of signed 16 bits too."""
+        if not re.search(r"V_(ADD|SUB)_(NC_)?I16", name):
+            return clamp(name, srcs)
+        wide = [(srcs[k].cast(dtypes.uint16).bitcast(dtypes.int16)).cast(dtypes.int32) for k in ("S0", "S1")]
+        r = (wide[0] - wide[1] if "SUB" in name else wide[0] + wide[1]).clamp(-0x8000, 0x7FFF)
+        return r.cast(dtypes.uint16)
+
+    emu._int_clamp = saturated
     scalar = emu._compile_sop
 
     def with_getpc(inst, ctx):
@@ -281,9 +385,71 @@ def prepared():
         low, high = emu._split64(ctx.rpc() + UOp.const(inst.size(), dtypes.uint64))
         return UOp.sink(ctx.wsgpr_dyn(at, low), ctx.wsgpr_dyn(at + emu._c(1), high), *ctx.inc_pc())
 
+    sdwa, select, current = emu._compile_sdwa, emu._sdwa_select, []
+
+    def with_signs(inst, ctx):
+        current[:] = [inst, ctx, 0]
+        return sdwa(inst, ctx)
+
+    def selected(val, sel, sext):
+        """The part of the operand with its absolute value and negation."""
+        inst, ctx, turn = current
+        current[2] = 1 - turn
+        val = select(val, sel, sext)
+        sign = sel.eq(emu._c(6)).where(emu._c(0x80000000), emu._c(0x8000))
+        absolute, negated = (ctx.inst_field(getattr(type(inst), f"src{turn}_{word}")) for word in ("abs", "neg"))
+        val = absolute.ne(emu._c(0)).where(val & (sign ^ emu._c(0xFFFFFFFF)), val)
+        return negated.ne(emu._c(0)).where(val ^ sign, val)
+
+    emu._sdwa_select = selected
+
+    class Local:
+        """LDS, where lanes that are switched off read with whatever their address register holds."""
+
+        def __init__(self, memory):
+            self.memory, self.dtype = memory, memory.dtype
+
+        def index(self, at):
+            guarded = at.op is Ops.WHERE and at.src[2].base.is_invalid
+            return self.memory.index(at if guarded else at & UOp.const(LDS // 4 - 1, at.dtype))
+
+    emu._Ctx.lds = Local(emu._Ctx.lds)
+    attribute = emu._iattr
+
+    def returning(inst, name, default=0):
+        """RDNA4 and CDNA3 have another word for atomics that give the old value."""
+        if name == "glc" and not hasattr(type(inst), "glc"):
+            return attribute(inst, "sc0") if hasattr(type(inst), "sc0") else attribute(inst, "th") & 1
+        return attribute(inst, name, default)
+
+    emu._iattr = returning
+    access = emu._compile_mem_op
+
+    def with_swaps(inst, ctx):
+        """Compare-and-swap of 64 bits in global memory, of whose operands the emulator reads one word."""
+        name = emu._op_name(inst)
+        if not ("ATOMIC_CMPSWAP" in name and ("B64" in name or "X2" in name)) or name.startswith("DS"):
+            return access(inst, ctx)
+        kind, c, lane = type(inst), emu._c, ctx.range()
+        active = emu._lane_active(ctx.rexec(), lane)
+        at, data, back = (ctx.inst_field(getattr(kind, a if hasattr(kind, a) else b)) for a, b in (("addr", "vaddr"), ("data", "vsrc"), ("vdst", "vdst")))
+        scalar_at = ctx.inst_field(kind.saddr)
+        whole, part = emu._u64(ctx.rvgpr_dyn(at, lane), ctx.rvgpr_dyn(at + c(1), lane)), ctx.rvgpr_dyn(at, lane).cast(dtypes.uint64)
+        base = emu._u64(ctx.rsgpr_dyn(scalar_at), ctx.rsgpr_dyn(scalar_at + c(1)))
+        offset = ctx.inst_field_signed(kind.ioffset if hasattr(kind, "ioffset") else kind.offset).cast(dtypes.uint64)
+        word = ((scalar_at < c(124)).where(base + part, whole) + offset) >> UOp.const(2, dtypes.uint64)
+        low, high = (ctx.vmem.index((word + UOp.const(k, dtypes.uint64)).cast(dtypes.int64).valid(active)) for k in (0, 1))
+        have = emu._u64(low.load(), high.load())
+        new, want = (emu._u64(ctx.rvgpr_dyn(data + c(k), lane), ctx.rvgpr_dyn(data + c(k + 1), lane)) for k in (0, 2))
+        result = emu._split64(have.eq(want).where(new, have))
+        stores = [place.store(active.where(r, place)) for place, r in zip((low, high), result)]
+        if returning(inst, "glc"):
+            stores += [ctx.wvgpr_dyn(back + c(k), lane, r, ctx.rexec()) for k, r in enumerate(emu._split64(have))]
+        return UOp.sink(UOp.group(*stores).end(lane), *ctx.inc_pc())
+
+    instead = {scalar: with_getpc, sdwa: with_signs, access: with_swaps}
     for kind, handler in list(emu._INST_HANDLERS.items()):
-        if handler is scalar:
-            emu._INST_HANDLERS[kind] = with_getpc
+        emu._INST_HANDLERS[kind] = instead.get(handler, handler)
     return emu
 
 

@@ -2,24 +2,11 @@
 from __future__ import annotations
 
 import gc
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from standin import StandIn  # noqa: E402
-
-from ptxjit import hardware, targets  # noqa: E402
-from ptxjit.targets.ptx import driver_api, runtime, tools  # noqa: E402
-
-
-def reset():
-    runtime.forget()
-    driver_api.use(None)
-    hardware._found.pop("cuda", None)
-    for name in [n for n in targets._targets if n.startswith("cuda")]:
-        del targets._targets[name]
+from ptxjit.targets.ptx import driver_api, tools
+from tests.unit.cuda.standin import StandIn, reset
 
 
 @pytest.fixture
@@ -55,15 +42,3 @@ def card(monkeypatch):
 def no_ptxas(monkeypatch):
     """As if ptxas were not installed: the driver compiles."""
     monkeypatch.setattr(tools, "available", lambda tool: False)
-
-
-def forget_programs():
-    """Lets go of every compiled program."""
-    from ptxjit import jitted
-
-    for j in list(jitted._all):
-        j._hot.clear()
-        j._mixed.clear()
-        j._entries.clear()
-    for _ in range(3):
-        gc.collect()

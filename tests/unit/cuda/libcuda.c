@@ -100,7 +100,7 @@ static const struct { const char *name; void *f; } table[] = {
     {"cuGetErrorString", error_text}, {0, 0}};
 
 int cuGetProcAddress_v2(const char *symbol, void **f, int version, uint64_t flags, int *status) {
-    *f = 0;
+    *f = strcmp(symbol, "cuGetProcAddress") ? 0 : (void *)cuGetProcAddress_v2; /* older bindings ask for it in this way */
     for (int k = 0; table[k].name; k++)
         if (!strcmp(table[k].name, symbol)) *f = table[k].f;
     if (status) *status = *f ? 0 : 1;

@@ -160,7 +160,8 @@ class Function:
 
 
 class StandIn:
-    """`card` changes attributes, `version` is the driver's, `memory` the card's bytes; `bounds` makes an illegal address an error as on a card."""
+    """`card` changes attributes, `version` is the driver's, `memory` the card's bytes; `bounds` makes an illegal address an error as on a card;
+    with `ptxas` NVIDIA's compiler decides which PTX is taken."""
 
     CU_MEMHOSTALLOC_PORTABLE = 1
     RETURNS = dict.fromkeys("cuDriverGetVersion cuDeviceGetCount cuDeviceGet cuDeviceGetName cuDeviceTotalMem cuDeviceGetAttribute cuDevicePrimaryCtxRetain cuCtxGetCurrent "
@@ -168,18 +169,18 @@ class StandIn:
                             "cuOccupancyMaxActiveBlocksPerMultiprocessor cuStreamEndCapture cuGraphInstantiate cuGraphExecUpdate cuGetErrorName cuGetErrorString".split(), 1)  # fmt: skip
     RETURNS |= {"cuMemGetInfo": 2, "cuModuleGetGlobal": 2}
 
-    def __init__(self, version=13000, count=1, memory=4 << 30, bounds=False, name=b"A card of paper", **card):
+    def __init__(self, version=13000, count=1, memory=4 << 30, bounds=False, name=b"A card of paper", ptxas=False, **card):
         for e in ENUMS:
             setattr(self, e.__name__, e)
         for c in (CUstream, CUlaunchAttribute, CUlaunchConfig):
             setattr(self, c.__name__, c)
-        self.version, self.count, self.memory, self.bounds, self.name = version, count, memory, bounds, name
+        self.version, self.count, self.memory, self.bounds, self.name, self.ptxas = version, count, memory, bounds, name, ptxas
         self.card = CARD | card
         self.calls, self.faults, self.fail = [], [], {}
         self.lock, self.local, self.pid = threading.RLock(), threading.local(), os.getpid()
         self.started, self.retained, self.lost = False, 0, None
         self.allocated, self.freed, self.pinned = {}, {}, {}
-        self.handles = {}
+        self.handles, self.default = {}, Stream()
         self.images = {}  # machine code → (PTX, what ptxas said)
         self.time = 0.0
         self.ran = []  # (kernel, grid, block) in the order of execution
@@ -193,6 +194,8 @@ class StandIn:
 
     def get(self, kind, h):
         assert type(h) in (kind, int), f"a {type(h).__name__} where a {kind.__name__} belongs"
+        if kind is CUstream and int(h) in (1, 2):  # the legacy stream, and the thread's own
+            return self.default
         found = self.handles.get(int(h))
         if found is None or found[0] is not kind or found[1] is None:
             raise Refused(R.INVALID_HANDLE)
@@ -209,7 +212,7 @@ class StandIn:
         return getattr(self.local, "context", 0) if self.retained else 0
 
     def streams(self):
-        return [v for k, v in self.handles.values() if k is CUstream and v is not None]
+        return [self.default, *(v for k, v in self.handles.values() if k is CUstream and v is not None)]
 
     def capturing_here(self):
         return next((s.capture for s in self.streams() if s.capture is not None and s.owner == threading.get_ident()), None)
@@ -531,8 +534,17 @@ class StandIn:
                 refuse(R.UNSUPPORTED_PTX_VERSION, f"ptxas application ptx input, line 1; fatal : Unsupported .version {version[1]}.{version[2]}")
             if int(target[1]) > own or target[2] and int(target[1]) != own:
                 raise Refused(R.NO_BINARY_FOR_GPU)
-        from ptxjit.errors import PtxjitError
+        from ptxjit.errors import PtxjitError, ToolError
 
+        if self.ptxas and not assembled:
+            from ptxjit.targets.ptx.runtime import nearest
+            from ptxjit.targets.ptx.tools import assemble
+
+            try:
+                _, about = assemble(text, nearest(own // 10, own % 10))
+                assembled = {a["kernel"]: a for a in about}
+            except ToolError as e:
+                refuse(R.INVALID_PTX, e.message)
         try:
             made = Image(text + "\n", self.bounds, assembled)
             for name in made.mod.kernels:
@@ -713,3 +725,43 @@ class StandIn:
     @entry()
     def cuGraphExecDestroy(self, exec_):
         self.drop(CUgraphExec, exec_)
+
+
+def reset():
+    """No card is known any more, and the bindings are the real ones."""
+    from ptxjit import hardware, targets
+    from ptxjit.targets.ptx import driver_api, runtime
+
+    runtime.forget()
+    driver_api.use(None)
+    hardware._found.pop("cuda", None)
+    for name in [n for n in targets._targets if n.startswith("cuda")]:
+        del targets._targets[name]
+
+
+def forget_programs():
+    """Lets go of every compiled program."""
+    import gc
+
+    from ptxjit import jitted
+
+    for j in list(jitted._all):
+        j._hot.clear()
+        j._mixed.clear()
+        j._entries.clear()
+    for _ in range(3):
+        gc.collect()
+
+
+def install(**how):
+    """Puts a stand-in in place of the driver for the whole process; its compiler is the driver's own."""
+    from ptxjit.targets.ptx import driver_api, tools
+
+    made = StandIn(**how)
+    driver_api.use(made)
+    tools.available = lambda tool: False
+    return made
+
+
+def install_strict():
+    return install(ptxas=True)

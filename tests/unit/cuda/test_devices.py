@@ -8,20 +8,18 @@ import sys
 
 import numpy as np
 import pytest
-from standin import CUresult
 
 import ptxjit as pj
 from ptxjit import hardware
 from ptxjit.errors import DeviceError, UserError
 from ptxjit.targets import target
 from ptxjit.targets.ptx import driver_api, runtime
+from tests.unit.cuda.standin import CUresult, reset
 
 
 @pytest.fixture
 def bare(monkeypatch):
     """No bindings taken yet; `library(f)` makes `f` what opens the driver's library."""
-    from conftest import reset
-
     reset()
     yield lambda f: monkeypatch.setattr(driver_api, "library", f)
     reset()

@@ -7,13 +7,13 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
-from standin import CUevent, CUgraph, CUgraphExec, CUmodule, CUresult, CUstream
 
 import ptxjit as pj
 from ptxjit.errors import DeviceError, ResourceError
 from ptxjit.targets.driver import Memory
 from ptxjit.targets.ptx import driver_api, runtime
 from ptxjit.targets.ptx.runtime import LARGE, SMALL
+from tests.unit.cuda.standin import CUevent, CUgraph, CUgraphExec, CUmodule, CUresult, CUstream, forget_programs
 
 
 @pytest.fixture
@@ -147,6 +147,22 @@ def test_arrays_on_a_card(opened, no_ptxas):
     assert y.__dlpack_device__() == (2, 0)
 
 
+def test_memory_that_was_lent_does_not_go_to_the_pool(opened):
+    """Another library's stream may still work on it: the device waits before it takes it back."""
+    d, driver = opened
+    x = pj.asarray(np.arange(1000.0), device="cuda:0")
+    at = x.__cuda_array_interface__["data"][0]
+    y = pj.asarray(np.arange(1000.0), device="cuda:0")
+    capsule = y.__dlpack__(stream=1)
+    start = len(d.calls)
+    other = y.__cuda_array_interface__["data"][0]
+    del x, y
+    assert [a[0] for c, a in d.calls[start:] if c == "cuMemFree"] == [at] and other in d.allocated
+    del capsule
+    gc.collect()
+    assert [a[0] for c, a in d.calls[start:] if c == "cuMemFree"] == [at, other]
+
+
 def test_memory_of_others_is_not_given_back(opened):
     d, driver = opened
     at = int(d.cuMemAlloc(64)[1]) if d.cuCtxSetCurrent(driver.context) else 0
@@ -168,8 +184,6 @@ def test_nothing_is_left_behind(card, no_ptxas):
     assert d.alive(CUstream) == 2 and d.alive(CUgraphExec) == 1 and d.alive(CUgraph) == 0 and d.alive(CUmodule) == 1
     events = d.alive(CUevent)
     del s, e, f
-    from conftest import forget_programs
-
     forget_programs()
     assert d.alive(CUstream) == 1 and d.alive(CUgraphExec) == 0 and d.alive(CUmodule) == 0 and d.alive(CUevent) == events - 1
     driver.trim()

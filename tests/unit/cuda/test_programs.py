@@ -5,7 +5,6 @@ import threading
 
 import numpy as np
 import pytest
-from standin import CUresult
 
 import ptxjit as pj
 from ptxjit.errors import CheckError, DeviceError, ResourceError, ToolError
@@ -13,7 +12,8 @@ from ptxjit.targets.ptx import runtime
 from ptxjit.targets.ptx.graphs import submissions
 from ptxjit.testing import assert_targets_agree
 from ptxjit.testing.fuzz import fuzz
-from tests.properties.test_levels import CASES as LEVELS
+from tests.properties.cases import CASES as LEVELS
+from tests.unit.cuda.standin import CUresult
 
 CASES = {
     **LEVELS,

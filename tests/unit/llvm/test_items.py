@@ -16,7 +16,7 @@ from ptxjit.ir.passes import kernel_pipeline
 from ptxjit.ir.types import F16, F32, I1, I32, I64
 from ptxjit.targets.llvm.item import Dialect, emit_items, module_of
 from tests.corpus.corpus import CASES, files
-from tests.properties.test_levels import CASES as LEVELS
+from tests.properties.cases import CASES as LEVELS
 
 llvm = pytest.importorskip("llvmlite.binding")
 

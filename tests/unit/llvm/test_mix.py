@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from ptxjit.targets.mix import AARCH64, AMDGCN, CLASSES, KERNEL, PTX, X86
+from ptxjit.targets.mix import AARCH64, AMDGCN, CLASSES, KERNEL, PTX, SPIRV, X86
 
 CASES = [
     (PTX, "ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%rd1];", "memory"), (PTX, "fma.rn.f32 %f1, %f2, %f3, %f4;", "fp"), (PTX, "mul.lo.s64 %rd1, %rd2, 4;", "int"),
@@ -17,7 +17,9 @@ CASES = [
     (AARCH64, "add\tx8, x8, #1", "int"), (AARCH64, "dmb\tish", "sync"), (AARCH64, "bic\tw8, w8, w9", "int"),
     (AMDGCN, "global_load_dwordx4 v[0:3], v4, s[0:1]", "memory"), (AMDGCN, "v_fmac_f32_e32 v1, v2, v3", "fp"), (AMDGCN, "v_add_co_u32 v0, vcc_lo, v1, v2", "int"),
     (AMDGCN, "s_waitcnt vmcnt(0)", "sync"), (AMDGCN, "s_cbranch_vccnz .LBB0_2", "control"), (AMDGCN, "ds_bpermute_b32 v0, v1, v2", "sync"), (AMDGCN, "ds_read_b32 v0, v1", "memory"),
-    (AMDGCN, "v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]", "fp"), (AMDGCN, "v_mov_b32_e32 v0, v1", "move"), (AMDGCN, "s_endpgm", "control"),
+    (AMDGCN, "v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]", "fp"), (AMDGCN, "v_mov_b32_e32 v0, v1", "move"), (AMDGCN, "s_endpgm", "control"), (AMDGCN, "s_delay_alu instid0(VALU_DEP_1)", "control"),
+    (SPIRV, "OpFMul %4 %54 %53", "fp"), (SPIRV, "OpLoad %4 %21 Aligned 4", "memory"), (SPIRV, "OpControlBarrier %1 %1 %2", "sync"), (SPIRV, "OpPhi %4 %5 %6", "move"),
+    (SPIRV, "OpBranchConditional %1 %2 %3", "control"), (SPIRV, "OpIAdd %10 %42 %1", "int"), (SPIRV, "OpExtInst %4 %1 fma %5 %6 %7", "fp"), (SPIRV, "OpFOrdLessThan %1 %2 %3", "fp"),
     (KERNEL, "ffma", "fp"), (KERNEL, "ld", "memory"), (KERNEL, "shfl", "sync"), (KERNEL, "iadd", "int"), (KERNEL, "branch", "control"), (KERNEL, "select", "move"),
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 import ptxjit as pj
 from ptxjit.testing import assert_targets_agree
 from ptxjit.testing.fuzz import fuzz
-from tests.properties.test_levels import CASES as LEVELS
+from tests.properties.cases import CASES as LEVELS
 
 F8 = ("float8_e4m3fn", "float8_e5m2")
 

@@ -103,7 +103,7 @@ def test_what_cannot_be_said():
     x = b.param("x", F32)
     b.fadd(x, x, rnd="rz")
     b.ret()
-    with pytest.raises(UnsupportedError, match="rounding"):
+    with pytest.raises(UnsupportedError, match="fadd of f32 rounded rz"):
         write([b.finish()], ("exact",))
 
 

@@ -158,7 +158,7 @@ def kernel_text(forms: Sequence[Form], name: str, columns: dict[Any, int]) -> st
     return "\n".join([*lines, "\tret;", "}", ""])
 
 
-def results(forms: Sequence[Form], mode: str = "auto", head: str = HEAD, grid: int = THREADS // 64, block: int = 64) -> tuple[Any, Any]:
+def results(forms: Sequence[Form], mode: str = "auto", head: str = HEAD, grid: int = THREADS // 64, block: int = 64, device: str = "cpu") -> tuple[Any, Any]:
     """(operands, results): arrays of raw bits, one row per column and per form."""
     columns: dict[Any, int] = {}
     text = head + kernel_text(forms, "k", columns)
@@ -167,7 +167,7 @@ def results(forms: Sequence[Form], mode: str = "auto", head: str = HEAD, grid: i
         values = list(key[2]) if len(key) > 2 else vectors(key[0], key[1])
         operands[row] = np.array([v for v, _ in zip(itertools.cycle(values), range(THREADS))], np.uint64)
     out = np.zeros((len(forms), THREADS), np.uint64)
-    module = pj.load_ptx(text)
+    module = pj.load_ptx(text, device=device)
     module.mode = mode
     module["k"][grid, block](operands, out)
     return {key: operands[row].tolist() for key, row in columns.items()}, out.tolist()
@@ -211,10 +211,10 @@ def _judge(f: Form, operands: dict[Any, list[int]], row: list[int]) -> list[str]
     return [f"{f.text}: {bad} of {len(row)} differ; {first}"] if bad else []
 
 
-def check_lanes(forms: Sequence[Form], threads: int, mode: str) -> list[str]:
+def check_lanes(forms: Sequence[Form], threads: int, mode: str, head: str = HEAD, device: str = "cpu") -> list[str]:
     """Like `check` for instructions of a warp: one block of `threads`; references take lists of operands and give a list, None where undefined."""
     wrong = []
-    operands, out = results(forms, mode, HEAD, 1, threads)
+    operands, out = results(forms, mode, head, 1, threads, device)
     for f, row in zip(forms, out):
         args = [operands[(t, k, tuple(f.regs[k])) if k in f.regs else (t, k)][:threads] for k, t in enumerate(f.ins)]
         for lane, (want, got) in enumerate(zip(f.ref(*args), row[:threads])):

@@ -199,3 +199,30 @@ def test_stats_say_how_it_runs():
     assert scale().stats()["mode"] == "widened"
     text = SCALE.replace("ld.global.f32 %f1, [%rd2];", "W: ld.volatile.global.f32 %f1, [%rd2]; setp.eq.f32 p, %f1, 0f00000000; @p bra W;")
     assert "waits for other threads" in pj.load_ptx(text)["scale"].stats()["mode"]
+
+
+@pytest.mark.parametrize("device", ["cpu", "interp"])
+def test_arrays_of_other_kinds_are_changed_in_place(device):
+    """Anything over the host's memory: an Array, a tensor of another library by DLPack; a device's array says how to move."""
+    k = pj.load_ptx(SCALE, device=device)["scale"]
+    x = pj.asarray(np.arange(50, dtype="f4"), device="cpu")
+    k[2, 32](x, 3.0, 50)
+    assert (x.numpy() == 3 * np.arange(50)).all()
+
+    class Tensor:
+        def __init__(self, a):
+            self.a = a
+
+        def __dlpack__(self, **kw):
+            return self.a.__dlpack__(**kw)
+
+        def __dlpack_device__(self):
+            return self.a.__dlpack_device__()
+
+    a = np.arange(50, dtype="f4")
+    k[2, 32](Tensor(a), 3.0, 50)
+    assert (a == 3 * np.arange(50)).all()
+    away = [d.name for d in pj.devices() if d.kind == "opencl" and d.available]
+    if away:
+        with pytest.raises(DeviceError, match=f"is on {away[0]}, the module was loaded for {device}"):
+            k[2, 32](pj.asarray(a, device=away[0]), 3.0, 50)

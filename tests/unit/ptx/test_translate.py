@@ -90,4 +90,12 @@ def test_what_is_not_there():
     with pytest.raises(UserError, match="one entry"):
         _ = pj.translate(SAXPY, target="cpu:host").binary
     with pytest.raises(UnsupportedError):
-        pj.translate(SAXPY, target="spirv")
+        pj.translate(SAXPY, target="interp")
+
+
+def test_spirv_and_opencl_c():
+    made = pj.translate(SAXPY, target="spirv", entry="saxpy")
+    assert made.stages == ("kernel", "ll", "opencl", "spirv", "final") and made.as_text() == made.as_text("spirv")
+    assert 'OpEntryPoint Kernel' in made.as_text() and made.binary[:4] == b"\x03\x02\x23\x07"
+    c = made.as_text("opencl")
+    assert "__kernel" in c and "saxpy_(" in c and "fma(" in c and "spir_kernel void @saxpy_" in made.as_text("ll")

@@ -1,0 +1,125 @@
+"""PTX of others as code objects: every kernel of the corpus gives what NumPy expects on the emulator, or is refused with the instruction."""
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import ptxjit as pj
+import tests.corpus.cases  # noqa: F401
+from ptxjit import targets
+from ptxjit.errors import UnsupportedError
+from ptxjit.ir.passes import kernel_pipeline
+from ptxjit.ptx import Module
+from ptxjit.targets.amdgpu.codeobject import read
+from tests.corpus.corpus import CASES, check
+from tests.corpus.test_corpus_runs import aligned, chosen
+from tests.unit.amdgpu import emulator
+
+REFUSED = re.compile(
+    r"mma|mbarrier|cluster|a barrier that is not the block's|a function that calls itself or is called by address|printf|rounded r[zmp]|cp\.reduce\.async"
+    r"|atomic \w+ of i128|isspacep\.const|needs warps of 32 lanes")  # fmt: skip
+BEYOND = {  # kernels that are right, and that the emulator cannot run
+    "clocks": "it has no s_sendmsg_rtn", "misaligned_copy": "its stores of 32 bits drop the lowest bits of the address",
+    "grid_barrier": "it runs one block after the other", "look_back": "it runs one block after the other",
+    "lock_divergent": "lanes of a wave do not go on while another lane of it spins, there as on the card",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", emulator.archs("gfx1100", "gfx1201", "gfx942"))
+@pytest.mark.parametrize("name", sorted(CASES) if emulator.missing() is None else ["the corpus"])
+def test_the_corpus(name, arch):
+    entry, target = CASES[name], targets.target(f"amdgpu:{arch}")
+    case = entry.make(3)
+    kernel = pj.load_ptx(chosen(entry)[0])[name]
+    body = kernel.entry.kernel
+    if case.cluster not in (None, (1, 1, 1)) or kernel.facts["limits"].get("reqnctapercluster", [1, 1, 1]) != [1, 1, 1]:
+        pytest.skip("clusters have no counterpart on AMD")
+    try:
+        code = target.emit_kernel(body, "hsaco")
+    except UnsupportedError as e:
+        assert REFUSED.search(str(e)) and (arch in str(e) or "functions" not in str(e)), e
+        return
+    if name in BEYOND:
+        pytest.skip(f"the emulator cannot: {BEYOND[name]}")
+    [signature] = target._made([kernel_pipeline(target.facts).run(body)], "ll")[1]
+    args = [aligned(a) if isinstance(a, np.ndarray) else a for a in case.args]
+    values, keep = kernel._values(args)
+    values += [kernel.module.memory.address(s) for s in kernel.facts["symbols"]]
+    regions = [(r.start, r.data) for r in kernel._host(args, keep)]
+    emulator.run_foreign(arch, code, name, values, regions, entry.grid, entry.block, body.shared + entry.shared, signature["reports"])
+    check(case, args)
+
+
+@pytest.mark.parametrize("arch", emulator.archs("gfx1100", "gfx942"))
+@pytest.mark.parametrize("name", ["saxpy", "histogram", "dynamic_shared", "variables", "struct_parameter", "grid3"] if emulator.missing() is None else ["some"])
+def test_launches(name, arch):
+    """As `load_ptx` launches on a card: arrays, variables and structures are copied there and back."""
+    entry = CASES[name]
+    case = entry.make(3)
+    ptx = chosen(entry)[0]
+    module = Module(targets.target("ptx").read(ptx.read_bytes(), ptx.name), "emulated", False, None, emulator.EmulatedTarget(f"amdemu:{arch}"))
+    module[name].launch(*case.args, grid=entry.grid, block=entry.block, shared=entry.shared)
+    check(case, case.args)
+
+
+PTX = """
+.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry twice(.param .u64 p)
+{
+    .reg .b32 %r<4>;
+    .reg .b64 %rd<4>;
+    ld.param.u64 %rd1, [p];
+    mov.u32 %r1, %tid.x;
+    mul.wide.u32 %rd2, %r1, 4;
+    add.s64 %rd3, %rd1, %rd2;
+    ld.global.u32 %r2, [%rd3];
+    add.u32 %r3, %r2, %r2;
+    st.global.u32 [%rd3], %r3;
+    ret;
+}
+.visible .entry rotate(.param .u64 p)
+{
+    .reg .b32 %r<4>;
+    .reg .b64 %rd<4>;
+    ld.param.u64 %rd1, [p];
+    mov.u32 %r1, %tid.x;
+    mul.wide.u32 %rd2, %r1, 4;
+    add.s64 %rd3, %rd1, %rd2;
+    ld.global.u32 %r2, [%rd3];
+    shfl.sync.down.b32 %r3, %r2, 1, 31, -1;
+    st.global.u32 [%rd3], %r3;
+    ret;
+}
+"""
+
+
+def test_translation():
+    made = pj.translate(PTX, target="amdgpu:gfx1100", entry="twice")
+    assert made.stages == ("kernel", "ll", "asm", "final")
+    assert "global_load_b32" in made.as_text() and "amdgpu_kernel void @twice" in made.as_text("ll")
+    code = read(made.binary)
+    assert code.target == "amdgcn-amd-amdhsa--gfx1100" and code.kernels["twice"].group == 1024 and code.kernels["twice"].lds == 0
+    assert [a[".value_kind"] for a in code.kernels["twice"].args] == ["by_value"]
+
+
+def test_warps_of_32_on_waves_of_64():
+    assert "ds_bpermute_b32" in pj.translate(PTX, target="amdgpu:gfx1100", entry="rotate").as_text()
+    assert read(pj.translate(PTX, target="amdgpu:gfx942", entry="twice").binary).kernels["twice"].wave == 64
+    for arch in ("gfx90a", "gfx942", "gfx950", "gfx9-generic"):
+        with pytest.raises(UnsupportedError, match=r"shfl_sync needs warps of 32 lanes") as e:
+            pj.translate(PTX, target=f"amdgpu:{arch}", entry="rotate").as_text()
+        assert e.value.place and "RDNA" in e.value.hint
+
+
+def test_the_command_line(tmp_path):
+    file = tmp_path / "k.ptx"
+    file.write_text(PTX)
+    done = subprocess.run([sys.executable, "-m", "ptxjit", "translate", str(file), "--to", "amdgpu:gfx1201"], capture_output=True, text=True)
+    assert done.returncode == 0 and "amdgcn-amd-amdhsa--gfx1201" in done.stdout, done.stderr
