@@ -2,8 +2,8 @@
 
     Dim        Σ coefficient · product of atoms + const; an atom is a symbol (`n`), or opaque: `(n//4)`, `(n%4)`, `min(n,m)`, `max(n,m)`.
                Immutable, without any number for its symbols.  Its canonical text is its identity: `n*1000+1` is Python, and is read back.
-    Sizes      what one version of a program assumes: a hint for each symbol (its value in the call that is being compiled), and the guards:
-               everything that was asked of the symbols while it was traced and lowered, with the answer
+    Sizes      (`guards.py`) what one version of a program assumes: a hint for each symbol (its value in the call that is being compiled), and the
+               guards: everything that was asked of the symbols while it was traced and lowered, with the answer
 
 Laws.  A symbol stands for at least 2: 0 and 1 are always specialised.  Arithmetic gives Dims (ints where constant).  A comparison is answered from
 what is certain, else by the hints of the active `Sizes`, and **recorded as a guard**; `int()`, `hash()` and formatting record `expr == hint`, which
@@ -17,20 +17,20 @@ import ast
 import math
 import operator
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Union
 
 _PARTS: dict[str, tuple[str, Extent, Extent]] = {}  # text of an opaque atom → function and operands
-_local = threading.local()
+local = threading.local()
 Range = tuple[Union[int, None], Union[int, None]]  # None: no bound
 LEAST = 2  # of a symbol
 HINT = 1024  # of a symbol of which nothing is known
 
 
-def active() -> Sizes | None:
-    """The sizes that this thread is tracing or lowering with."""
-    return getattr(_local, "sizes", None)
+def active() -> Any:
+    """The `Sizes` that this thread is tracing or lowering with, or None."""
+    return getattr(local, "sizes", None)
 
 
 class Dim:
@@ -157,7 +157,7 @@ class Dim:
     # ---- questions
 
     def __eq__(self, other: object) -> Any:
-        if other is self or other.__class__ is Dim and other.text == self.text:  # type: ignore[attr-defined]
+        if other is self or other.__class__ is Dim and other.text == self.text:
             return True
         o = _extent(other)
         return NotImplemented if o is NotImplemented else _ask(self - o, "==", o)
@@ -191,7 +191,7 @@ class Dim:
         sizes = active()
         if sizes is None:
             raise TypeError(f"the extent {self.text} has no number here")
-        return sizes.pin(self)
+        return sizes.pin(self)  # type: ignore[no-any-return]
 
     __int__ = __trunc__ = __index__
 
@@ -461,8 +461,8 @@ def range_of(x: Extent) -> Range:
     if not isinstance(x, Dim):
         return x, x
     sizes = active()
-    if sizes is not None and (known := sizes.intervals.get(_primitive(x)[0])) is not None:
-        _, scale, shift = _primitive(x)
+    if sizes is not None and (known := sizes.intervals.get(primitive(x)[0])) is not None:
+        _, scale, shift = primitive(x)
         ends = [None if v is None else v * scale + shift for v in (known.lo, known.hi)]
         inside = (ends[0], ends[1]) if scale > 0 else (ends[1], ends[0])
     else:
@@ -513,7 +513,7 @@ def _atom_range(atom: str) -> Range:
     return _narrowed((pick(lows) if one_side[0] else None, pick(highs) if one_side[1] else None), mine)
 
 
-def _primitive(d: Dim) -> tuple[str, int, int]:
+def primitive(d: Dim) -> tuple[str, int, int]:
     """d = scale · L + shift, with L's text, whose coefficients have no common divisor and start positive."""
     g = math.gcd(*[c for _, c in d.terms])
     if d.terms[0][1] < 0:
@@ -523,130 +523,7 @@ def _primitive(d: Dim) -> tuple[str, int, int]:
     return Dim({k: c // g for k, c in d.terms}, 0).text, g, d.const
 
 
-# ---- guards ---------------------------------------------------------------------------------------------------------
-
-
-class Interval:
-    """What the guards say about one expression: lo ≤ expr ≤ hi, and values that it is not."""
-
-    __slots__ = ("lo", "hi", "others")
-
-    def __init__(self) -> None:
-        self.lo: int | None = None
-        self.hi: int | None = None
-        self.others: set[int] = set()
-
-
-class Pin:
-    """An expression that became a number, and where."""
-
-    __slots__ = ("expr", "value", "where", "asked")
-
-    def __init__(self, expr: str, value: int, where: str, asked: bool) -> None:
-        self.expr, self.value, self.where, self.asked = expr, value, where, asked
-
-
-class Sizes:
-    """The hints and guards of one version.  `where()` says which line or schedule is asking, for the reasons of pins."""
-
-    def __init__(self, hints: Mapping[str, int], where: Callable[[], str] | None = None) -> None:
-        self.hints = dict(hints)
-        self.intervals: dict[str, Interval] = {}
-        self.pins: list[Pin] = []
-        self.tracing = True
-        self.where = where
-
-    @contextmanager
-    def active(self, tracing: bool) -> Iterator[Sizes]:
-        before, mode = active(), self.tracing
-        _local.sizes, self.tracing = self, tracing
-        try:
-            yield self
-        finally:
-            _local.sizes, self.tracing = before, mode
-
-    # ---- recording
-
-    def _asker(self) -> str:
-        return self.where() if self.where is not None and self.tracing else _caller()
-
-    def pin(self, x: Dim) -> int:
-        value = x.value(self.hints)
-        if self.assume(x - value, "==", True):
-            self.pins.append(Pin(x.text, value, self._asker(), True))
-        return value
-
-    def answer(self, d: Dim, relation: str) -> bool:
-        """What `d == 0` or `d < 0` is for the hints; recorded."""
-        value = d.value(self.hints)
-        outcome = value == 0 if relation == "==" else value < 0
-        if self.assume(d, relation, outcome) and relation == "==" and outcome:
-            self.pins.append(Pin(d.text, 0, self._asker(), False))
-        return outcome
-
-    def assume(self, d: Dim, relation: str, outcome: bool) -> bool:
-        """Adds the guard that `d relation 0` is `outcome`; whether it was new."""
-        text, scale, shift = _primitive(d)
-        i = self.intervals.setdefault(text, Interval())
-        before = i.lo, i.hi, len(i.others)
-        at, rest = divmod(-shift, scale)
-        if relation == "==":
-            if rest:
-                return False
-            if outcome:
-                i.lo = i.hi = at
-                i.others.clear()
-            elif (i.lo is None or at >= i.lo) and (i.hi is None or at <= i.hi):
-                i.others.add(at)
-        elif outcome == (scale > 0):  # expr < −shift/scale, or for a negative scale expr ≤ −shift/scale
-            top = (at - 1 if rest == 0 else at) if outcome else at
-            i.hi = top if i.hi is None else min(i.hi, top)
-        else:
-            low = (at + 1) if outcome or rest else at
-            i.lo = low if i.lo is None else max(i.lo, low)
-        return before != (i.lo, i.hi, len(i.others))
-
-    # ---- results
-
-    def guards(self) -> list[str]:
-        """The guards, simplified, as Python: `n>=8`, `n<65536`, `(n%4)==0`."""
-        out = []
-        for text, i in sorted(self.intervals.items()):
-            lo, hi, others = i.lo, i.hi, set(i.others)
-            least = LEAST if text.isidentifier() else None
-            while lo is not None and lo in others:
-                lo += 1
-            while hi is not None and hi in others:
-                hi -= 1
-            if lo is not None and lo == hi:
-                out.append(f"{text}=={lo}")
-                continue
-            if lo is not None and (least is None or lo > least):
-                out.append(f"{text}>={lo}")
-            if hi is not None:
-                out.append(f"{text}<={hi}")
-            out += [f"{text}!={v}" for v in sorted(others) if (lo is None or v > lo) and (hi is None or v < hi) and (least is None or v >= least)]
-        return out
-
-    def pinned(self) -> dict[str, tuple[int, str, bool]]:
-        """Symbols that the guards hold at one value: that value, where it was asked for, and whether as a number (or only compared)."""
-        out = {}
-        for name in self.hints:
-            i = self.intervals.get(name)
-            if i is not None and i.lo is not None and i.lo == i.hi:
-                pin = next((p for p in self.pins if p.expr == name or name in parse_extent(p.expr).symbols()), None)  # type: ignore[union-attr]
-                out[name] = (i.lo, pin.where if pin else "its range", pin.asked if pin else False)
-        return out
-
-
-def _caller() -> str:
-    """The function that asks, for a reason: the innermost frame outside of this file."""
-    import sys
-
-    f: Any = sys._getframe(1)
-    while f is not None and f.f_code.co_filename == __file__:
-        f = f.f_back
-    return "" if f is None else f"{f.f_globals.get('__name__', '').removeprefix('ptxjit.')}.{f.f_code.co_name}"
+# ---- asking ---------------------------------------------------------------------------------------------------------
 
 
 def _ask(d: Any, relation: str, other: Any = None) -> bool:
@@ -669,18 +546,18 @@ def _ask(d: Any, relation: str, other: Any = None) -> bool:
         return False
     if sizes is None:
         raise TypeError(f"whether {d.text} is negative is not known here")
-    return sizes.answer(d, relation)
+    return sizes.answer(d, relation)  # type: ignore[no-any-return]
 
 
 @contextmanager
 def expressions() -> Iterator[None]:
     """Within it extents are compared as expressions: nothing is asked, nothing recorded."""
     before = active()
-    _local.sizes = None
+    local.sizes = None
     try:
         yield
     finally:
-        _local.sizes = before
+        local.sizes = before
 
 
 # ---- text -----------------------------------------------------------------------------------------------------------
@@ -711,7 +588,7 @@ def parse_extent(text: str) -> Extent:
 
 def _read(e: ast.expr, text: str) -> Extent:
     if isinstance(e, ast.Constant) and e.value.__class__ is int:
-        return e.value  # type: ignore[return-value]
+        return e.value
     if isinstance(e, ast.Name) and e.id.isascii():
         return Dim.symbol(e.id)
     if isinstance(e, ast.BinOp) and type(e.op) in _BINARY:
@@ -724,16 +601,3 @@ def _read(e: ast.expr, text: str) -> Extent:
     if isinstance(e, ast.Call) and isinstance(e.func, ast.Name) and e.func.id in ("min", "max") and len(e.args) == 2 and not e.keywords:
         return _either(e.func.id, _read(e.args[0], text), _read(e.args[1], text))
     raise ValueError(f"not an extent: {text!r}")
-
-
-def compiled(symbols: Sequence[str], texts: Sequence[str]) -> Callable[..., tuple[Any, ...]]:
-    """`f(*numbers of the symbols)` gives the numbers (or truths) of those expressions.  The texts are read first, so nothing else can be in them."""
-    for t in texts:
-        for e in ast.walk(ast.parse(t, mode="eval")):
-            if not isinstance(e, _ALLOWED) or isinstance(e, ast.Name) and e.id not in symbols and e.id not in ("min", "max"):
-                raise ValueError(f"not an extent: {t!r}")
-    source = f"lambda {', '.join(symbols)}: ({''.join(t + ', ' for t in texts)})"
-    return eval(source, {"__builtins__": {}, "min": min, "max": max})  # type: ignore[no-any-return]
-
-
-_ALLOWED = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Name, ast.Constant, ast.Load, ast.operator, ast.unaryop, ast.cmpop)

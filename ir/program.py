@@ -111,6 +111,10 @@ class Program:
         """The numbers of the symbols when the inputs have these shapes."""
         return numbers([b.type.shape for b in self.inputs], shapes)
 
+    def at_hints(self) -> Program:
+        """The program for the sizes for which its schedules were chosen."""
+        return self.at(dict(dict(self.meta).get("hints", ())))
+
     def at(self, numbers: dict[str, int]) -> Program:
         """The same program for these numbers of its symbols; itself if it has none."""
         new = {id(b): Buffer(b.name, array(b.type.elem, [value_of(e, numbers) for e in b.type.shape]), b.kind, b.data) for b in self.buffers if b.type.symbolic}

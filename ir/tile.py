@@ -112,7 +112,7 @@ class TileBuilder(LaneOps):
                 total = term if total is None else self.iadd(total, term)
             assert total is not None
             found = self._scopes[-1][value.text] = self.iadd(total, self.const(I64, value.const)) if value.const else total
-        return found  # type: ignore[no-any-return]
+        return found
 
     def extent(self, atom: str) -> Value:
         """The parameter that brings a symbol or another atom of an expression; `extents` are all of them, in order."""

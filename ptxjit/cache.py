@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from . import knobs
-from .ir.extent import Sizes, compiled
 from .ir.graph import Graph, Node
+from .ir.guards import Sizes, compiled
 from .ir.types import Type
 from .options import Options
 

@@ -24,8 +24,8 @@ from . import trace as tracing
 from .arguments import Binding, Spec, argument, static_key
 from .environment import Environment
 from .ir.errors import DTypeError, PtxjitError, TraceError, UserError
-from .ir.extent import Sizes
 from .ir.graph import Graph
+from .ir.guards import Sizes
 from .ir.loc import Loc
 from .noise import HINT, position
 from .options import Options

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .ir.errors import ToolError, UnsupportedError, UserError
-from .ir.extent import Sizes
 from .ir.graph import Graph
+from .ir.guards import Sizes
 from .ir.kernel import Kernel
 from .options import Options
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .arguments import Spec
-from .ir.extent import LEAST, Dim, Extent, Sizes
+from .ir.extent import LEAST, Dim, Extent
+from .ir.guards import Sizes
 from .trace import user_loc
 
 FEW = 2  # values of a dimension that are compiled for one by one

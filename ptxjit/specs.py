@@ -12,7 +12,8 @@ import numpy as np
 
 from .arguments import Spec, argument
 from .ir.errors import UserError
-from .ir.extent import HINT, LEAST, Dim, Extent, Sizes
+from .ir.extent import HINT, LEAST, Dim, Extent
+from .ir.guards import Sizes
 from .ir.types import SCALARS
 
 _ALIASES = {"bool": "i1", "float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32",

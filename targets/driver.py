@@ -347,6 +347,8 @@ class DeviceProgram(Steps):
         super().__init__(plan, constants, like)
         self.driver, self.code = driver, code
         with driver.guarded():
+            self.module: Any
+            self.binary: bytes
             self.module, self.binary = driver.load(code, binary) if like is None else (like.module, like.binary)
             self._held: dict[int, Memory] = {} if like is None else like._held
             self._steps = [] if self.symbolic is not None else [self._compiled(s) for s in plan["steps"]]

@@ -20,7 +20,8 @@ import numpy as np
 
 from ..ir.analysis.slots import slots
 from ..ir.errors import BugError, CheckError
-from ..ir.extent import Dim, compiled
+from ..ir.extent import Dim
+from ..ir.guards import compiled
 from ..ir.program import Buffer, Check, Copy, Fill, Launch, Loop, Program, Step
 from ..ir.types import SCALARS
 
@@ -115,7 +116,7 @@ class Steps:
     def __init__(self, plan: dict[str, Any], constants: bytes, like: Steps | None = None) -> None:
         """`like`: another one over the same constants."""
         self.plan, self.constants = plan, constants
-        self._const_memory = np.frombuffer(constants or b"\0", np.uint8).copy() if like is None else like._const_memory
+        self._const_memory: Any = np.frombuffer(constants or b"\0", np.uint8).copy() if like is None else like._const_memory
         self._kinds = [b["kind"] for b in plan["buffers"]]
         self._meta = []
         self.symbolic = _Symbolic(plan) if plan.get("symbols") else None

@@ -10,8 +10,9 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 from ..device import DeviceFacts
-from ..extent import HINT, Dim, Sizes, active
+from ..extent import HINT, Dim, active
 from ..graph import Graph
+from ..guards import Sizes
 from ..kernel import Kernel
 from ..program import Program
 from ..tile import TileProgram
@@ -39,6 +40,6 @@ def lower(graph: Graph, facts: DeviceFacts, *, fast_math: bool = False, reproduc
         programs = {s.fn.name: s.fn for s in program.launches() if isinstance(s.fn, TileProgram)}
         kernels = {name: pipeline.run(to_kernel(fn, facts)) for name, fn in programs.items()}
         if sizes is not None:
-            meta = (*program.meta, ("guards", tuple(sizes.guards())))
+            meta = (*program.meta, ("guards", tuple(sizes.guards())), ("hints", tuple(sorted(sizes.hints.items()))))
             program = Program(program.name, program.buffers, program.inputs, program.outputs, program.steps, meta)
     return Lowered(graph, program, kernels, facts)

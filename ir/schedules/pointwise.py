@@ -11,9 +11,11 @@ of a row a program takes is arithmetic on its extents: one kernel serves every l
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ..device import DeviceFacts
 from ..extent import Dim, Extent, cdiv, divides, larger, same
+from ..instr import Value
 from ..lower import index as ix
 from ..lower.emit import Group, Place, linear, merge, plain
 from ..lower.expr import Expr, walk
@@ -141,7 +143,7 @@ def _launch(name: str, c: Cluster, facts: DeviceFacts, exprs: list[Expr], sizes:
     return job.launch(programs, schedule="pointwise")
 
 
-def _any_length(job: Job, one, inner: Dim, rows: Extent, outer: list[int], tile: int, strip: int) -> Launch:  # type: ignore[no-untyped-def]
+def _any_length(job: Job, one: Any, inner: Extent, rows: Extent, outer: list[int], tile: int, strip: int) -> Launch:
     """CPU, rows of a length that is known at run time.  A program is a piece of one row, or several whole ones."""
     b = job.b
     tiles, whole = cdiv(inner, tile), inner // tile
@@ -152,15 +154,15 @@ def _any_length(job: Job, one, inner: Dim, rows: Extent, outer: list[int], tile:
     lo = b.imul(piece, b.i64(strip))
     hi = b.imin_s(b.iadd(lo, b.i64(strip)), b.i64(tiles))
 
-    def a_row(r):  # type: ignore[no-untyped-def]
+    def a_row(r: Value) -> tuple[()]:
         row = job.split(r, outer) if outer else []
-        b.loop(lo, b.imin_s(hi, b.i64(whole)), b.i64(1), (), lambda i: one(row, i, False) or ())  # type: ignore[func-returns-value]
+        b.loop(lo, b.imin_s(hi, b.i64(whole)), b.i64(1), (), lambda i: one(row, i, False) or ())
         if not divides(tile, inner):
-            b.when(b.icmp(b.i64(whole), hi, pred="slt"), lambda: one(row, b.i64(whole), True) or ())  # type: ignore[func-returns-value]
+            b.when(b.icmp(b.i64(whole), hi, pred="slt"), lambda: one(row, b.i64(whole), True) or ())
         return ()
 
     if not outer:
-        a_row(None)
+        a_row(pid)
         return job.launch(pieces, schedule="pointwise")
     first = b.imul(b.idiv_u(pid, b.i64(pieces)), b.i64(per))
     b.loop(first, b.imin_s(b.iadd(first, b.i64(per)), b.i64(rows)), b.i64(1), (), a_row)

@@ -142,7 +142,7 @@ class _Rows:
         return bound
 
     def padded(self) -> int:
-        return self.bound if self.bound is not None else -(-self.n // ACCUMULATORS) * ACCUMULATORS  # type: ignore[no-any-return]
+        return self.bound if self.bound is not None else -(-self.n // ACCUMULATORS) * ACCUMULATORS
 
     # ---- one loop over the row
 

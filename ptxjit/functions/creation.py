@@ -94,7 +94,7 @@ def _known(*values: Any) -> None:
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, **_: Any) -> Any:
     _known(start, stop, step)
     if any(v.__class__ is Dim for v in (start, stop, step)) and all(isinstance(v, (int, Dim)) for v in (start, stop, step) if v is not None):
-        return _range(*((0, start) if stop is None else (start, stop)), step, dtype)
+        return _range(0, start, step, dtype) if stop is None else _range(start, stop, step, dtype)
     sample = np.arange(start, stop, step, dtype=dtype) if stop is not None else np.arange(0, start, step, dtype=dtype)
     trace = _trace()
     lo = 0 if stop is None else start

@@ -18,7 +18,11 @@ def getitem(t: Tracer, index: Any) -> Any:
     t = lift(t)
     here(t.trace)
     items = _expanded(t, index if isinstance(index, tuple) else (index,))
-    start, step, shape, out, arrays = [], [], [], [], []
+    start: list[Any] = []
+    step: list[Any] = []
+    shape: list[Any] = []
+    out: list[Any] = []
+    arrays: list[Any] = []
     d = 0
     for item in items:
         if item is None:
@@ -41,7 +45,7 @@ def getitem(t: Tracer, index: Any) -> Any:
             shape.append(count)
             out.append(count)
         elif isinstance(item, (int, np.integer, Dim)) and not isinstance(item, bool):
-            i = item if item.__class__ is Dim else int(item)
+            i: Any = item if item.__class__ is Dim else int(item)
             if not -n <= i < n:
                 raise user_error(IndexUserError, f"index {i!r} is out of bounds for axis {d} of size {n!r}")
             start.append(i if i >= 0 else i + n)

@@ -100,7 +100,7 @@ class Executable(Steps):
     def __init__(self, plan: dict[str, Any], constants: bytes, artifact: Artifact, like: Executable | None = None) -> None:
         super().__init__(plan, constants, like)
         self.artifact = artifact
-        self.code = load(artifact) if like is None else like.code
+        self.code: Any = load(artifact) if like is None else like.code
         self._task = self.code.address(TASK)
         self._functions: dict[str, Any] = {} if like is None else like._functions
         self._steps, self.single = [], None  # type: tuple[list[Any], Callable[..., Any] | None]
