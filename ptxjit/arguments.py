@@ -85,6 +85,10 @@ class Binding:
         self.parameters = dict(self.signature.parameters) if self.signature is not None else {}
         self.static = self._static_names(static_names, static_numbers)
 
+    def takes(self, name: str) -> bool:
+        """Whether the function has a parameter of that name, or takes any."""
+        return self.signature is None or name in self.parameters or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self.parameters.values())
+
     def _static_names(self, names: Any, numbers: Any) -> frozenset[str]:
         names = (names,) if isinstance(names, str) else tuple(names)
         numbers = (numbers,) if isinstance(numbers, int) else tuple(numbers)

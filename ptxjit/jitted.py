@@ -23,6 +23,7 @@ from . import knobs
 from . import trace as tracing
 from .arguments import Binding, Spec, argument, static_key
 from .environment import Environment
+from .into import Into
 from .ir.errors import DTypeError, PtxjitError, TraceError, UserError
 from .ir.graph import Graph
 from .ir.guards import Sizes
@@ -85,10 +86,12 @@ class Entry:
 
     def results(self, arrays: list[Any]) -> tuple[Any, ...]:
         """The leaves of the result."""
+        return tuple(self.run(*self.inputs(arrays)))
+
+    def inputs(self, arrays: list[Any]) -> list[Any]:
+        """The arguments, checked, with the arrays from outside."""
         self.check(arrays)
-        if self.hidden:
-            arrays = [*arrays, *[argument(get())[0] for get in self.hidden]]
-        return tuple(self.run(*arrays))
+        return [*arrays, *[argument(get())[0] for get in self.hidden]] if self.hidden else arrays
 
     def on_device(self, memories: list[Any], arrays: list[Any], shapes: list[Any], driver: Any) -> tuple[list[Any], list[Any]]:
         """(shape and dtype of each leaf, its memory).  `arrays` has the arguments that came from the host; nothing waits."""
@@ -163,13 +166,17 @@ class Jit:
         if current() is not None or knobs.disabled():
             return self.fn(*args, **kwargs)  # nested: part of the trace that is recording
         self._calls += 1
+        into = None
+        if "out" in kwargs and not self._binding.takes("out"):
+            kwargs = dict(kwargs)
+            into = Into(self.name, kwargs.pop("out"))
         leaves, structure, static = self._bound(args, kwargs)
         if not all(isinstance(x, _PLAIN) for x in leaves):
             from .array import dispatch
 
             result = dispatch(self, structure, static, leaves)
             if result is not NotImplemented:
-                return result
+                return result if into is None else into.copied(result, leaves)
         arrays, specs = [], []
         for k, x in enumerate(leaves):
             try:
@@ -180,6 +187,8 @@ class Jit:
             arrays.append(array)
             specs.append(spec)
         entry = self._entry(structure, static, specs)
+        if into is not None:
+            return into.filled(entry, arrays, leaves)
         if not kwargs and not static and args and len(args) == len(leaves) and not entry.limits:
             self._remember(args, arrays, entry)
         return entry.call(arrays)

@@ -143,6 +143,11 @@ class Steps:
             self._known[numbers] = found
         return found
 
+    @property
+    def results(self) -> list[tuple[tuple[int, ...], Any]]:
+        """Shape and dtype of each result."""
+        return [self._meta[n][:2] for n in self._outputs]
+
     def _constant(self, n: int) -> Any:
         b, (shape, dtype, size) = self.plan["buffers"][n], self._meta[n]
         data = self._const_memory[b["at"] : b["at"] + b["bytes"]].view(dtype)

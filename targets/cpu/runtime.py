@@ -7,7 +7,7 @@ import ctypes
 import math
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,11 +116,21 @@ class Executable(Steps):
             return self.at([x.shape for x in inputs])(*inputs)  # type: ignore[no-any-return]
         if self.single is not None:
             return (self.single(*inputs),)
+        return self.into((), *inputs)
+
+    def into(self, given: Sequence[Any], *inputs: Any) -> tuple[Any, ...]:
+        """The results, where `given` has a C-contiguous array in that."""
+        if not self._steps:  # the short path needs none
+            self._steps = [self._compiled(s) for s in self.plan["steps"]]
         arrays: list[Any] = [None] * len(self._meta)
         for n, x in zip(self._inputs, inputs):
             arrays[n] = x
+        for n, a in zip(self._outputs, given):
+            if arrays[n] is None:
+                arrays[n] = a
         for n in self._outputs:
-            arrays[n] = fresh(*self._meta[n])
+            if arrays[n] is None:
+                arrays[n] = fresh(*self._meta[n])
         for n in self._consts:
             arrays[n] = self._constant(n)
         for size, slot in self._slots:
