@@ -345,10 +345,11 @@ def prepared():
         if op.name.startswith("V_MAD_MIX"):  # CDNA's manual calls them so; they are fused
             op = getattr(emu.ir3.VOP3POp, op.name.replace("MAD", "FMA"))
         name = op.name.removesuffix("_E32").removesuffix("_E64")
-        extreme = re.fullmatch(r"V_(MIN|MAX)_(NUM_)?F(16|32|64)", name)
+        extreme = re.fullmatch(r"V_(MIN|MAX|MINIMUM|MAXIMUM)(3?)_(NUM_)?F(16|32|64)", name)
         if extreme is not None:  # by comparisons that hold +0 and −0 for the same
-            f = f"f{extreme[3]}"
-            return f"D0.{f} = v_{extreme[1].lower()}_{f}(S0.{f}, S1.{f})"
+            f = f"f{extreme[4]}"
+            operands = ", ".join(f"S{n}.{f}" for n in range(3 if extreme[2] else 2))
+            return f"D0.{f} = {extreme[1].lower()}_of_{f}({operands})"
         text = re.sub(r"CalcFlatAddr\(v_addr(\.b64)?, flat_scratch(\.b64)?\)", "CalcGlobalAddr(v_addr.b64, s_saddr.b64)", WORDS.get(name) or words(op))
         return re.sub(r"(S\d)\.([iu])24", r"low24_\2(\1.\g<2>32)", text)
 
@@ -370,8 +371,19 @@ def prepared():
         return r
 
     pcode._minmax_reduce = ordered
-    for name, is_max in (("v_min_f64", False), ("v_max_f64", True)):
-        pcode._FUNCS[name] = lambda *a, is_max=is_max: ordered(is_max, dtypes.float64, *a)
+
+    def spreading(is_max, dt, *args):
+        """… in which a NaN wins."""
+        args = [a if a.dtype == dt else a.bitcast(dt) if a.dtype.itemsize == dt.itemsize else pcode._f16_extract(a) for a in args]
+        r = ordered(is_max, dt, *args)
+        for a in args:
+            r = a.ne(a).where(a, r)
+        return r
+
+    for f, dt in (("f16", dtypes.half), ("f32", dtypes.float32), ("f64", dtypes.float64)):
+        for is_max, short in ((False, "min"), (True, "max")):
+            pcode._FUNCS[f"{short}_of_{f}"] = lambda *a, m=is_max, d=dt: ordered(m, d, *(pcode._f16_extract(x) if d == dtypes.half else x for x in a))
+            pcode._FUNCS[f"{short}imum_of_{f}"] = lambda *a, m=is_max, d=dt: spreading(m, d, *a)
     clamp = emu._int_clamp
 
     def saturated(name, srcs):
