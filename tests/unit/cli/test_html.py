@@ -292,3 +292,23 @@ def test_ptx_without_source_lines_and_without_arguments(tmp_path, monkeypatch, p
     assert [s["name"] for s in data["sources"]] == ["branches.ptx"]
     assert all("not run" in t["notes"][0] and not t["profile"] for t in data["targets"])
     assert len(places_in(stage(data, "ptx:sm_90", "sass")[0])) > 3
+
+
+def test_in_a_browser(program):
+    """Where there is a Chromium: its script draws the panes and marks lines in each of them."""
+    import shutil
+    import subprocess
+
+    browser = next((p for n in ("chromium", "chromium-browser", "google-chrome", "chrome") if (p := shutil.which(n))), None)
+    if browser is None:
+        pytest.skip("no Chromium on PATH: apt-get install chromium")
+    main(["show", "prog.py:softmax", "f32[20,40]", "-t", "cpu:host", "-t", "ptx:sm_90", "--html", "out.html"])
+    done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={program / 'profile'}", "--virtual-time-budget=4000", "--dump-dom",
+                           (program / "out.html").as_uri()], capture_output=True, text=True, timeout=120)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    panes = re.split(r'<section class="pane', done.stdout)[1:]
+    assert len(panes) == 4 and panes[0].startswith(" source")
+    for p in panes:
+        rows = re.findall(r'<div class="l( [\w ]+)?"', p)
+        assert len(rows) > 3 and any("on" in r.split() for r in rows)
+    assert 'role="status"' in done.stdout and "prog.py:5 became cpu:host: graph 2" in done.stdout
