@@ -18,12 +18,12 @@ class CallError(UserError, TypeError):
 
 
 class Spec:
-    """What is known of one argument: dtype, shape, and whether it was a Python scalar."""
+    """What is known of one argument: dtype, shape, whether it was a Python scalar, and hints for the symbols of its shape."""
 
-    __slots__ = ("dtype", "shape", "weak")
+    __slots__ = ("dtype", "shape", "weak", "hints")
 
-    def __init__(self, dtype: Any, shape: tuple[int, ...], weak: bool = False) -> None:
-        self.dtype, self.shape, self.weak = np.dtype(dtype), shape, weak
+    def __init__(self, dtype: Any, shape: tuple[Any, ...], weak: bool = False, hints: dict[str, int] | None = None) -> None:
+        self.dtype, self.shape, self.weak, self.hints = np.dtype(dtype), shape, weak, hints or {}
 
     def key(self) -> Any:
         return (self.dtype, self.shape, self.weak)

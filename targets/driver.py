@@ -342,15 +342,23 @@ class DeviceProgram(Steps):
 
     magic = b"pjdev001"
 
-    def __init__(self, driver: Driver, plan: dict[str, Any], constants: bytes, code: dict[str, Any], binary: bytes = b"") -> None:
-        super().__init__(plan, constants)
+    def __init__(self, driver: Driver, plan: dict[str, Any], constants: bytes, code: dict[str, Any], binary: bytes = b"",
+                 like: DeviceProgram | None = None) -> None:  # fmt: skip
+        super().__init__(plan, constants, like)
         self.driver, self.code = driver, code
         with driver.guarded():
-            self.module, self.binary = driver.load(code, binary)
-            self._held: dict[int, Memory] = {}
-            self._steps = [self._compiled(s) for s in plan["steps"]]
+            self.module: Any
+            self.binary: bytes
+            self.module, self.binary = driver.load(code, binary) if like is None else (like.module, like.binary)
+            self._held: dict[int, Memory] = {} if like is None else like._held
+            self._steps = [] if self.symbolic is not None else [self._compiled(s) for s in plan["steps"]]
+
+    def _sized(self, plan: dict[str, Any]) -> DeviceProgram:
+        return type(self)(self.driver, plan, self.constants, self.code, self.binary, self)
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        if self.symbolic is not None:
+            return self.at([x.shape for x in inputs])(*inputs)  # type: ignore[no-any-return]
         d = self.driver
         results: dict[int, Any] = {}
         if d.unified:

@@ -20,13 +20,13 @@ def completes(words: Sequence[str]) -> Any:
     return lambda incomplete: [w for w in words if w.startswith(incomplete)]
 
 
-def spec_of(text: str) -> Any:
+def spec_of(text: str, symbols: bool = False) -> Any:
     """A spec; what is none is a usage error."""
     from ..ir.errors import UserError
     from ..specs import parse_spec
 
     try:
-        return parse_spec(text)
+        return parse_spec(text, symbols)
     except UserError as e:
         raise UsageError(str(e)) from e
 
@@ -57,7 +57,7 @@ def show(function: Function, specs: Specs = [], target: TargetOption = [],  # no
 
 def _function(function: str, specs: list[str], target: list[str], stage: str, stats: bool, as_json: bool, why: bool, html: str, output: str) -> None:
     f = load_function(function)
-    arguments = [spec_of(s) for s in specs]
+    arguments = [spec_of(s, symbols=True) for s in specs]
     wanted: list[str | None] = [*target] if target else [None]
     lows = [f.lower(*arguments, target=t) for t in wanted]
     if html:
