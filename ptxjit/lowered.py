@@ -39,7 +39,7 @@ class Lowered:
         from .ir.lower import lower
         from .targets import target
 
-        self.target = target(target_name)
+        self.target, self.options = target(target_name), options
         self.captured = tuple(captured)  # arrays from around the function: inputs behind its own
         with sizes.active(tracing=False) if sizes is not None else nullcontext():
             self._low = lower(graph, self.target.facts, fast_math=options.fast_math, reproducible=options.reproducible)

@@ -7,6 +7,7 @@ Of a large grid only some blocks are run, spread evenly from the first to the la
 """
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,7 +118,7 @@ def profile_program(program: Program, kernels: dict[str, Kernel], inputs: Sequen
     def run(s: Step) -> None:
         if isinstance(s, Launch):
             k = kernels[s.fn.name]
-            x, y, z = (*s.grid, 1, 1)[:3]
+            x, y, z = (operator.index(n) for n in s.grid)
             p = out.setdefault(k.name, Profile(k, x * y * z))
             regions: list[Region] = []
             values: list[Any] = []

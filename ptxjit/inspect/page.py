@@ -10,11 +10,13 @@ import json
 import linecache
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from ..ir.errors import PtxjitError
+from ..ir.guards import Sizes
 from ..ir.interp.profile import Counting, Profile, launch, profile_program, too_large
 from ..ir.kernel import Kernel
 from ..ir.loc import Loc
@@ -38,18 +40,24 @@ def write_page(path: str, function: Any, specs: Sequence[Any], lows: Sequence[An
         inner, kernels = low._low, low.kernels
         profiles: dict[str, Profile] = {}
         notes = [NOT_RUN]
-        if not too_large(inner.program):
-            profiles = profile_program(inner.program, kernels, [*random_inputs(specs), *low.captured])
+        program = inner.program.at_hints()
+        own = program.inputs[: len(program.inputs) - len(low.captured)]
+        if not too_large(program):
+            profiles = profile_program(program, kernels, [*random_inputs([b.type for b in own]), *low.captured])
             notes = []
+        hints = dict(dict(program.meta).get("hints", ()))
+        if hints:
+            notes.append("numbers and runs are those of " + ", ".join(f"{name} = {n}" for name, n in hints.items()))
         launches = list({s.fn.name: s.fn for s in inner.program.launches()}.values())
         stages = [{"name": "graph", "text": c.ir(inner.graph, first=first)}, {"name": "program", "text": c.ir(inner.program, functions=False)},
                   {"name": "tile", "text": c.ir(launches)}, {"name": "kernel", "text": c.ir(list(kernels.values()), profiles)}]  # fmt: skip
         for stage in low.target.stages:
             if stage not in BINARY:
                 stages.append({"name": stage, "text": c.made(lambda s=stage, low=low: low.target.emit_lines(list(low.kernels.values()), s))})  # type: ignore[misc]
-        pipeline = kernel_pipeline(low.target.facts)
-        graphs = list(_graph_steps(inner.graph, low.target.facts))
-        steps = [c.passes(fn.name, [*graphs, *_kernel_steps(fn, low.target.facts, pipeline)], first) for fn in launches if fn.level == "tile"]
+        pipeline = kernel_pipeline(low.target.facts, low.options.fast_math)
+        with Sizes(hints).active(tracing=False) if hints else nullcontext():
+            graphs = list(_graph_steps(inner.graph, low.target.facts))
+            steps = [c.passes(fn.name, [*graphs, *_kernel_steps(fn, low.target.facts, pipeline)], first) for fn in launches if fn.level == "tile"]
         counts, said = c.profile(profiles)
         c.targets.append({"name": low.target.name, "stages": stages, "passes": steps, "profile": counts, "notes": notes + said, "stats": low.stats(),
                           "roof": peak(low.target.facts), "final": low.target.text or "kernel"})  # fmt: skip
