@@ -41,9 +41,14 @@ class Lowered:
 
         self.target, self.options = target(target_name), options
         self.captured = tuple(captured)  # arrays from around the function: inputs behind its own
-        with sizes.active(tracing=False) if sizes is not None else nullcontext():
+        self.options, self.sizes = options, sizes
+        with self.assuming():
             self._low = lower(graph, self.target.facts, fast_math=options.fast_math, reproducible=options.reproducible)
         self._made: dict[str, str | bytes] = {}
+
+    def assuming(self) -> Any:
+        """The symbolic sizes that it was traced with, for whoever lowers parts of it again."""
+        return self.sizes.active(tracing=False) if self.sizes is not None else nullcontext()
 
     @property
     def stages(self) -> tuple[str, ...]:

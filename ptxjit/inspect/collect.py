@@ -26,7 +26,6 @@ from ..ir.errors import PtxjitError
 from ..ir.interp.profile import Profile
 from ..ir.kernel import Kernel
 from ..ir.text import dump
-from ..ir.types import Array
 
 LONGEST = 400  # characters of a line that are shown
 COMPARED = 2500  # lines up to which a pass is compared with the text before it
@@ -209,11 +208,11 @@ def _functions(text: str) -> list[tuple[int, int]]:
 
 
 def random_inputs(wanted: Sequence[Any], seed: int = 0) -> list[Any]:
-    """Arrays of those dtypes and shapes (specs or array types): normal numbers, or integers from 0 to 7."""
+    """Arrays of those dtypes and shapes: normal numbers, or integers from 0 to 7."""
     rng = np.random.default_rng(seed)
     out = []
     for s in wanted:
-        dtype = np.dtype(s.elem.np if isinstance(s, Array) else s.dtype)
+        dtype = np.dtype(s.dtype)
         x = rng.integers(0, 8, s.shape) if dtype.kind in "iu" else rng.standard_normal(s.shape) > 0 if dtype.kind == "b" else rng.standard_normal(s.shape)
         out.append(np.asarray(x).astype(dtype))
     return out

@@ -10,13 +10,12 @@ import json
 import linecache
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from ..arguments import Spec
 from ..ir.errors import PtxjitError
-from ..ir.guards import Sizes
 from ..ir.interp.profile import Counting, Profile, launch, profile_program, too_large
 from ..ir.kernel import Kernel
 from ..ir.loc import Loc
@@ -41,9 +40,9 @@ def write_page(path: str, function: Any, specs: Sequence[Any], lows: Sequence[An
         profiles: dict[str, Profile] = {}
         notes = [NOT_RUN]
         program = inner.program.at_hints()
-        own = program.inputs[: len(program.inputs) - len(low.captured)]
         if not too_large(program):
-            profiles = profile_program(program, kernels, [*random_inputs([b.type for b in own]), *low.captured])
+            given = [Spec(s.dtype, b.type.shape) for s, b in zip(specs, program.inputs)]
+            profiles = profile_program(program, kernels, [*random_inputs(given), *low.captured])
             notes = []
         hints = dict(dict(program.meta).get("hints", ()))
         if hints:
@@ -55,7 +54,7 @@ def write_page(path: str, function: Any, specs: Sequence[Any], lows: Sequence[An
             if stage not in BINARY:
                 stages.append({"name": stage, "text": c.made(lambda s=stage, low=low: low.target.emit_lines(list(low.kernels.values()), s))})  # type: ignore[misc]
         pipeline = kernel_pipeline(low.target.facts, low.options.fast_math)
-        with Sizes(hints).active(tracing=False) if hints else nullcontext():
+        with low.assuming():
             graphs = list(_graph_steps(inner.graph, low.target.facts))
             steps = [c.passes(fn.name, [*graphs, *_kernel_steps(fn, low.target.facts, pipeline)], first) for fn in launches if fn.level == "tile"]
         counts, said = c.profile(profiles)
