@@ -39,7 +39,7 @@ class Lowered:
         from .ir.lower import lower
         from .targets import target
 
-        self.target = target(target_name)
+        self.target, self.options = target(target_name), options
         self.captured = tuple(captured)  # arrays from around the function: inputs behind its own
         self.options, self.sizes = options, sizes
         with self.assuming():

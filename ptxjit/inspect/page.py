@@ -44,6 +44,9 @@ def write_page(path: str, function: Any, specs: Sequence[Any], lows: Sequence[An
             given = [Spec(s.dtype, b.type.shape) for s, b in zip(specs, program.inputs)]
             profiles = profile_program(program, kernels, [*random_inputs(given), *low.captured])
             notes = []
+        hints = dict(dict(program.meta).get("hints", ()))
+        if hints:
+            notes.append("numbers and runs are those of " + ", ".join(f"{name} = {n}" for name, n in hints.items()))
         launches = list({s.fn.name: s.fn for s in inner.program.launches()}.values())
         stages = [{"name": "graph", "text": c.ir(inner.graph, first=first)}, {"name": "program", "text": c.ir(inner.program, functions=False)},
                   {"name": "tile", "text": c.ir(launches)}, {"name": "kernel", "text": c.ir(list(kernels.values()), profiles)}]  # fmt: skip
