@@ -41,9 +41,19 @@ class Lowered:
 
         self.target = target(target_name)
         self.captured = tuple(captured)  # arrays from around the function: inputs behind its own
-        with sizes.active(tracing=False) if sizes is not None else nullcontext():
+        self._sizes = sizes
+        with self.sizing():
             self._low = lower(graph, self.target.facts, fast_math=options.fast_math, reproducible=options.reproducible)
         self._made: dict[str, str | bytes] = {}
+
+    def sizing(self) -> Any:
+        """A context in which more can be lowered for the same symbolic sizes."""
+        return nullcontext() if self._sizes is None else self._sizes.active(tracing=False)
+
+    @property
+    def hints(self) -> dict[str, int]:
+        """The numbers of the symbolic sizes for which schedules were chosen."""
+        return dict(dict(self._low.program.meta).get("hints", ()))
 
     @property
     def stages(self) -> tuple[str, ...]:
