@@ -242,8 +242,21 @@ def _with_numbers(name: str) -> None:
     setattr(Dim, reflected, lambda self, other: f(other, operator.index(self)))
 
 
-for _name in ("truediv", "and", "or", "xor", "lshift", "rshift"):
+def _number(x: Dim) -> Any:
+    """What meets a float: a value of the trace, or the number."""
+    sizes = active()
+    return sizes.traced(x) if sizes is not None and sizes.tracing and sizes.traced is not None else operator.index(x)
+
+
+def _true_quotient(self: Dim, other: Any) -> Any:
+    if hasattr(other, "__array_ufunc__") and not isinstance(other, Dim):
+        return NotImplemented
+    return _number(self) / (_number(other) if isinstance(other, Dim) else other)
+
+
+for _name in ("and", "or", "xor", "lshift", "rshift"):
     _with_numbers(_name)
+Dim.__truediv__, Dim.__rtruediv__ = _true_quotient, lambda self, other: other / _number(self)  # type: ignore[attr-defined]
 Dim.__rpow__ = lambda self, other: other ** operator.index(self)  # type: ignore[attr-defined]
 
 Extent = Union[int, Dim]
@@ -259,15 +272,15 @@ def _extent(x: Any) -> Any:
 
 
 def _float_operators() -> None:
-    """`0.5 * n`: a float meets the number."""
+    """`0.5 * n`: a float meets the number, in a trace as a value that is known at run time."""
     for name in ("add", "sub", "mul", "floordiv", "mod"):
         for reflected in (False, True):
             attribute = f"__{'r' * reflected}{name}__"
             inner, f = getattr(Dim, attribute), getattr(operator, name)
 
-            def run(self: Dim, other: Any, inner: Any = inner, f: Any = f, reflected: bool = reflected) -> Any:
+            def run(self: Dim, other: Any, inner: Any = inner, f: Any = f, reflected: bool = reflected, name: str = name) -> Any:
                 if other.__class__ is float:
-                    k = operator.index(self)
+                    k = _number(self) if name in ("add", "sub", "mul") else operator.index(self)
                     return f(other, k) if reflected else f(k, other)
                 return inner(self, other)
 

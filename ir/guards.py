@@ -39,14 +39,15 @@ class Pin:
 
 
 class Sizes:
-    """The hints and guards of one version.  `where()` says which line or schedule is asking, for the reasons of pins."""
+    """The hints and guards of one version.  `where()` says which line is asking, for the reasons of pins; `traced(dim)` is an extent as a value of
+    the trace, for arithmetic with floats."""
 
-    def __init__(self, hints: Mapping[str, int], where: Callable[[], str] | None = None) -> None:
+    def __init__(self, hints: Mapping[str, int], where: Callable[[], str] | None = None, traced: Callable[[Dim], Any] | None = None) -> None:
         self.hints = dict(hints)
         self.intervals: dict[str, Interval] = {}
         self.pins: list[Pin] = []
         self.tracing = True
-        self.where = where
+        self.where, self.traced = where, traced
 
     @contextmanager
     def active(self, tracing: bool) -> Iterator[Sizes]:

@@ -25,6 +25,7 @@ from .arguments import Binding, Spec, argument, static_key
 from .environment import Environment
 from .into import Into
 from .ir.errors import DTypeError, PtxjitError, TraceError, UserError
+from .ir.extent import Dim
 from .ir.graph import Graph
 from .ir.guards import Sizes
 from .ir.loc import Loc
@@ -386,7 +387,7 @@ class Jit:
 
     def _checked(self, v: Any) -> Any:
         """A leaf of the result, which must be an array or a number."""
-        if isinstance(v, (Tracer, bool, int, float, np.ndarray, np.generic)):
+        if isinstance(v, (Tracer, Dim, bool, int, float, np.ndarray, np.generic)):
             return v
         raise TraceError(f"{self.name} returned a {type(v).__name__}", place=self._place(), hint="return arrays, numbers, or containers of them")
 

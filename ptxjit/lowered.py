@@ -41,14 +41,19 @@ class Lowered:
 
         self.target, self.options = target(target_name), options
         self.captured = tuple(captured)  # arrays from around the function: inputs behind its own
-        self.options, self.sizes = options, sizes
-        with self.assuming():
+        self._sizes = sizes
+        with self.sizing():
             self._low = lower(graph, self.target.facts, fast_math=options.fast_math, reproducible=options.reproducible)
         self._made: dict[str, str | bytes] = {}
 
-    def assuming(self) -> Any:
-        """The symbolic sizes that it was traced with, for whoever lowers parts of it again."""
-        return self.sizes.active(tracing=False) if self.sizes is not None else nullcontext()
+    def sizing(self) -> Any:
+        """A context in which more can be lowered for the same symbolic sizes."""
+        return nullcontext() if self._sizes is None else self._sizes.active(tracing=False)
+
+    @property
+    def hints(self) -> dict[str, int]:
+        """The numbers of the symbolic sizes for which schedules were chosen."""
+        return dict(dict(self._low.program.meta).get("hints", ()))
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from .arguments import Spec
 from .ir.extent import LEAST, Dim, Extent
 from .ir.guards import Sizes
-from .trace import user_loc
+from .trace import lift, user_loc
 
 FEW = 2  # values of a dimension that are compiled for one by one
 DOUBTS = 2  # coincidences after which a dimension stays static
@@ -103,7 +103,7 @@ class Family:
             made.append(Spec(s.dtype, tuple(shape), s.weak))
         if not places:
             return None
-        return Chosen(made, Sizes({name: n for n, name in by_value.items()}, lambda: str(user_loc())), places)
+        return Chosen(made, Sizes({name: n for n, name in by_value.items()}, lambda: str(user_loc()), lift), places)
 
     def pinned(self, chosen: Chosen) -> bool:
         """Notes the symbols that turned out to be numbers; whether there are any."""

@@ -15,6 +15,7 @@ from .ir.errors import UserError
 from .ir.extent import HINT, LEAST, Dim, Extent
 from .ir.guards import Sizes
 from .ir.types import SCALARS
+from .trace import lift
 
 _ALIASES = {"bool": "i1", "float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32",
             "int64": "i64", "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64"}  # fmt: skip
@@ -50,7 +51,7 @@ def sizes_of(specs: Sequence[Spec]) -> Sizes | None:
         for name, n in s.hints.items():
             if n != HINT or name not in hints:
                 hints[name] = n
-    return Sizes(hints) if hints else None
+    return Sizes(hints, traced=lift) if hints else None
 
 
 def as_spec(x: Any) -> Spec:

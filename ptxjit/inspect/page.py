@@ -16,6 +16,7 @@ from typing import Any
 
 from ..arguments import Spec
 from ..ir.errors import PtxjitError
+from ..ir.extent import value_of
 from ..ir.interp.profile import Counting, Profile, launch, profile_program, too_large
 from ..ir.kernel import Kernel
 from ..ir.loc import Loc
@@ -41,12 +42,11 @@ def write_page(path: str, function: Any, specs: Sequence[Any], lows: Sequence[An
         notes = [NOT_RUN]
         program = inner.program.at_hints()
         if not too_large(program):
-            given = [Spec(s.dtype, b.type.shape) for s, b in zip(specs, program.inputs)]
+            given = [Spec(s.dtype, tuple(value_of(n, low.hints) for n in s.shape), s.weak) for s in specs]
             profiles = profile_program(program, kernels, [*random_inputs(given), *low.captured])
             notes = []
-        hints = dict(dict(program.meta).get("hints", ()))
-        if hints:
-            notes.append("numbers and runs are those of " + ", ".join(f"{name} = {n}" for name, n in hints.items()))
+        if low.hints:
+            notes.append("numbers and runs are those of " + ", ".join(f"{name} = {n}" for name, n in low.hints.items()))
         launches = list({s.fn.name: s.fn for s in inner.program.launches()}.values())
         stages = [{"name": "graph", "text": c.ir(inner.graph, first=first)}, {"name": "program", "text": c.ir(inner.program, functions=False)},
                   {"name": "tile", "text": c.ir(launches)}, {"name": "kernel", "text": c.ir(list(kernels.values()), profiles)}]  # fmt: skip
@@ -54,7 +54,7 @@ def write_page(path: str, function: Any, specs: Sequence[Any], lows: Sequence[An
             if stage not in BINARY:
                 stages.append({"name": stage, "text": c.made(lambda s=stage, low=low: low.target.emit_lines(list(low.kernels.values()), s))})  # type: ignore[misc]
         pipeline = kernel_pipeline(low.target.facts, low.options.fast_math)
-        with low.assuming():
+        with low.sizing():
             graphs = list(_graph_steps(inner.graph, low.target.facts))
             steps = [c.passes(fn.name, [*graphs, *_kernel_steps(fn, low.target.facts, pipeline)], first) for fn in launches if fn.level == "tile"]
         counts, said = c.profile(profiles)
