@@ -185,6 +185,8 @@ class Item(Collective):
         self.phis: dict[int, list[tuple[str, list[str]]]] = {}
         self.arena = ""
         self.scratch: dict[str, int] = {}  # the dialect's: memory for exchange
+        self.wides: dict[str, str] = {}  # texts of i32 registers that are never negative → the same in i64, where the dialect has it
+        self.affine = {} if self.foreign else _affine(kernel)
         names = {i.op.name for i in kernel.instrs()}
         self.reports = bool(names & {"report", "trap"})
         self.local = kernel.local + (HEAP if "alloca" in names else 0)
@@ -502,7 +504,20 @@ class Item(Collective):
         return f"{t} {self.put(f'getelementptr i8, {p}, {offset}')}"
 
     def wide(self, x: Val) -> str:
-        return x.text if x.elem is not I32 else self.put(f"sext i32 {x.text} to i64") if x.text.startswith("%") else x.text
+        if x.elem is not I32 or not x.text.startswith("%"):
+            return x.text
+        return self.wides.get(x.text) or self.put(f"sext i32 {x.text} to i64")
+
+    def index(self, v: Value) -> str:
+        """An index as i64.  Neighbouring lanes of the DSL's kernels have neighbouring indices, without wrapping: what of it is linear in the lane is
+        added in 64 bits, where a compiler for SIMD machines sees that too."""
+        i = self.affine.get(v.id)
+        if i is None or v.type is not I32:
+            return self.wide(self.val(v))
+        if i.op.name == "sreg":
+            return self.wide(self.val(v))
+        a, b = (self.index(x) for x in i.args)
+        return self.put(f"{ {'iadd': 'add', 'isub': 'sub', 'imul': 'mul'}[i.op.name]} i64 {a}, {b}")
 
     def address(self, i: Instr, base: Value, index: Value | None = None) -> str:
         """The typed pointer of an access."""
@@ -510,7 +525,7 @@ class Item(Collective):
         if base.id in self.buffers and space in ("global", "generic", "const"):
             p = self.buffers[base.id]
             if index is not None:
-                x = self.wide(self.val(index))
+                x = self.index(index)
                 p = self.moved_by(p, f"i64 {x if scale == 1 else self.put(f'mul i64 {x}, {scale}')}")
             return self.moved_by(p, f"i64 {disp}")
         return self.place(space, self.val(base), None if index is None else self.val(index), scale, disp, i)
@@ -812,6 +827,21 @@ class Item(Collective):
             return []
 
         self.with_guard(i, body)
+
+
+def _affine(k: Kernel) -> dict[int, Instr]:
+    """i32 values that are a lane's or thread's number, or sums, differences and constant multiples of such with others: id → instruction."""
+    found: dict[int, Instr] = {}
+    const = {i.result.id for i in k.instrs() if i.op.name == "constant"}
+    for n in reverse_post_order(k):
+        for i in k.blocks[n].instrs:
+            if i.op.name == "sreg" and i.attr("name") in ("tid.x", "laneid"):
+                found[i.result.id] = i
+            elif i.op.name in ("iadd", "isub", "imul") and i.result.type is I32:
+                have = [a.id in found for a in i.args]
+                if any(have) and (i.op.name != "imul" or i.args[have[0]].id in const):
+                    found[i.result.id] = i
+    return found
 
 
 def order_after(i: Instr) -> bool:

@@ -1,6 +1,7 @@
 """SPIR-V as a dialect of `targets/llvm/item.py`: OpenCL's kernels, address spaces and builtin functions, for LLVM's spirv64 back end.
 
-Exchange between lanes goes through local memory between two barriers, several shuffles at once, as in the OpenCL C text.  What LLVM 22's back
+Lanes exchange in sub-groups of just their number, where the device has those (SPIR-V 1.3); elsewhere through local memory between two barriers,
+several shuffles at once, as in the OpenCL C text.  What LLVM 22's back
 end cannot select (it then ends the process) is written out here: min and max that order zeros and NaNs, ldexp, reversal of bits, wrapping
 increments, float atomics, and everything of 128 bits.  Foreign kernels get shared memory as a parameter, and its size after it.
 """
@@ -19,6 +20,7 @@ from .opencl_c import apart, kernel_name
 
 LAYOUT = "e-i64:64-v16:16-v24:32-v32:32-v48:64-v96:128-v192:256-v256:256-v512:512-v1024:1024-n8:16:32:64-G1"
 THREADS = 1024  # most threads of a foreign block
+SUBGROUP = 1 << 16  # numbers of metadata: this and the lanes
 MANGLED = {"i8": "h", "i16": "t", "i32": "j", "i64": "m", "float": "f", "double": "d", "half": "Dh"}
 SIGNED = {"i8": "c", "i16": "s", "i32": "i", "i64": "l"}
 
@@ -33,11 +35,11 @@ class SpirV(Dialect):
     name = "SPIR-V"
     layout = LAYOUT
     spaces = {"global": 1, "const": 1, "param": 1, "shared": 3, "local": 0, "generic": 4}
-    batch = 64
 
     def __init__(self, features: Sequence[str], version: str = "1.2") -> None:
         self.triple = triple(version)
-        self.exact, self.fp64 = "exact" in features, "fp64" in features
+        self.exact, self.fp64, self.subgroups = "exact" in features, "fp64" in features, "subgroups" in features
+        self.batch = 1 if self.subgroups else 64
 
     # ---- the module
 
@@ -46,14 +48,17 @@ class SpirV(Dialect):
 
     def define(self, e: Item, params: Sequence[str]) -> str:
         size = "" if e.foreign or e.apart else f" !reqd_work_group_size !{e.lanes * e.warps}"
+        if self.subgroups and any(i.op.kind == "warp" for i in e.k.instrs()):
+            size += f" !intel_reqd_sub_group_size !{SUBGROUP + e.lanes}"
         return f"define spir_kernel void @{e.name}({', '.join(params)}) #0{size}"
 
     def tail(self, items: Sequence[Item]) -> list[str]:
-        sizes = {e.lanes * e.warps for e in items}
-        return ["attributes #0 = { nounwind }", "attributes #1 = { convergent nounwind }", *(f"!{n} = !{{i32 {n}, i32 1, i32 1}}" for n in sorted(sizes))]
+        sizes = [f"!{n} = !{{i32 {n}, i32 1, i32 1}}" for n in sorted({e.lanes * e.warps for e in items})]
+        lanes = [f"!{SUBGROUP + n} = !{{i32 {n}}}" for n in sorted({e.lanes for e in items})]
+        return ["attributes #0 = { nounwind }", "attributes #1 = { convergent nounwind }", *sizes, *lanes]
 
     def apart(self, kernel: Kernel) -> bool:
-        return apart(kernel)
+        return apart(kernel, self.subgroups)
 
     def arena(self, e: Item) -> tuple[str, str]:
         if not e.foreign:
@@ -83,7 +88,14 @@ class SpirV(Dialect):
         else:
             fn = {"tid": "get_local_id", "ntid": "get_local_size", "ctaid": "get_group_id", "nctaid": "get_num_groups"}[name]
         wide = e.put(self.builtin(e, "i64", f"_Z{len(fn)}{fn}j", [("i32", str(n))]))
-        return e.put(f"trunc i64 {wide} to i32")
+        text = e.put(f"trunc i64 {wide} to i32")
+        e.wides[text] = wide
+        return text
+
+    def sreg(self, e: Item, name: str) -> str | None:
+        if name == "laneid" and not e.foreign and e.warps == 1:
+            return self.thread(e, "tid", "x")
+        return None
 
     # ---- arithmetic
 
@@ -141,10 +153,15 @@ class SpirV(Dialect):
         e.lines.append("  " + self.builtin(e, "void", "_Z22__spirv_ControlBarrieriii", [("i32", "2"), ("i32", "2"), ("i32", "784")], True))
 
     def warp_barrier(self, e: Item) -> None:
-        self.barrier(e)
+        if not self.subgroups:
+            self.barrier(e)
+            return
+        e.lines.append("  " + self.builtin(e, "void", "_Z22__spirv_ControlBarrieriii", [("i32", "3"), ("i32", "2"), ("i32", "784")], True))
 
     def read_lanes(self, e: Item, wanted: Sequence[Request]) -> list[str]:
-        """Each value is written once, where the others see it."""
+        """Shuffles of the sub-group; without, each value is written once, where the others see it."""
+        if self.subgroups:
+            return [e.put(self.builtin(e, w, f"_Z17sub_group_shuffle{MANGLED[w]}j", [(w, x), ("i32", lane)], True)) for w, x, lane in wanted]
         size, used, place = THREADS if e.foreign else e.lanes * e.warps, dict[str, int](), dict[tuple[str, str], str]()
         mine = e.linear()
         for word, text, _ in wanted:
@@ -166,6 +183,9 @@ class SpirV(Dialect):
 
     def ballot(self, e: Item, text: str) -> str:
         word = e.put(f"zext i1 {text} to i32")
+        if self.subgroups:
+            bits = e.put(self.builtin(e, "<4 x i32>", "_Z16sub_group_balloti", [("i32", word)], True))
+            return e.put(f"extractelement <4 x i32> {bits}, i32 0")
         bits = "0"
         for n, x in enumerate(self.read_lanes(e, [Request("i32", word, str(n)) for n in range(e.lanes)])):
             bits = e.put(f"or i32 {bits}, {e.put(f'shl i32 {x}, {n}') if n else x}")

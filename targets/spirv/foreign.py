@@ -4,7 +4,8 @@ A thread is a work-item, a block a work-group.  Addresses in such kernels are in
 addresses: devices in main memory do (arrays are used in place).  OpenCL promises less than a card does, and what a kernel needs beyond that is
 refused with the instruction before anything runs:
 
-    a warp            where all threads of a block take the instruction, lanes exchange through local memory; elsewhere refused
+    a warp            a sub-group of 32, where the device has those and the threads of a warp go together; else lanes exchange through local memory
+                      where all threads of a block take the instruction; elsewhere refused
     a barrier         in code that only some threads of a block reach: work-items would not meet
     another thread    a loop that waits for one: work-items of a group need not run side by side
     resident blocks   cooperative launches and clusters
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.analysis import Uniform, spins, warp_needs
+from ...ir.analysis.uniform import BLOCK, WARP
 from ...ir.errors import DeviceError, ResourceError, UnsupportedError
 from ...ir.instr import Instr
 from ...ir.kernel import Kernel
@@ -28,8 +30,8 @@ from ...ir.kernel import Kernel
 BARRIERS = frozenset(("bar", "named_barrier", "cluster_barrier"))
 
 
-def refuse(k: Kernel, where: str) -> None:
-    """UnsupportedError with the instruction that OpenCL cannot honour."""
+def refuse(k: Kernel, where: str, subgroups: bool) -> None:
+    """UnsupportedError with the instruction that OpenCL cannot honour.  `subgroups`: warps are sub-groups."""
 
     def no(i: Instr, why: str) -> UnsupportedError:
         return UnsupportedError(f"{i.op.name} on {where}: {why}", place=i.loc, hint="device='cpu' runs every kernel")
@@ -45,8 +47,8 @@ def refuse(k: Kernel, where: str) -> None:
         for i in b.instrs:
             if uniform.block[n] and i.op.name in BARRIERS:
                 raise no(i, "not every thread of the block reaches it, and work-items would not meet")
-            if uniform.block[n] and i.op.kind == "warp":
-                raise no(i, "it needs a warp of 32 in code that only some threads of the block reach")
+            if i.op.kind == "warp" and uniform.block[n] > (WARP if subgroups else BLOCK):
+                raise no(i, f"it needs a warp of 32 in code that only some threads of the {'warp' if subgroups else 'block'} reach")
 
 
 class Code:
@@ -89,6 +91,9 @@ class Code:
         if self.head["warps"] and threads % 32:
             raise UnsupportedError(f"{self.head['warps']} on {driver.name}: a block of {threads} threads has a warp that is not whole",
                                    hint="use a multiple of 32, or device='cpu'")  # fmt: skip
+        if self.head["subgroups"] and block[0] % 32 and block[1] * block[2] > 1:
+            raise UnsupportedError(f"{self.head['warps']} on {driver.name}: a warp lies across rows of the block {block}, a sub-group does not",
+                                   hint="use a multiple of 32 threads along x, or device='cpu'")  # fmt: skip
         if not all(grid):
             return
         args: list[Any] = [TYPES[t](v & MASKS[t]) for t, v in zip(signature["params"], values)]

@@ -49,7 +49,7 @@ def _function(ir: list[tuple[int, str]], origins: list[Any], mine: list[int], te
     for n, line in ir:
         m = re.match(r"  (?:%[\w.]+ = )?(\w+)", line)
         if m:
-            by_op.setdefault(m[1], []).append(n)
+            by_op.setdefault("zext" if m[1] == "trunc" or "__spirv_UConvert" in line else m[1], []).append(n)
     pairs: list[tuple[int, int]] = []
     for name, places in by_op.items():
         pattern = re.compile(rf"\s*(?:%\w+ = )?(?:{SAME[name]})" + ("" if name in ("fcmp", "atomicrmw", "ret") else r"\b")) if name in SAME else None

@@ -145,10 +145,13 @@ def kernel_name(name: str) -> str:
     return f"{name}_"
 
 
-def apart(kernel: Kernel) -> bool:
-    """Whether no lane needs another: then a work-group may hold several blocks, side by side in dimension 1."""
+def apart(kernel: Kernel, subgroups: bool = False) -> bool:
+    """Whether no lane needs another (or only those of its sub-group): then a work-group may hold several blocks, side by side in dimension 1."""
     if kernel.shared:
         return False
+    if subgroups:
+        return all(i.op.kind != "machine" or i.op.name in ("ld", "st", "red", "atom", "report") for i in kernel.instrs()
+                   ) and not any(i.op.name == "sreg" and i.attr("name") in ("ctaid.z", "nctaid.z") for i in kernel.instrs())  # fmt: skip
     return all(i.op.kind == "lane" or i.op.name in ("constant", "ld", "st", "red", "atom", "report", "undef", "jump", "branch", "return")
                or i.op.name == "sreg" and i.attr("name") not in ("ctaid.z", "nctaid.z") for i in kernel.instrs())  # fmt: skip
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from ...ir.device import DeviceFacts
 from ...ir.errors import DeviceError, ResourceError, ToolError
+from ...ir.interp.memory import host_bytes
 from ..driver import Driver, Memory, as_bytes
 from .target import LANES, VERSIONS, WARPS
 
@@ -56,8 +57,13 @@ class Found:
             self.why_not = "it is big-endian"
         elif device.max_work_group_size < LANES * WARPS:
             self.why_not = f"its work-groups hold {device.max_work_group_size} work-items, {LANES * WARPS} are needed"
+        self.subgroups = False
         self.il = spirv_version(getattr(device, "il_version", "") if device.version >= "OpenCL 2.1" or "cl_khr_il_program" in extensions else "")
-        features = ["frem", *(w for w, have in (("exact", self.exact), ("fp16", "cl_khr_fp16" in extensions), ("fp64", self.fp64), (f"il {self.il}", self.il))
+        needed = ("cl_khr_subgroup_shuffle", "cl_khr_subgroup_ballot", "cl_intel_required_subgroup_size")  # whose sizes include 16 and 32
+        if self.il and all(x in extensions for x in needed) and "SPIR-V_1.3" in device.il_version.split():
+            self.il, self.subgroups = "1.3", True
+        features = ["frem", *(w for w, have in (("exact", self.exact), ("fp16", "cl_khr_fp16" in extensions), ("fp64", self.fp64), (f"il {self.il}", self.il),
+                                                ("subgroups", self.subgroups))
                               if have)]  # fmt: skip  (fmod is exact everywhere)
         self.facts = DeviceFacts(
             f"spirv:{number}", "opencl", LANES, WARPS, 128, 32, int(device.local_mem_size), int(device.global_mem_cache_size or 1 << 20),
@@ -220,8 +226,22 @@ def first_error(log: str) -> str:
     return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "no message")
 
 
+class Host:
+    """The host's memory as it is, for devices with system-wide shared virtual memory: bytes, and how a kernel gets them.  (Buffers over such
+    memory are copied by Intel's runtime where it is not aligned to a page.)"""
+
+    __slots__ = ("bytes", "svm", "keep")
+
+    def __init__(self, a: Any) -> None:
+        import pyopencl as cl
+
+        self.keep, self.bytes = a, host_bytes(int(a.__array_interface__["data"][0]), a.nbytes)
+        self.svm = cl.SVM(self.bytes)
+
+
 class OpenCL(Driver):
-    """An OpenCL device.  A piece of memory is a `cl.Buffer`; a device in main memory works on the host's arrays themselves."""
+    """An OpenCL device.  A piece of memory is a `cl.Buffer`; a device in main memory works on the host's arrays themselves (`Host`, or a
+    buffer over them)."""
 
     dlpack = 4
 
@@ -232,6 +252,8 @@ class OpenCL(Driver):
         self.on, self.number = on, on.number
         self.name, self.title = f"opencl:{on.number}", f"opencl:{on.number} ({on.hardware})"
         self.unified = on.unified
+        self.system_wide = on.unified and bool(getattr(on.device, "svm_capabilities", 0) & cl.device_svm_capabilities.FINE_GRAIN_SYSTEM)
+        self.same_addresses = on.is_cpu or self.system_wide  # a kernel reaches whatever the host does, at the host's address
         self._launching = threading.Lock()  # arguments are set on a kernel object that threads share
         try:
             self.context = cl.Context([on.device])
@@ -265,12 +287,17 @@ class OpenCL(Driver):
     def wrap(self, a: Any, write: bool) -> Any:
         import pyopencl as cl
 
+        if self.system_wide:
+            return Host(a)
         flags = cl.mem_flags.READ_WRITE if write else cl.mem_flags.READ_ONLY
         return cl.Buffer(self.context, flags | cl.mem_flags.USE_HOST_PTR, hostbuf=as_bytes(a))
 
     def publish(self, a: Any, raw: Any) -> None:
         import pyopencl as cl
 
+        if isinstance(raw, Host):
+            self.queue.finish()
+            return
         view: Any
         view, _ = cl.enqueue_map_buffer(self.queue, raw, cl.map_flags.READ, 0, (a.nbytes,), np.dtype(np.uint8))
         view.base.release()
@@ -278,21 +305,38 @@ class OpenCL(Driver):
     def upload(self, raw: Any, a: Any) -> None:
         import pyopencl as cl
 
+        if isinstance(raw, Host):
+            self.queue.finish()
+            raw.bytes[: a.nbytes] = as_bytes(a)
+            return
         cl.enqueue_copy(self.queue, raw, as_bytes(a))
 
     def download(self, a: Any, raw: Any) -> None:
         import pyopencl as cl
 
+        if isinstance(raw, Host):
+            self.queue.finish()
+            as_bytes(a)[:] = raw.bytes[: a.nbytes]
+            return
         cl.enqueue_copy(self.queue, as_bytes(a), raw)
 
     def copy(self, dst: Any, src: Any, size: int) -> None:
         import pyopencl as cl
 
-        cl.enqueue_copy(self.queue, dst, src, byte_count=size)
+        if isinstance(src, Host):
+            self.upload(dst, src.bytes[:size])
+        elif isinstance(dst, Host):
+            self.download(dst.bytes[:size], src)
+        else:
+            cl.enqueue_copy(self.queue, dst, src, byte_count=size)
 
     def fill(self, raw: Any, pattern: Any, size: int) -> None:
         import pyopencl as cl
 
+        if isinstance(raw, Host):
+            self.queue.finish()
+            raw.bytes[:size].reshape(-1, pattern.size)[:] = pattern
+            return
         cl.enqueue_fill_buffer(self.queue, raw, pattern, 0, size)
 
     def address(self, raw: Any) -> int:
@@ -346,7 +390,7 @@ class OpenCL(Driver):
 
         def launch(values: list[Any]) -> None:
             with self._launching:
-                kernel.set_args(*values)
+                kernel.set_args(*[v.svm if isinstance(v, Host) else v for v in values])
                 cl.enqueue_nd_range_kernel(self.queue, kernel, size, local)
 
         return launch

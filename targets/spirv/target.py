@@ -11,6 +11,7 @@ from typing import Any
 from ...ir.device import DeviceFacts
 from ...ir.errors import BugError, DeviceError, UnsupportedError
 from ...ir.kernel import Kernel
+from ...ir.passes.threads import thread_numbers
 from ...ir.program import Program
 from ...ir.types import F16
 from .. import Target
@@ -45,6 +46,7 @@ class SpirvTarget(Target):
     def emit(self, kernels: Sequence[Kernel], stage: str) -> str | bytes:
         from .opencl_c import write
 
+        kernels = [thread_numbers(k) for k in kernels]
         if stage == "opencl":
             return write(kernels, self.facts.features)
         if stage not in self.stages:
@@ -72,6 +74,7 @@ class SpirvTarget(Target):
         from .opencl_c import write
 
         origins: list[Any] = []
+        kernels = [thread_numbers(k) for k in kernels]
         if stage == "opencl":
             return write(kernels, self.facts.features, origins), origins
         if stage not in ("ll", "spirv"):
@@ -109,6 +112,7 @@ class SpirvTarget(Target):
 
         from .opencl_c import Signature
 
+        kernels = [thread_numbers(k) for k in kernels]
         if self.no_spirv(kernels) is None:
             words, signatures = self._module(kernels, "spv")
             assert isinstance(words, bytes)
@@ -143,17 +147,18 @@ class SpirvTarget(Target):
         driver = self.driver()
         if bounds:
             raise UnsupportedError(f"bounds=True tests accesses on the CPU, not on {driver.name}", hint="device='cpu', or `ptxjit check`")
-        if not driver.unified:
-            raise DeviceError(f"PTX runs on OpenCL devices in main memory, which see the host's addresses; {driver.name} has memory of its own",
+        if not driver.same_addresses:
+            raise DeviceError(f"PTX runs on OpenCL devices that see the host's addresses; {driver.name} has memory of its own",
                               hint="device='cpu'")  # fmt: skip
         kernel = self._legal(kernel)
-        refuse(kernel, driver.name)
+        why = self.no_spirv([kernel])
+        grouped = why is None and "subgroups" in self.facts.features
+        refuse(kernel, driver.name, grouped)
         code = self.code([kernel])
         warp = warp_needs(kernel)
         signature = code["kernels"].pop(kernel.name)
-        why = self.no_spirv([kernel])
         head = {"name": kernel.name, "facts": facts, "mode": f"SPIR-V {self.version}" if why is None else f"OpenCL C: {why}", "code": code,
-                "signature": signature, "warps": f"{warp.op.name} at {warp.loc}" if warp is not None else ""}  # fmt: skip
+                "signature": signature, "warps": f"{warp.op.name} at {warp.loc}" if warp is not None else "", "subgroups": grouped and warp is not None}  # fmt: skip
         return Code(driver, head, b"")
 
     def load_kernel(self, data: bytes) -> Any:
@@ -174,7 +179,8 @@ class SpirvTarget(Target):
 
         why = self.no_spirv(kernels)
         form = f"SPIR-V {self.version}" if why is None else f"OpenCL C: {why}"
-        return [{"kernel": k.name, "form": form, "work-items": (k.lanes or 1) * (k.warps or 1), "blocks side by side": apart(k), "shared bytes": k.shared}
+        grouped = why is None and "subgroups" in self.facts.features
+        return [{"kernel": k.name, "form": form, "work-items": (k.lanes or 1) * (k.warps or 1), "blocks side by side": apart(k, grouped), "shared bytes": k.shared}
                 for k in kernels]  # fmt: skip
 
     def load(self, data: bytes) -> Any:
