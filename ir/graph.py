@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from .extent import Dim, key_of, value_of
 from .loc import Loc
 from .op import Attrs, LaneOps, Op, op
-from .types import Array, Scalar, Type, array
+from .types import I64, Array, Scalar, Type, array
 
 
 class Node:
@@ -89,7 +90,7 @@ class GraphBuilder(LaneOps):
 
     def emit(self, op: Op, args: Sequence[Node], attrs: Attrs = (), *, name: str = "") -> Node:
         args = tuple(args)
-        key = (op, tuple([a.id for a in args]), attrs)
+        key = (op, tuple([a.id for a in args]), key_of(attrs) if op.shaped else attrs)
         node = self._nodes.get(key)
         if node is None:
             types = op.infer(tuple([a.type for a in args]), attrs)
@@ -110,7 +111,33 @@ class GraphBuilder(LaneOps):
         return self.emit(op("literal"), (), (("data", data.tobytes()), ("type", ty)))
 
     def const(self, ty: Type, value: Any) -> Node:
+        if value.__class__ is Dim:
+            n, elem = self.extent(value=value), ty.elem
+            n = self.stof(n, to=elem) if elem.is_float else n if elem is I64 else self.itrunc(n, to=elem) if elem.bits < 64 else self.bitcast(n, to=elem)
+            return self.broadcast(n, shape=ty.shape) if ty.shape else n  # type: ignore[no-any-return]
         return self.literal(value, ty.elem, ty.shape)
+
+
+def at(graph: Graph, numbers: dict[str, int]) -> Graph:
+    """The same graph for these numbers of its symbols; itself if it has none."""
+    if not any(t.symbolic for n in graph.nodes for t in n.types if isinstance(t, Array)) and not any(n.op.name == "extent" for n in graph.nodes):
+        return graph
+    made: dict[int, Node] = {}
+    for n in graph.nodes:
+        attrs = tuple([(k, _number(v, numbers)) for k, v in n.attrs])
+        made[n.id] = Node(n.op, tuple([made[a.id] for a in n.args]), attrs, tuple([_number(t, numbers) for t in n.types]), n.id, n.loc, n.name)
+    return Graph(graph.name, [made[i.id] for i in graph.inputs], [made[o.id] for o in graph.outputs])
+
+
+def _number(v: Any, numbers: dict[str, int]) -> Any:
+    """A type or attribute with its symbols replaced."""
+    if isinstance(v, Dim):
+        return v.value(numbers)
+    if isinstance(v, Array):
+        return array(v.elem, [value_of(e, numbers) for e in v.shape]) if v.symbolic else v
+    if isinstance(v, Graph):
+        return at(v, numbers)
+    return tuple([_number(e, numbers) for e in v]) if isinstance(v, tuple) else v
 
 
 def literal_value(node: Node) -> np.ndarray[Any, Any]:

@@ -102,7 +102,7 @@ class Block:
 class Param:
     """A parameter of a tile program or kernel and what is promised about it.
 
-    role     'pointer' (address of `elem`s) or 'scalar'
+    role     'pointer' (address of `elem`s), 'extent' (a size that is only known at run time) or 'scalar'
     access   'r', 'w' or 'rw' for pointers
     align    bytes by which a pointer is aligned (assumption, part of the key)
     noalias  no other parameter of this launch reaches the same bytes

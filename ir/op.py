@@ -26,9 +26,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .errors import BugError, DTypeError, ShapeError
+from .extent import Dim, Extent, active, expressions, key_of
 from .types import SCALARS, Scalar, Type
 
 Attrs = tuple[tuple[str, Any], ...]
+EXTENT = Extent  # schema of an attribute that is an int or a Dim
 REMEMBERED = 1 << 14  # results of a type rule, per op
 Rule = Callable[[Sequence[Type], dict[str, Any]], tuple[Type, ...]]
 
@@ -62,7 +64,7 @@ class Op:
     """One operation.  Compare by identity; print by name."""
 
     __slots__ = ("name", "kind", "signature", "rule", "attrs", "meaning", "effect", "commutative", "associative", "idempotent",
-                 "identity", "doc", "terminator", "levels", "regions", "_memo", "_keeps", "spec", "chapter")  # fmt: skip
+                 "identity", "doc", "terminator", "levels", "regions", "shaped", "_memo", "_keeps", "spec", "chapter")  # fmt: skip
 
     def __init__(self, name: str, kind: str, signature: str | Rule, *, attrs: dict[str, Any] | None = None,
                  meaning: Callable[..., Any] | None = None, effect: Effect | None = None, commutative: bool = False,
@@ -78,6 +80,7 @@ class Op:
         self.terminator, self.levels, self.regions = terminator, frozenset(levels.split()), regions
         self._memo: dict[Any, tuple[Type, ...]] = {}
         self._keeps = not any(schema in (object, bytes) for schema in self.attrs.values())  # nothing large is remembered
+        self.shaped = "graph" in self.levels and any(schema in (tuple, EXTENT) for schema in self.attrs.values())  # extents among them
 
     @property
     def pure(self) -> bool:
@@ -87,7 +90,7 @@ class Op:
         """Result types, or DTypeError/ShapeError; BugError for attributes that the op does not have.  Remembered."""
         if not self._keeps:
             return self._infer(types, attrs)
-        key = (types, attrs) if attrs else types
+        key = (types, key_of(attrs) if self.shaped else attrs) if attrs else types
         found = self._memo.get(key)
         if found is None:
             found = self._infer(types, attrs)
@@ -99,7 +102,10 @@ class Op:
     def _infer(self, types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
         self.check_attrs(attrs)
         try:
-            return self.rule(types, dict(attrs))
+            if active() is None:
+                return self.rule(types, dict(attrs))
+            with expressions():  # what is remembered must not depend on one version's hints
+                return self.rule(types, dict(attrs))
         except KeyError as e:
             raise BugError(f"{self.name}: attribute {e.args[0]!r} is missing") from None
 
@@ -108,6 +114,10 @@ class Op:
             if key not in self.attrs:
                 raise BugError(f"{self.name} has no attribute {key!r}")
             allowed = self.attrs[key]
+            if allowed is EXTENT:
+                if value.__class__ is not int and value.__class__ is not Dim:
+                    raise BugError(f"{self.name}: {key}={value!r} is not an extent")
+                continue
             if isinstance(allowed, tuple) and value not in allowed:
                 raise BugError(f"{self.name}: {key}={value!r} is not one of {', '.join(map(str, allowed))}")
             if isinstance(allowed, type) and not isinstance(value, allowed):

@@ -10,7 +10,7 @@
     }
 
 A value is `%name`; names are the user's where they are unique, numbers elsewhere.  Attribute values: integers, `true`, `"text"`,
-floats in hexadecimal (`0x1.8p+0`, `inf`, `nan`), types `!f32[3]`, tuples `(1, 2)`, bytes `x"00ff"`, graphs `@name`.  A guard is
+floats in hexadecimal (`0x1.8p+0`, `inf`, `nan`), types `!f32[3]`, extents `<n*4+1>`, tuples `(1, 2)`, bytes `x"00ff"`, graphs `@name`.  A guard is
 `if %p else (%fill)`, jumps are `-> ^1(%a)`, regions follow in braces.  A text may hold several functions; the last one is the result.
 Locations are printed as comments (`locs=True`) and are not read back.
 """
@@ -21,6 +21,7 @@ import re
 from typing import Any
 
 from .errors import ReadError
+from .extent import Dim, parse_extent
 from .graph import Graph, Node
 from .instr import Block, Edge, Instr, Param, Region, Value
 from .kernel import Kernel
@@ -86,6 +87,8 @@ class _Writer:
             return v.hex() if math.isfinite(v) else ("nan" if v != v else "inf" if v > 0 else "-inf")
         if isinstance(v, str):
             return '"' + v.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        if isinstance(v, Dim):
+            return f"<{v.text}>"
         if isinstance(v, Type):
             return f"!{v}"
         if isinstance(v, bytes):
@@ -212,7 +215,7 @@ class _Writer:
     def step(self, s: Step, indent: str) -> None:
         if isinstance(s, Launch):
             args = ", ".join(f"@{a.name}" if isinstance(a, Buffer) else self.attr(a) for a in s.args)
-            self.put(f"{indent}launch @{s.fn.name} ({', '.join(map(str, s.grid))}) ({args})", tuple(dict.fromkeys(i.loc for i in s.fn.instrs() if i.loc)), s)
+            self.put(f"{indent}launch @{s.fn.name} ({', '.join(map(self.attr, s.grid))}) ({args})", tuple(dict.fromkeys(i.loc for i in s.fn.instrs() if i.loc)), s)
         elif isinstance(s, Copy):
             self.put(f"{indent}copy @{s.dst.name}, @{s.src.name}")
         elif isinstance(s, Fill):
@@ -243,6 +246,7 @@ _TOKEN = re.compile(r"""
   | (?P<bytes>x"[0-9a-f]*")
   | (?P<string>"(?:[^"\\]|\\.)*")
   | (?P<type>!?(?:tile|ptr|view)<[^>]*>(?:\[[^\]]*\])?|!?(?:[iuf]\d\w*|bf16\w*)(?:\[[^\]]*\])?)(?![\w%])
+  | (?P<extent><[^<>]*>)
   | (?P<float>-?0x[01]\.?[0-9a-f]*p[+-]\d+|-?inf\b|nan\b)
   | (?P<int>-?\d+)
   | (?P<value>%\w+)
@@ -350,6 +354,11 @@ class _Reader:
             return float.fromhex(t)
         if kind == "string":
             return re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], t[1:-1])
+        if kind == "extent":
+            try:
+                return parse_extent(t[1:-1])
+            except ValueError as e:
+                raise self.fail(str(e), back=1) from None
         if kind == "type" and t.startswith("!"):
             self.at -= 1
             return self.type()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from .extent import Dim, Extent
 from .instr import Instr, Param, Region, Value
 from .loc import Loc
 from .op import Attrs, LaneOps, Op, op
@@ -60,6 +61,7 @@ class TileBuilder(LaneOps):
         self._current: list[Instr] = []
         self._scopes: list[dict[Any, Value]] = [{}]
         self._allocs = 0
+        self.extents: dict[str, Value] = {}
 
     def value(self, ty: Type, name: str = "") -> Value:
         v = Value(self._next, ty, name)
@@ -95,8 +97,33 @@ class TileBuilder(LaneOps):
         self._scopes[-1][key] = v
         return v
 
-    def i64(self, value: int) -> Value:
-        return self.const(I64, value)
+    def i64(self, value: Extent) -> Value:
+        """An extent as an i64: a constant, or arithmetic on parameters that bring the parts of its expression at run time."""
+        if not isinstance(value, Dim):
+            return self.const(I64, value)
+        found = next((scope[value.text] for scope in reversed(self._scopes) if value.text in scope), None)
+        if found is None:
+            total: Value | None = None
+            for atoms, c in value.terms:
+                term = self.extent(atoms[0])
+                for a in atoms[1:]:
+                    term = self.imul(term, self.extent(a))
+                term = term if c == 1 else self.imul(term, self.const(I64, c))
+                total = term if total is None else self.iadd(total, term)
+            assert total is not None
+            found = self._scopes[-1][value.text] = self.iadd(total, self.const(I64, value.const)) if value.const else total
+        return found
+
+    def extent(self, atom: str) -> Value:
+        """The parameter that brings a symbol or another atom of an expression; `extents` are all of them, in order."""
+        found = self.extents.get(atom)
+        if found is None:
+            hint = atom if atom.isidentifier() else "e"
+            taken, name, k = {p.value.name for p in self.params}, hint, 2
+            while name in taken:
+                name, k = f"{hint}_{k}", k + 1
+            found = self.extents[atom] = self.param(name, I64, role="extent")
+        return found
 
     def fit(self, x: Value, shape: tuple[int, ...]) -> Value:
         """x splatted or expanded to `shape` (unchanged if it has it)."""

@@ -5,7 +5,7 @@
     Pointer  ptr<f32>, ptr<f32, shared>          tile level only; an i64 or i32 below it
     View     view<f32, 2>                        pointer, extents and strides; tile level only
     Tile     tile<f32>[4,64]                     static shape of any size
-    Array    f32[1024,n]                         shape of extents: ints, or affine expressions over symbols
+    Array    f32[1024,n]                         shape of extents: ints, or expressions over symbols (`extent.py`)
 
 Integers are signless below the graph: signedness is in the op.  The graph keeps `u32` and its kin so that a program's
 inputs and outputs have NumPy dtypes; `Scalar.signless` is what all lower levels see.  A predicate is `i1`.
@@ -15,12 +15,14 @@ of an elementwise op is written once for arrays, tiles, packed values and lanes.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Union
+from typing import Any
 
 import ml_dtypes
 import numpy as np
+
+from .extent import Dim, Extent, parse_extents, text_of
 
 
 class Type:
@@ -121,60 +123,6 @@ def scalar_of(dtype: Any) -> Scalar | None:
     return _FROM_NUMPY.get(dt if dt.isnative else dt.newbyteorder("="))
 
 
-# ---- extents -------------------------------------------------------------------------------------------------------
-
-
-class Dim:
-    """An affine extent `const + Σ coefficient·symbol`; made by arithmetic on `Dim.symbol("n")`.  Immutable."""
-
-    __slots__ = ("terms", "const", "_hash")
-
-    def __init__(self, terms: Mapping[str, int], const: int) -> None:
-        self.terms = tuple(sorted((k, v) for k, v in terms.items() if v))
-        self.const = const
-        self._hash = hash((self.terms, const))
-
-    @staticmethod
-    def symbol(name: str) -> Dim:
-        return Dim({name: 1}, 0)
-
-    def value(self, bindings: Mapping[str, int]) -> int:
-        return self.const + sum(c * bindings[s] for s, c in self.terms)
-
-    def __add__(self, other: Extent) -> Extent:
-        o = other if isinstance(other, Dim) else Dim({}, other)
-        terms = dict(self.terms)
-        for s, c in o.terms:
-            terms[s] = terms.get(s, 0) + c
-        out = Dim(terms, self.const + o.const)
-        return out if out.terms else out.const
-
-    __radd__ = __add__
-
-    def __mul__(self, k: int) -> Extent:
-        return Dim({s: c * k for s, c in self.terms}, self.const * k) if k else 0
-
-    __rmul__ = __mul__
-
-    def __sub__(self, other: Extent) -> Extent:
-        return self + other * -1
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dim) and self.terms == other.terms and self.const == other.const
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __repr__(self) -> str:
-        parts = [s if c == 1 else f"{c}*{s}" for s, c in self.terms]
-        if self.const or not parts:
-            parts.append(str(self.const))
-        return "+".join(parts).replace("+-", "-")
-
-
-Extent = Union[int, Dim]
-
-
 # ---- shaped types ---------------------------------------------------------------------------------------------------
 
 
@@ -244,7 +192,7 @@ class Array(Type):
 
     def __init__(self, elem: Scalar, shape: tuple[Extent, ...]) -> None:
         self.elem, self.shape, self.group = elem, shape, "array"
-        self.text = f"{elem}[{','.join(map(str, shape))}]"
+        self.text = f"{elem}[{','.join(map(text_of, shape))}]"
 
     def with_elem(self, elem: Scalar) -> Array:
         return array(elem, self.shape)
@@ -254,12 +202,17 @@ class Array(Type):
         return len(self.shape)
 
     @property
-    def size(self) -> int:
-        """Number of elements; only for static shapes."""
-        n = 1
+    def size(self) -> Any:
+        """Number of elements, an extent."""
+        n: Extent = 1
         for s in self.shape:
-            n *= s
+            n = n * s
         return n
+
+    @cached_property
+    def symbolic(self) -> bool:
+        """Whether an extent depends on a symbol."""
+        return any(s.__class__ is Dim for s in self.shape)
 
 
 _INTERNED: dict[Any, Type] = {}
@@ -289,27 +242,22 @@ def tile(elem: Scalar, shape: Iterable[int]) -> Tile:
 
 
 def array(elem: Scalar, shape: Iterable[Extent]) -> Array:
-    return _intern(Array, elem, tuple(shape))  # type: ignore[no-any-return]
+    extents = tuple(shape)
+    for s in extents:
+        if s.__class__ is Dim:  # under its text: equality of extents may ask, and hashing them may need a number
+            return _interned(elem, extents)
+    return _intern(Array, elem, extents)  # type: ignore[no-any-return]
+
+
+def _interned(elem: Scalar, shape: tuple[Extent, ...]) -> Array:
+    key = (Array, elem, "symbolic", tuple([s.text if isinstance(s, Dim) else s for s in shape]))
+    t = _INTERNED.get(key)
+    if t is None:
+        t = _INTERNED.setdefault(key, Array(elem, shape))
+    return t  # type: ignore[return-value]
 
 
 # ---- text -----------------------------------------------------------------------------------------------------------
-
-
-def parse_extent(text: str) -> Extent:
-    """`16`, `n`, `2*n+1`, `n-m-1`."""
-    total: Extent = 0
-    for part in text.replace(" ", "").replace("-", "+-").split("+"):
-        if not part:
-            continue
-        sign, body = (-1, part[1:]) if part[0] == "-" else (1, part)
-        coefficient, _, symbol = body.rpartition("*")
-        if symbol.isdigit():
-            total = total + sign * int(symbol)
-        elif symbol.isidentifier() and (not coefficient or coefficient.isdigit()):
-            total = total + Dim.symbol(symbol) * (sign * int(coefficient or 1))
-        else:
-            raise ValueError(f"not an extent: {text!r}")
-    return total
 
 
 def parse_type(text: str) -> Type:
@@ -319,7 +267,7 @@ def parse_type(text: str) -> Type:
         return SCALARS[text]
     if text.endswith("]"):
         head, _, inside = text[:-1].partition("[")
-        extents = [parse_extent(s) for s in inside.split(",")] if inside.strip() else []
+        extents = parse_extents(inside)
         if head.startswith("tile<") and head.endswith(">") and head[5:-1] in SCALARS:
             if all(isinstance(e, int) for e in extents):
                 return tile(SCALARS[head[5:-1]], extents)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
     all       operands are defined before their use; the op is allowed at the level; attributes are those of its schema; result types
               are those of the op's rule; below the graph integers are signless
     graph     operands come first; inputs are `input` nodes; outputs belong to the graph; loop bodies are closed graphs
-    program   launch arguments match the parameters; buffers belong to the program; inputs are not written; copies keep the type;
+    program   launch arguments match the parameters, extents those that take one; buffers belong to the program; inputs are not written; copies keep the type;
               conditions are 0-d i1
     tile      an op has its number of regions; they end in their yields, whose types are those of the carried values; views are made
               of pointers
@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from .errors import BugError, PtxjitError
+from .extent import Dim
 from .graph import Graph
 from .instr import Instr, Region
 from .kernel import Kernel
@@ -128,6 +129,8 @@ def _program(p: Program) -> None:
                         raise BugError(f"{s.fn.name} takes {q.elem}s where {a!r} is passed")
                     if a.kind in ("input", "const") and q.access != "r":
                         raise BugError(f"{s.fn.name} writes the {a.kind} {a!r}")
+                elif isinstance(a, Dim) != (q.role == "extent"):
+                    raise BugError(f"{s.fn.name} takes {'an extent' if q.role == 'extent' else 'a number'} where {a!r} is passed")
                 elif q.role == "pointer":
                     raise BugError(f"{s.fn.name} takes a buffer where {a!r} is passed")
         elif isinstance(s, (Copy, Fill)):

@@ -18,12 +18,12 @@ class CallError(UserError, TypeError):
 
 
 class Spec:
-    """What is known of one argument: dtype, shape, and whether it was a Python scalar."""
+    """What is known of one argument: dtype, shape, whether it was a Python scalar, and hints for the symbols of its shape."""
 
-    __slots__ = ("dtype", "shape", "weak")
+    __slots__ = ("dtype", "shape", "weak", "hints")
 
-    def __init__(self, dtype: Any, shape: tuple[int, ...], weak: bool = False) -> None:
-        self.dtype, self.shape, self.weak = np.dtype(dtype), shape, weak
+    def __init__(self, dtype: Any, shape: tuple[Any, ...], weak: bool = False, hints: dict[str, int] | None = None) -> None:
+        self.dtype, self.shape, self.weak, self.hints = np.dtype(dtype), shape, weak, hints or {}
 
     def key(self) -> Any:
         return (self.dtype, self.shape, self.weak)
@@ -84,6 +84,10 @@ class Binding:
             self.signature = None
         self.parameters = dict(self.signature.parameters) if self.signature is not None else {}
         self.static = self._static_names(static_names, static_numbers)
+
+    def takes(self, name: str) -> bool:
+        """Whether the function has a parameter of that name, or takes any."""
+        return self.signature is None or name in self.parameters or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self.parameters.values())
 
     def _static_names(self, names: Any, numbers: Any) -> frozenset[str]:
         names = (names,) if isinstance(names, str) else tuple(names)

@@ -66,6 +66,11 @@ class Array(DeviceArray):
         """Whether its memory is the host's: a NumPy array shares it."""
         return isinstance(self._data, np.ndarray)
 
+    @property
+    def memory(self) -> Any:
+        """Its `Memory`; of the host, a NumPy array."""
+        return self._data
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of an array without dimensions")
@@ -521,7 +526,7 @@ def dispatch(function: Any, structure: Any, static: Any, leaves: list[Any]) -> A
         made = [Array(where, r.dtype, r.shape, r) for r in map(np.asarray, results)]
     else:
         memories = [x._data if a is None else d.from_host(a) for x, a in zip(given, host)]
-        made = [Array(where, t, s, m) for (s, t), m in zip(*entry.on_device(memories, host, d))]
+        made = [Array(where, t, s, m) for (s, t), m in zip(*entry.on_device(memories, host, [s.shape for s in specs], d))]
     if library is not None and not own:
         from importlib import import_module
 

@@ -19,10 +19,12 @@ from typing import Any
 
 from . import knobs
 from .ir.graph import Graph, Node
+from .ir.guards import Sizes, compiled
 from .ir.types import Type
 from .options import Options
 
 MAGIC = b"ptxjit01"
+PLACES = 4  # versions of one graph of symbolic sizes
 LIMIT = 1 << 30  # bytes kept; the oldest go first
 _locks: dict[str, threading.Lock] = {}
 _guard = threading.Lock()
@@ -73,9 +75,9 @@ def build_id() -> str:
     return _build
 
 
-def key_of(graph: Graph, target: Any, options: Options) -> str:
+def key_of(graph: Graph, target: Any, options: Options, more: str = "") -> str:
     h = hashlib.sha256(graph_key(graph))
-    h.update(f"{target.name}|{target.facts}|{options}|{_versions()}|{build_id()}".encode())
+    h.update(f"{target.name}|{target.facts}|{options}|{_versions()}|{build_id()}|{more}".encode())
     return h.hexdigest()
 
 
@@ -159,9 +161,28 @@ def _write(file: Path, payload: bytes) -> None:
         warnings.warn(f"a compiled program could not be cached: {e}", stacklevel=3)
 
 
-def get_or_build(graph: Graph, target: Any, options: Options, build: Callable[[], Any]) -> Any:
-    """The executable of a graph: from disk, or built and stored."""
-    return stored(lambda: key_of(graph, target, options), target.load, build)
+def get_or_build(graph: Graph, target: Any, options: Options, build: Callable[[], Any], sizes: Sizes | None = None) -> Any:
+    """The executable of a graph: from disk, or built and stored.  One of symbolic sizes lies under its graph and the guards of its trace; what its
+    schedules assumed beyond that comes with it, and where that does not hold for the hints there are some more places."""
+    if sizes is None:
+        return stored(lambda: key_of(graph, target, options), target.load, build)
+    traced = " ".join(sizes.guards())
+    for place in range(PLACES):
+        try:
+            return stored(lambda: key_of(graph, target, options, f"{traced}#{place}"), lambda data: _fitting(target.load(data), sizes), build)
+        except _Elsewhere:
+            continue
+    return build()
+
+
+class _Elsewhere(Exception):
+    """An entry whose guards do not hold."""
+
+
+def _fitting(made: Any, sizes: Sizes) -> Any:
+    if not all(compiled(list(sizes.hints), made.plan["guards"])(*sizes.hints.values())):
+        raise _Elsewhere
+    return made
 
 
 def text_key(*parts: bytes | str) -> str:

@@ -3,7 +3,7 @@
 The short path looks up (class, dtype, shape, flags) of the arguments in a dict and calls what it finds; nothing is built.  Everything
 else (Python scalars, containers, static arguments, arrays from outside, arrays that are not C-contiguous, aligned and native, which are
 copied first) takes the general path, which leads to the same entries.  What a function reads from outside of its arguments is part of
-the key, see `environment`.
+the key, see `environment`.  From the third size of a dimension on, one version serves them all: `sizes`.
 """
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,20 @@ from . import knobs
 from . import trace as tracing
 from .arguments import Binding, Spec, argument, static_key
 from .environment import Environment
+from .into import Into
 from .ir.errors import DTypeError, PtxjitError, TraceError, UserError
+from .ir.extent import Dim
 from .ir.graph import Graph
+from .ir.guards import Sizes
 from .ir.loc import Loc
 from .noise import HINT, position
 from .options import Options
 from .pytree import LEAF, count, flatten, unflatten
+from .sizes import Family, Version
 from .trace import IntegerRangeError, Trace, Tracer, current, is_ours, lift, user_loc
 
 MANY = 8  # compilations after which we say so
+HOT = 1024  # short paths of one function that are kept
 _NUMBERS = frozenset((bool, int, float))
 _PLAIN = (np.ndarray, bool, int, float, np.generic)
 _argument = argument
@@ -81,17 +87,20 @@ class Entry:
 
     def results(self, arrays: list[Any]) -> tuple[Any, ...]:
         """The leaves of the result."""
-        self.check(arrays)
-        if self.hidden:
-            arrays = [*arrays, *[argument(get())[0] for get in self.hidden]]
-        return tuple(self.run(*arrays))
+        return tuple(self.run(*self.inputs(arrays)))
 
-    def on_device(self, memories: list[Any], arrays: list[Any], driver: Any) -> tuple[list[Any], list[Any]]:
+    def inputs(self, arrays: list[Any]) -> list[Any]:
+        """The arguments, checked, with the arrays from outside."""
+        self.check(arrays)
+        return [*arrays, *[argument(get())[0] for get in self.hidden]] if self.hidden else arrays
+
+    def on_device(self, memories: list[Any], arrays: list[Any], shapes: list[Any], driver: Any) -> tuple[list[Any], list[Any]]:
         """(shape and dtype of each leaf, its memory).  `arrays` has the arguments that came from the host; nothing waits."""
         self.check(arrays)
         outside = [get() for get in self.hidden]
+        shapes = [*shapes, *[x.shape for x in outside]]
         memories = [*memories, *[x._data if getattr(getattr(x, "_data", None), "driver", None) is driver else driver.from_host(argument(x)[0]) for x in outside]]
-        program: Any = self.program
+        program: Any = self.program.at(shapes)  # type: ignore[attr-defined]
         made, described, n = program.on_device(*memories), program.results, count(self.tree)
         if self.prints:
             _print(self.prints, iter([driver.to_host(m, shape, dtype) for m, (shape, dtype) in zip(made[n:], described[n:])]))
@@ -121,7 +130,9 @@ class Jit:
         self.options = Options(fast_math, reproducible)
         self.name = _identifier(str(name or getattr(fn, "__name__", None) or getattr(getattr(fn, "func", None), "__name__", "function")))
         self._binding = Binding(fn, self.name, static_argnames, static_argnums)
+        self._static_shapes = bool(static_shapes)
         self._entries: dict[Any, Entry] = {}
+        self._families: dict[Any, Family] = {}  # by what is left of a key without sizes
         self._hot: dict[Any, Callable[..., Any]] = {}
         self._mixed: dict[Any, Callable[..., Any]] = {}  # short paths with Python numbers among the arguments
         self._lock = threading.RLock()
@@ -156,13 +167,17 @@ class Jit:
         if current() is not None or knobs.disabled():
             return self.fn(*args, **kwargs)  # nested: part of the trace that is recording
         self._calls += 1
+        into = None
+        if "out" in kwargs and not self._binding.takes("out"):
+            kwargs = dict(kwargs)
+            into = Into(self.name, kwargs.pop("out"))
         leaves, structure, static = self._bound(args, kwargs)
         if not all(isinstance(x, _PLAIN) for x in leaves):
             from .array import dispatch
 
             result = dispatch(self, structure, static, leaves)
             if result is not NotImplemented:
-                return result
+                return result if into is None else into.copied(result, leaves)
         arrays, specs = [], []
         for k, x in enumerate(leaves):
             try:
@@ -173,6 +188,8 @@ class Jit:
             arrays.append(array)
             specs.append(spec)
         entry = self._entry(structure, static, specs)
+        if into is not None:
+            return into.filled(entry, arrays, leaves)
         if not kwargs and not static and args and len(args) == len(leaves) and not entry.limits:
             self._remember(args, arrays, entry)
         return entry.call(arrays)
@@ -187,9 +204,13 @@ class Jit:
         known = [v for *_, v in guards]
         if not all(any(a is v for v in known) and argument(a)[0] is a for a in outside):
             return
-        hot = _short(entry.run, entry.tree, outside)
+        sized = getattr(entry.run, "at", None)  # of symbolic sizes: the one for these
+        hot = _short(entry.run if sized is None else sized([a.shape for a in (*arrays, *outside)]), entry.tree, outside)
         if guards:
             hot = self._guarded(hot, guards)
+        for paths in (self._hot, self._mixed):
+            if len(paths) >= HOT:
+                paths.clear()
         if plain:
             key = [_kind(a) for a in args]
             self._hot[key[0] if len(key) == 1 else tuple(key)] = hot
@@ -283,20 +304,59 @@ class Jit:
         key = (structure, fixed, tuple([s.key() for s in specs]), self._environment().signature(), where or self._device())
         found = self._entries.get(key)
         if found is None:
-            with self._lock:
-                found = self._entries.get(key)
-                if found is None:
-                    found = self._entries[key] = self._compile(structure, static, specs, key)
+            shapes = [s.shape for s in specs]
+            kind = (structure, fixed, tuple([(s.dtype, len(s.shape), s.weak) for s in specs]), *key[3:])
+            family = self._families.get(kind)
+            found = family.find(shapes) if family is not None else None
+            if found is None:
+                with self._lock:
+                    found = self._entries.get(key) or (family.find(shapes) if family is not None else None)
+                    if found is None:
+                        found = self._version(structure, static, specs, key, kind)
         return found
+
+    def _version(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], key: Any, kind: Any) -> Entry:
+        """A new version: of symbolic sizes where some have had their third value, else for these sizes alone."""
+        if self._static_shapes:
+            self._entries[key] = made = self._compile(structure, static, specs, key)
+            return made
+        names = self._binding.names(structure, len(specs))
+        family = self._families.get(kind)
+        if family is None:
+            family = self._families[kind] = Family(names)
+        family.note(specs)
+        failed: Exception | None = None
+        chosen = family.choose(specs, names)
+        while chosen is not None:
+            try:
+                traced = self._traced(structure, static, chosen.specs, chosen.sizes)
+                if family.pinned(chosen):
+                    chosen = family.choose(specs, names, [p for name in chosen.sizes.pinned() for p in chosen.places[name]])
+                    continue
+                made = self._finished(traced, key[4], chosen.sizes)
+            except Exception as e:  # what cannot cope with a symbol is compiled for the number; if that fails too, its error is the user's
+                failed = e
+                break
+            family.pinned(chosen)
+            self._count(family.reason(chosen), key)
+            plan = getattr(made.program, "plan", None)
+            guards = chosen.sizes.guards() if plan is None else plan["guards"]
+            family.versions.append(Version(made, [s.shape for s in chosen.specs], guards))
+            return made
+        self._entries[key] = made = self._compile(structure, static, specs, key)
+        if failed is not None and chosen is not None:
+            for place in [p for ps in chosen.places.values() for p in ps]:
+                family.static[place] = f"{type(failed).__name__}: {str(failed).splitlines()[0]}"
+        return made
 
     def trace(self, structure: Any, static: tuple[Any, ...], specs: list[Spec]) -> tuple[Graph, Any, list[Any]]:
         """Runs the function on tracers: the graph, the structure of its results, and what it captured."""
         graph, tree, captured, *_ = self._traced(structure, static, specs)
         return graph, tree, captured
 
-    def _traced(self, structure: Any, static: tuple[Any, ...], specs: list[Spec]) -> tuple[Graph, Any, list[Any], Any, Any]:
+    def _traced(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], sizes: Sizes | None = None) -> tuple[Graph, Any, list[Any], Any, Any]:
         noise = self._environment().generators()
-        with Trace() as trace:
+        with Trace() as trace, sizes.active(tracing=True) if sizes is not None else nullcontext():
             names = self._binding.names(structure, len(specs))
             tracers = [trace.input(s.dtype, s.shape, names[i], s.weak) for i, s in enumerate(specs)]
             try:
@@ -327,21 +387,28 @@ class Jit:
 
     def _checked(self, v: Any) -> Any:
         """A leaf of the result, which must be an array or a number."""
-        if isinstance(v, (Tracer, bool, int, float, np.ndarray, np.generic)):
+        if isinstance(v, (Tracer, Dim, bool, int, float, np.ndarray, np.generic)):
             return v
         raise TraceError(f"{self.name} returned a {type(v).__name__}", place=self._place(), hint="return arrays, numbers, or containers of them")
 
     def _compile(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], key: Any) -> Entry:
-        graph, tree, captured, limits, prints = self._traced(structure, static, specs)
-        env = self._environment()
-        hidden: list[Callable[[], Any]] = [env.find(a) or (lambda a=a: a) for a in captured]  # type: ignore[misc]
-        self._compiled.append((self._reason(structure, static, specs, key), key))
+        traced = self._traced(structure, static, specs)
+        self._count(self._reason(structure, static, specs, key), key)
+        return self._finished(traced, key[4])
+
+    def _count(self, reason: str, key: Any) -> None:
+        self._compiled.append((reason, key))
         if len(self._compiled) == MANY and self.warns:
             where = user_loc()
             warnings.warn_explicit(f"{self.name} was compiled {MANY} times; the last because of: {self._compiled[-1][0]}. stats() lists all reasons",
                                    UserWarning, where.file, where.line)  # fmt: skip
-        run = executable(graph, key[4], self.options)
-        return Entry(run, tree, hidden, graph, limits, prints)
+
+    def _finished(self, traced: tuple[Graph, Any, list[Any], Any, Any], where: str, sizes: Sizes | None = None) -> Entry:
+        """What a trace becomes on the device."""
+        graph, tree, captured, limits, prints = traced
+        env = self._environment()
+        hidden: list[Callable[[], Any]] = [env.find(a) or (lambda a=a: a) for a in captured]  # type: ignore[misc]
+        return Entry(executable(graph, where, self.options, sizes), tree, hidden, graph, limits, prints)
 
     def _reason(self, structure: Any, static: tuple[Any, ...], specs: list[Spec], key: Any) -> str:
         names = self._binding.names(structure, len(specs))
@@ -361,21 +428,29 @@ class Jit:
     # ---- looking
 
     def lower(self, *args: Any, target: str | None = None, **kwargs: Any) -> Any:
-        """Every level for these arguments (arrays, or specs such as "f32[1024,1000]"), for a target such as `ptx:sm_90`.  No device is needed."""
+        """Every level for these arguments (arrays, or specs such as "f32[1024,1000]"), for a target such as `ptx:sm_90`.  No device is needed.
+
+        A name in a spec is a symbolic size: `f32[n,1000]`, or `f32[n=50,1000]` to say for which value schedules are chosen (else 1024)."""
         from .hardware import device
         from .lowered import Lowered
-        from .specs import as_spec
+        from .specs import as_spec, sizes_of
 
         leaves, structure, static = self._bound(args, kwargs)
-        graph, _, captured = self.trace(structure, static, [as_spec(x) for x in leaves])
-        return Lowered(graph, target or device(self._device()).target, self.options, captured)
+        specs = [as_spec(x) for x in leaves]
+        sizes = sizes_of(specs)
+        graph, _, captured, *_ = self._traced(structure, static, specs, sizes)
+        return Lowered(graph, target or device(self._device()).target, self.options, captured, sizes)
 
     def stats(self) -> dict[str, Any]:
-        """Calls, compiled versions, and why each was compiled."""
-        return {"calls": self._calls, "compilations": len(self._compiled), "reasons": [why for why, _ in self._compiled]}
+        """Calls, compiled versions, why each was compiled, and which sizes are symbolic or stay static, and why."""
+        sizes: dict[str, str] = {}
+        for family in self._families.values():
+            sizes.update(family.report())
+        return {"calls": self._calls, "compilations": len(self._compiled), "reasons": [why for why, _ in self._compiled], "sizes": sizes}
 
     def __repr__(self) -> str:
-        return f"<jit {self.name}: {len(self._entries)} version{'s' if len(self._entries) != 1 else ''} compiled>"
+        n = len(self._entries) + sum(len(f.versions) for f in self._families.values())
+        return f"<jit {self.name}: {n} version{'s' if n != 1 else ''} compiled>"
 
 
 class Method:
@@ -444,8 +519,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def executable(graph: Graph, where: str, options: Options) -> Callable[..., Any]:
-    """Something that computes a graph on a device: takes C-contiguous arrays, gives a tuple of fresh ones."""
+def executable(graph: Graph, where: str, options: Options, sizes: Sizes | None = None) -> Callable[..., Any]:
+    """Something that computes a graph on a device: takes C-contiguous arrays, gives a tuple of fresh ones.  `sizes` of its symbols: what the schedules
+    assume is added to their guards."""
     from .hardware import device
     from .targets import target
 
@@ -458,6 +534,10 @@ def executable(graph: Graph, where: str, options: Options) -> Callable[..., Any]
     from .ir.lower import lower
 
     def build() -> Any:
+        with sizes.active(tracing=False) if sizes is not None else nullcontext():
+            return built()
+
+    def built() -> Any:
         low = lower(graph, t.facts, fast_math=options.fast_math, reproducible=options.reproducible)
         return t.build(low.program, low.kernels)
 
@@ -465,8 +545,9 @@ def executable(graph: Graph, where: str, options: Options) -> Callable[..., Any]
     if folder is not None:
         from .lowered import dump
 
-        dump(graph, t.name, options, folder)
-    return cache.get_or_build(graph, t, options, build)  # type: ignore[no-any-return]
+        with sizes.active(tracing=False) if sizes is not None else nullcontext():
+            dump(graph, t.name, options, folder)
+    return cache.get_or_build(graph, t, options, build, sizes)  # type: ignore[no-any-return]
 
 
 def _raised_at(e: BaseException) -> Loc | None:

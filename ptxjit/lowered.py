@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from .ir.errors import ToolError, UnsupportedError, UserError
 from .ir.graph import Graph
+from .ir.guards import Sizes
 from .ir.kernel import Kernel
 from .options import Options
 
@@ -33,14 +35,25 @@ def dump(graph: Graph, target_name: str, options: Options, folder: Path) -> None
 class Lowered:
     """`as_text(stage)`, `stages`, `kernels`, `stats()`, `compile()`, `why`."""
 
-    def __init__(self, graph: Graph, target_name: str, options: Options, captured: Sequence[Any] = ()) -> None:
+    def __init__(self, graph: Graph, target_name: str, options: Options, captured: Sequence[Any] = (), sizes: Sizes | None = None) -> None:
         from .ir.lower import lower
         from .targets import target
 
-        self.target = target(target_name)
+        self.target, self.options = target(target_name), options
         self.captured = tuple(captured)  # arrays from around the function: inputs behind its own
-        self._low = lower(graph, self.target.facts, fast_math=options.fast_math, reproducible=options.reproducible)
+        self._sizes = sizes
+        with self.sizing():
+            self._low = lower(graph, self.target.facts, fast_math=options.fast_math, reproducible=options.reproducible)
         self._made: dict[str, str | bytes] = {}
+
+    def sizing(self) -> Any:
+        """A context in which more can be lowered for the same symbolic sizes."""
+        return nullcontext() if self._sizes is None else self._sizes.active(tracing=False)
+
+    @property
+    def hints(self) -> dict[str, int]:
+        """The numbers of the symbolic sizes for which schedules were chosen."""
+        return dict(dict(self._low.program.meta).get("hints", ()))
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -50,6 +63,11 @@ class Lowered:
     @property
     def kernels(self) -> dict[str, Kernel]:
         return dict(self._low.kernels)
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """What this version assumes of its symbolic sizes."""
+        return tuple(dict(self._low.program.meta).get("guards", ()))
 
     @property
     def why(self) -> tuple[str, ...]:

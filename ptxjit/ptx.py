@@ -358,7 +358,7 @@ class Kernel:
         return lambda *args: self.launch(*args, grid=grid, block=block, shared=shared)
 
     def launch(self, *args: Any, grid: Any, block: Any, shared: int = 0, cooperative: bool = False, cluster: Any = None, stream: Any = None) -> None:
-        """Runs the kernel and returns when it is done.
+        """Runs the kernel and returns when it is done; with arrays that are on the device, or a stream of it, the launch is enqueued.
 
         args         one per parameter: arrays (any dtype, layout; read and written in place) or addresses for pointers, numbers for scalars,
                      bytes or NumPy records for structures
@@ -389,7 +389,8 @@ class Kernel:
         native, params = self.module.native, self.facts["params"]
         self._check_count(args)
         arrays = [a for a in args if _is_array(a)]
-        with stream or nullcontext(), native.placed(arrays) as place:
+        wait = stream is None and not any(isinstance(a, DeviceArray) or hasattr(a, "__cuda_array_interface__") for a in args)
+        with stream or nullcontext(), native.placed(arrays, wait) as place:
             words = [self._one(n, name, t, size, a, [], place) for n, ((name, t, size, _), a) in enumerate(zip(params, args))]
             data = [w if isinstance(w, bytes) else (w & (2 ** (8 * size) - 1)).to_bytes(size, "little") for w, (_, _, size, _) in zip(words, params)]
             native.launch(self.name, data, grid, block, shared, cooperative, None if cluster == (1, 1, 1) else cluster)
@@ -457,7 +458,7 @@ class Kernel:
     def _one(self, n: int, name: str, t: str, size: int, a: Any, keep: list[Any], place: Any = None) -> int | bytes:
         """A parameter's word or bytes; `place` gives the address of an array's memory on the device (None: the host's own)."""
         where = f"argument {n} of {self.name} ({name}: .{t})"
-        if place is not None and not isinstance(a, np.ndarray) and hasattr(a, "__cuda_array_interface__"):
+        if place is not None and not isinstance(a, (np.ndarray, DeviceArray)) and hasattr(a, "__cuda_array_interface__"):
             about = a.__cuda_array_interface__
             if size != 8 or t[0] == "f":
                 raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
@@ -465,6 +466,10 @@ class Kernel:
                 raise UserError(f"{where} is written by the kernel, but the array is read-only")
             self.module.native.driver.follow(about.get("stream"))
             return int(about["data"][0])
+        if place is not None and isinstance(a, DeviceArray):
+            if size != 8 or t[0] == "f":
+                raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
+            return int(self.module.native.driver.address(a.memory.raw))
         if _is_array(a):
             if size not in (4, 8) or t[0] == "f":
                 raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")

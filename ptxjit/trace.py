@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .ir.errors import DTypeError, EscapedTracerError, ShapeError, TraceError, UnsupportedError, UserError
+from .ir.extent import Dim, Extent, same, text_of
 from .ir.graph import GraphBuilder, Node, literal_value
 from .ir.loc import Loc
 from .ir.op import freeze_attrs, op
@@ -205,6 +206,10 @@ class DeviceArray:
     def on_host(self) -> bool:
         raise NotImplementedError
 
+    @property
+    def memory(self) -> Any:
+        raise NotImplementedError
+
     def numpy(self) -> Any:
         raise NotImplementedError
 
@@ -229,8 +234,8 @@ class Tracer:
         return len(self.node.shape)
 
     @property
-    def size(self) -> int:
-        return int(self.node.type.size)
+    def size(self) -> Any:
+        return self.node.type.size
 
     @property
     def itemsize(self) -> int:
@@ -251,7 +256,7 @@ class Tracer:
         return (self[i] for i in range(self.shape[0]))
 
     def __repr__(self) -> str:
-        return f"Tracer({self.dtype}[{','.join(map(str, self.shape))}])"
+        return f"Tracer({self.dtype}[{','.join(map(text_of, self.shape))}])"
 
     def _value(self, what: str, instead: str) -> UserError:
         return user_error(TraceError, f"{what} needs the value of a traced array, which is not known while the function is traced", instead)
@@ -396,7 +401,7 @@ for _python, _name in {"neg": "negative", "pos": "positive", "abs": "absolute", 
 
 
 def is_operand(x: Any) -> bool:
-    return isinstance(x, (Tracer, bool, int, float, complex, np.ndarray, np.generic, list, tuple, DeviceArray))
+    return isinstance(x, (Tracer, bool, int, float, complex, np.ndarray, np.generic, list, tuple, DeviceArray, Dim))
 
 
 def trace_of(values: Sequence[Any]) -> Trace:
@@ -433,6 +438,8 @@ def lift(x: Any, trace: Trace | None = None) -> Tracer:
         return Tracer(trace, b.literal(np.array(x, wide.np), wide, ()), wide.np, weak=True)
     if isinstance(x, float):
         return Tracer(trace, b.literal(x, SCALARS["f64"], ()), np.float64, weak=True)
+    if isinstance(x, Dim):
+        return Tracer(trace, b.extent(value=x), np.int64, weak=True)
     if isinstance(x, complex):
         raise user_error(DTypeError, "complex numbers are not supported")
     if isinstance(x, np.ndarray):
@@ -475,13 +482,44 @@ def emit(trace: Trace, name: str, args: Sequence[Node], **attrs: Any) -> Node:
 
 def broadcast_shapes(*shapes: Sequence[Any]) -> tuple[Any, ...]:
     try:
+        if any(n.__class__ is Dim for s in shapes for n in s):
+            return _broadcast_extents(shapes)
         return np.broadcast_shapes(*shapes)
     except ValueError:
         raise user_error(ShapeError, f"shapes {', '.join(str(tuple(s)) for s in shapes)} cannot be broadcast together") from None
 
 
+def _broadcast_extents(shapes: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    out: list[Extent] = []
+    for d in range(max(map(len, shapes))):
+        n: Extent = 1
+        for s in shapes:
+            if d < len(s):
+                k = s[-1 - d]
+                if same(n, 1):
+                    n = k
+                elif not same(k, 1) and not same(k, n) and k != n:
+                    if n != 1 and k != 1:
+                        raise ValueError
+                    n = k if n == 1 else n
+        out.append(n)
+    return tuple(out[::-1])
+
+
 def spread(node: Node, trace: Trace, shape: Sequence[Any]) -> Node:
-    return node if node.shape == tuple(shape) else emit(trace, "broadcast", [node], shape=tuple(shape))
+    shape = tuple(shape)
+    if any(n.__class__ is Dim for n in (*node.shape, *shape)):
+        return _spread_extents(node, trace, shape)
+    return node if node.shape == shape else emit(trace, "broadcast", [node], shape=shape)
+
+
+def _spread_extents(node: Node, trace: Trace, shape: tuple[Extent, ...]) -> Node:
+    """Sizes that are equal in this version, but other expressions, are first called by the result's own."""
+    want = shape[len(shape) - len(node.shape) :]
+    mine = tuple(n if same(n, 1) or same(n, k) else k if n == k else 1 for n, k in zip(node.shape, want))
+    if not all(map(same, mine, node.shape)):
+        node = emit(trace, "reshape", [node], shape=mine)
+    return node if len(mine) == len(shape) and all(map(same, mine, shape)) else emit(trace, "broadcast", [node], shape=shape)
 
 
 def operand(t: Tracer, dtype: Any) -> Node:
@@ -496,6 +534,10 @@ def _fits(t: Tracer, dtype: Any) -> None:
         value, info = int(literal_value(t.node)), np.iinfo(dtype)
         if not info.min <= value <= info.max:
             raise user_error(IntegerRangeError, f"the Python integer {value} is out of bounds for {dtype}", "convert the array with .astype(…) first")
+    elif t.node.op.name == "extent":
+        value, info = t.node.attr("value"), np.iinfo(dtype)
+        if not info.min <= value <= info.max:
+            raise user_error(IntegerRangeError, f"the size {value!r} is out of bounds for {dtype}", "convert the array with .astype(…) first")
     elif t.node.op.name == "input" and dtype != np.int64 and t.trace.parent is None:
         t.trace.limits.append((t.node.attr("index"), dtype, user_loc()))
 

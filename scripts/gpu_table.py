@@ -63,7 +63,10 @@ def table(out: Path, key: dict[str, Any], steps: dict[str, str], seconds: float)
     asked = [[line["item"], line.get("card", line.get("message", "")), line.get("ours", ""), line.get("verdict", line["status"])] for line in every["questions"]]
     if asked:
         text += ["## Open questions", "", *rows(["question", "the card", "our reader on the CPU", ""], asked)]
-    times = [line for line in every["timings"] if line["status"] == "ok"]
+    times = [line for line in every["timings"] if line["status"] == "ok" and "gbs" in line]
+    for line in every["timings"]:
+        if "peer" in line:
+            next(t for t in times if t["item"] == line["of"])["peers"][line["peer"]] = line["ms"]
     if times:
         peers = list(dict.fromkeys(p for line in times for p in line.get("peers", {})))
         body = [[line["item"], f"{line['ms']:.3f}", f"{line['gbs']:.0f}", f"{line['share']:.0%}" if line.get("share") else "",

@@ -342,27 +342,42 @@ class DeviceProgram(Steps):
 
     magic = b"pjdev001"
 
-    def __init__(self, driver: Driver, plan: dict[str, Any], constants: bytes, code: dict[str, Any], binary: bytes = b"") -> None:
-        super().__init__(plan, constants)
+    def __init__(self, driver: Driver, plan: dict[str, Any], constants: bytes, code: dict[str, Any], binary: bytes = b"",
+                 like: DeviceProgram | None = None) -> None:  # fmt: skip
+        super().__init__(plan, constants, like)
         self.driver, self.code = driver, code
         with driver.guarded():
-            self.module, self.binary = driver.load(code, binary)
-            self._held: dict[int, Memory] = {}
-            self._steps = [self._compiled(s) for s in plan["steps"]]
+            self.module: Any
+            self.binary: bytes
+            self.module, self.binary = driver.load(code, binary) if like is None else (like.module, like.binary)
+            self._held: dict[int, Memory] = {} if like is None else like._held
+            self._steps = [] if self.symbolic is not None else [self._compiled(s) for s in plan["steps"]]
+
+    def _sized(self, plan: dict[str, Any]) -> DeviceProgram:
+        return type(self)(self.driver, plan, self.constants, self.code, self.binary, self)
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        if self.symbolic is not None:
+            return self.at([x.shape for x in inputs])(*inputs)  # type: ignore[no-any-return]
+        return self.into((), *inputs)
+
+    def into(self, given: Sequence[Any], *inputs: Any) -> tuple[Any, ...]:
+        """The results as NumPy arrays, where `given` has a C-contiguous one in that."""
         d = self.driver
         results: dict[int, Any] = {}
+        for n, r in zip(self._outputs, given):
+            if r is not None:
+                results.setdefault(n, r)
         if d.unified:
             d.check_process()
             with d.guarded():
-                given = [Memory(d, d.wrap(x, False), x.nbytes, x) if x.nbytes else d.memory(0) for x in inputs]
+                taken = [Memory(d, d.wrap(x, False), x.nbytes, x) if x.nbytes else d.memory(0) for x in inputs]
                 for n in self._outputs:
                     if n not in results:
                         shape, dtype, _ = self._meta[n]
                         results[n] = empty(shape, dtype)
                 outputs = {n: Memory(d, d.wrap(a, True), a.nbytes, a) if a.nbytes else d.memory(0) for n, a in results.items()}
-            self._run(given, outputs)
+            self._run(taken, outputs)
             with d.guarded():
                 for n, a in results.items():
                     if a.nbytes:
@@ -373,18 +388,17 @@ class DeviceProgram(Steps):
             for n in self._outputs:
                 if n not in results:
                     shape, dtype, _ = self._meta[n]
-                    results[n] = d.to_host(made[n], shape, dtype)
+                    results[n] = np.empty(shape, dtype)
+            with d.guarded():
+                for n, a in results.items():
+                    if a.nbytes:
+                        d.download(a, made[n].raw)
         return tuple([results[n] for n in self._outputs])
 
     def on_device(self, *inputs: Memory) -> tuple[Memory, ...]:
         """Enqueues the program; results are memory of the device.  Waits only where a check or an error word must be read."""
         memory = self._run(inputs, {})
         return tuple([memory[n] for n in self._outputs])
-
-    @property
-    def results(self) -> list[tuple[tuple[int, ...], Any]]:
-        """Shape and dtype of each result."""
-        return [self._meta[n][:2] for n in self._outputs]
 
     def _run(self, inputs: Sequence[Memory], outputs: dict[int, Memory]) -> list[Any]:
         d = self.driver

@@ -77,7 +77,8 @@ def _ptx(text: str, kernel: str) -> Iterator[str]:
 
 
 def _assembly(text: str, kernel: str) -> Iterator[str]:
-    m = re.search(rf"^_?{re.escape(kernel)}:", text, re.M)
+    name = re.escape(kernel)
+    m = re.search(rf"^_?{name}\.lane:", text, re.M) or re.search(rf"^_?{name}:", text, re.M)  # a foreign kernel's lanes on the CPU, or the kernel
     body = re.split(r"^\.?L?func_end\d*|^\s*\.size\s|^\s*\.section\s|^\.Lfunc_end", text[m.end() :], maxsplit=1, flags=re.M)[0] if m else ""
     for line in body.splitlines():
         line = re.sub(r"\s*(//|;|#(?!\d)).*", "", line).strip() if not line.lstrip().startswith("#") else ""

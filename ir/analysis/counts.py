@@ -16,6 +16,7 @@ as taken.  Such estimates set `exact` to false.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -79,7 +80,8 @@ class Counts:
 
 
 def program_counts(program: Program) -> dict[str, Counts]:
-    """Of each kernel, by name.  Kernels that are no tile programs have none."""
+    """Of each kernel, by name.  Kernels that are no tile programs have none.  Symbolic sizes are those for which the schedules were chosen."""
+    program = program.at_hints()
     out: dict[str, Counts] = {}
 
     def visit(steps: Sequence[Step], times: int | None) -> None:
@@ -104,8 +106,9 @@ def launch_counts(launch: Launch) -> Counts:
     """Of one launch of a tile program."""
     fn = launch.fn
     assert isinstance(fn, TileProgram)
-    out = Counts(fn.name, tuple(launch.grid))
-    programs = math.prod(launch.grid)
+    grid = [operator.index(n) for n in launch.grid]
+    out = Counts(fn.name, tuple(grid))
+    programs = math.prod(grid)
     w = _Walk(fn, launch, out)
     for first in range(0, programs, CHUNK):
         w.chunk(np.arange(first, min(first + CHUNK, programs)))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BugError, CheckError
-from ..graph import Graph, Node, literal_value
+from ..graph import Graph, Node, at, literal_value
+from ..program import numbers
 from ..types import Scalar
 from .orders import contract_canonical, reduce_canonical, scan_canonical
 from .values import eval_lane
@@ -20,6 +21,7 @@ Array = Any
 
 def run_graph(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
     """Fresh results of a graph on arrays of its inputs' dtypes and shapes."""
+    graph = at(graph, numbers([n.shape for n in graph.inputs], [np.shape(x) for x in inputs]))
     values = run_nodes(graph, [_inside(np.asarray(x), n.elem) for x, n in zip(inputs, graph.inputs)])
     return [np.array(_outside(values[o.id], o.elem), copy=True, order="C").reshape(o.shape) for o in graph.outputs]
 
@@ -142,7 +144,7 @@ def _loop(n: Node, args: list[Array]) -> list[Array]:
 
 
 _RULES: dict[str, Any] = {
-    "literal": _literal, "iota": _iota, "slice": _slice, "pad": _pad, "take": _take, "take_elements": _take_elements,
+    "literal": _literal, "extent": lambda n, a: np.array(n.attr("value"), np.int64), "iota": _iota, "slice": _slice, "pad": _pad, "take": _take, "take_elements": _take_elements,
     "broadcast": lambda n, a: np.broadcast_to(a[0], n.shape),
     "reshape": lambda n, a: np.reshape(a[0], n.shape),
     "permute": lambda n, a: np.transpose(a[0], n.attr("axes")),

@@ -102,6 +102,7 @@ def _random(rng: np.random.Generator, b: Buffer) -> Any:
 def profile_program(program: Program, kernels: dict[str, Kernel], inputs: Sequence[Any], seed: int = 0) -> dict[str, Profile]:
     """Profiles of the kernels of a program on these inputs.  Where only some blocks of a launch are run, the rest of what it writes is random (integers
     are 0), and loops over launches take two turns."""
+    program = program.at(program.numbers([np.shape(x) for x in inputs]))
     rng = np.random.default_rng(seed)
     memory: dict[str, Any] = {}
     for b in program.buffers:
@@ -117,7 +118,7 @@ def profile_program(program: Program, kernels: dict[str, Kernel], inputs: Sequen
     def run(s: Step) -> None:
         if isinstance(s, Launch):
             k = kernels[s.fn.name]
-            x, y, z = (*s.grid, 1, 1)[:3]
+            x, y, z = (int(g) for g in s.grid)
             p = out.setdefault(k.name, Profile(k, x * y * z))
             regions: list[Region] = []
             values: list[Any] = []

@@ -1,6 +1,7 @@
 """Programs: buffers and steps, each launch by the tile or the kernel interpreter."""
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ Launcher = Callable[[str, Sequence[int], list[Any]], None]
 def run_program(program: Program, inputs: Sequence[Any], kernels: dict[str, Kernel] | Launcher | None = None) -> list[Any]:
     """Fresh results.  With `kernels`, launches run those (by name) instead of their tile programs; a function gets name, grid, arguments."""
     memory: dict[str, Any] = {}
+    program = program.at(program.numbers([np.shape(x) for x in inputs]))
     for b in program.buffers:
         memory[b.name] = np.zeros(b.type.shape, b.type.elem.signless.np)
         if b.data is not None:
@@ -32,15 +34,16 @@ def run_program(program: Program, inputs: Sequence[Any], kernels: dict[str, Kern
 
 def _step(s: Step, memory: dict[str, Any], kernels: dict[str, Kernel] | Launcher | None) -> None:
     if isinstance(s, Launch):
+        grid = [operator.index(n) for n in s.grid]
         args = [memory[a.name].reshape(-1) if isinstance(a, Buffer) else a for a in s.args]
         if callable(kernels):
-            kernels(s.fn.name, s.grid, args)
+            kernels(s.fn.name, grid, args)
         elif kernels is not None:
-            run_kernel(kernels[s.fn.name], s.grid, args)
+            run_kernel(kernels[s.fn.name], grid, args)
         elif isinstance(s.fn, Kernel):
-            run_kernel(s.fn, s.grid, args)
+            run_kernel(s.fn, grid, args)
         else:
-            run_tile(s.fn, s.grid, args)
+            run_tile(s.fn, grid, args)
     elif isinstance(s, Copy):
         memory[s.dst.name][...] = memory[s.src.name]
     elif isinstance(s, Fill):

@@ -2,12 +2,17 @@
 
     prepare → fuse + schedules → Program of tile programs → to_kernel → kernel passes
 
-`lower` runs it all and keeps every level, so that each can be looked at.
+`lower` runs it all and keeps every level, so that each can be looked at.  A graph with symbols is lowered for the active `Sizes`, or, where there are
+none, for a hint of 1024 each; what the schedules assumed of them is the program's `guards`.
 """
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from ..device import DeviceFacts
+from ..extent import HINT, Dim, active
 from ..graph import Graph
+from ..guards import Sizes
 from ..kernel import Kernel
 from ..program import Program
 from ..tile import TileProgram
@@ -28,8 +33,13 @@ def lower(graph: Graph, facts: DeviceFacts, *, fast_math: bool = False, reproduc
     from .schedule import schedule
     from .to_kernel import to_kernel
 
-    program = schedule(graph, facts)
-    pipeline = kernel_pipeline(facts, fast_math)
-    programs = {s.fn.name: s.fn for s in program.launches() if isinstance(s.fn, TileProgram)}
-    kernels = {name: pipeline.run(to_kernel(fn, facts)) for name, fn in programs.items()}
+    symbols = sorted({s for n in graph.inputs for e in n.shape if isinstance(e, Dim) for s in e.symbols()})
+    with (active() or Sizes(dict.fromkeys(symbols, HINT))).active(tracing=False) if symbols else nullcontext() as sizes:
+        program = schedule(graph, facts)
+        pipeline = kernel_pipeline(facts, fast_math)
+        programs = {s.fn.name: s.fn for s in program.launches() if isinstance(s.fn, TileProgram)}
+        kernels = {name: pipeline.run(to_kernel(fn, facts)) for name, fn in programs.items()}
+        if sizes is not None:
+            meta = (*program.meta, ("guards", tuple(sizes.guards())), ("hints", tuple(sorted(sizes.hints.items()))))
+            program = Program(program.name, program.buffers, program.inputs, program.outputs, program.steps, meta)
     return Lowered(graph, program, kernels, facts)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import BugError
+from ..extent import Dim, Extent, below, same
 from ..instr import Value
 from ..op import op
 from ..tile import TileBuilder
@@ -25,7 +26,7 @@ class Group:
 
     __slots__ = ("dims", "size")
 
-    def __init__(self, dims: tuple[int, ...], size: int) -> None:
+    def __init__(self, dims: tuple[int, ...], size: Extent) -> None:
         self.dims, self.size = dims, size
 
     def __repr__(self) -> str:
@@ -44,18 +45,19 @@ class Place:
         self.offset, self.axis, self.tail = offset, axis, tail
 
 
-def c_strides(shape: Sequence[int]) -> list[int]:
-    out, stride = [], 1
+def c_strides(shape: Sequence[Extent]) -> list[Extent]:
+    out: list[Extent] = []
+    stride: Extent = 1
     for n in reversed(shape):
         out.append(stride)
-        stride *= n
+        stride = stride * n
     return out[::-1]
 
 
-def plain(e: Expr, sizes: Sequence[int]) -> bool:
+def plain(e: Expr, sizes: Sequence[Extent]) -> bool:
     """A load whose coordinates are affine and certainly inside: only its linear address matters."""
     return e.kind == "load" and all(
-        c.affine and ix.bounds(c, sizes)[0] >= 0 and ix.bounds(c, sizes)[1] < n for c, n in zip(e.coords, e.buffer.type.shape)
+        c.affine and below(-1, ix.bounds(c, sizes)[0]) and below(ix.bounds(c, sizes)[1], n) for c, n in zip(e.coords, e.buffer.type.shape)
     )
 
 
@@ -63,7 +65,7 @@ def linear(e: Expr) -> Ix:
     return ix.flatten(e.coords, e.buffer.type.shape)
 
 
-def merge(exprs: Sequence[Expr], sizes: Sequence[int], keep: Sequence[int] = ()) -> list[Group]:
+def merge(exprs: Sequence[Expr], sizes: Sequence[Extent], keep: Sequence[int] = ()) -> list[Group]:
     """Merges neighbouring dimensions that every expression walks as one.  `keep`: first dimensions of groups that must stay."""
     fused: list[bool] = [True] * max(len(sizes) - 1, 0)  # between d and d + 1
     for d in keep:
@@ -73,7 +75,7 @@ def merge(exprs: Sequence[Expr], sizes: Sequence[int], keep: Sequence[int] = ())
         if plain(e, sizes):
             address = linear(e)
             for d in range(len(fused)):
-                if address.coefficient(d) != address.coefficient(d + 1) * sizes[d + 1]:
+                if not same(address.coefficient(d), address.coefficient(d + 1) * sizes[d + 1]):
                     fused[d] = False
         elif e.kind in ("load", "index", "inside"):
             for d in range(len(fused)):
@@ -92,7 +94,7 @@ def merge(exprs: Sequence[Expr], sizes: Sequence[int], keep: Sequence[int] = ())
 class Emitter:
     """Expressions to values of one `TileBuilder`.  `tile` is the shape of the program's tiles."""
 
-    def __init__(self, b: TileBuilder, groups: Sequence[Group], sizes: Sequence[int], pointers: dict[str, Value]) -> None:
+    def __init__(self, b: TileBuilder, groups: Sequence[Group], sizes: Sequence[Extent], pointers: dict[str, Value]) -> None:
         self.b, self.groups, self.sizes, self.pointers = b, list(groups), list(sizes), pointers
         self.group_of = {d: g for g, group in enumerate(groups) for d in group.dims}
         self.places: list[Place | None] = [None] * len(groups)
@@ -201,45 +203,57 @@ class Emitter:
             assert isinstance(t, int)
             place = self.places[self.group_of[t]]
             assert place is not None
-            term = place.offset if c == 1 else b.imul(place.offset, b.i64(c))
+            term = place.offset if same(c, 1) else b.imul(place.offset, b.i64(c))
             total = term if total is None else b.iadd(total, term)
         if total is None:
             return b.i64(i.const)
-        return b.iadd(total, b.i64(i.const)) if i.const else total
+        return total if same(i.const, 0) else b.iadd(total, b.i64(i.const))
 
-    def row(self, i: Ix) -> tuple[int, ...]:
+    def row(self, i: Ix) -> tuple[Any, ...]:
         """The coefficients of an affine index along the tile axes."""
-        out = [0] * len(self.tile)
+        out: list[Extent] = [0] * len(self.tile)
         for t, c in i.terms:
             assert isinstance(t, int)
             place = self.places[self.group_of[t]]
             assert place is not None
             if place.axis is not None:
-                out[place.axis] += c
+                out[place.axis] = out[place.axis] + c
         return tuple(out)
+
+    def number(self, like: Any, k: Extent) -> Value:
+        """An extent as a constant of a type, or at run time as a value of its shape."""
+        if not isinstance(k, Dim):
+            return self.b.const(like, k)
+        v = self.b.i64(k)
+        return self.b.fit(v if like.elem is I64 else self.b.itrunc(v, to=like.elem), like.shape)
+
+    def _small(self, i: Ix) -> bool:
+        """Whether an index fits 32 bits, also a tile beyond its ends."""
+        lo, hi = ix.bounds(i, self.sizes)
+        far = (1 << 31) - sum(self.tile) * 8
+        return -far < lo and hi < far
 
     def coordinate(self, i: Ix, elem: Scalar) -> Value:
         """An index as a number: a tile, or a scalar."""
         b, total = self.b, None
         affine = Ix(i.const, tuple((t, c) for t, c in i.terms if isinstance(t, int)))
-        small = elem is not I64 and max(map(abs, ix.bounds(i, self.sizes))) + sum(self.tile) * 8 < 1 << 31
-        wide = I32 if small else I64
+        wide = I32 if elem is not I64 and self._small(i) else I64
         total = self.offset(affine)
         if wide is I32:
             total = b.itrunc(total, to=I32)
         for axis, c in enumerate(self.row(affine)):
-            if c:
+            if not same(c, 0):
                 shape = tuple(n if a == axis else 1 for a, n in enumerate(self.tile))
                 steps = b.arange(to=wide, shape=shape, axis=axis)
-                if c != 1:
-                    steps = b.imul(steps, b.const(steps.type, c))
+                if not same(c, 1):
+                    steps = b.imul(steps, self.number(steps.type, c))
                 x, y = self.fit([total, steps])
                 total = b.iadd(x, y)
         for t, c in i.terms:
             if isinstance(t, Atom):
                 part = self._atom(t, wide)
-                if c != 1:
-                    part = b.imul(part, b.const(part.type, c))
+                if not same(c, 1):
+                    part = b.imul(part, self.number(part.type, c))
                 x, y = self.fit([total, part])
                 total = b.iadd(x, y)
         if elem is wide:
@@ -253,7 +267,7 @@ class Emitter:
             return v if wide is I64 else b.itrunc(v, to=wide)
         assert t.ix is not None
         inner = self.coordinate(t.ix, wide)
-        k = b.const(inner.type, t.k)
+        k = self.number(inner.type, t.k)
         return b.idiv_u(inner, k) if t.kind == "div" else b.irem_u(inner, k)  # type: ignore[no-any-return]
 
     def _index(self, e: Expr) -> Value:
@@ -262,9 +276,9 @@ class Emitter:
     def _inside(self, e: Expr) -> Value:
         lo, hi = e.value
         i = e.coords[0]
-        wide = I32 if max(map(abs, ix.bounds(i, self.sizes))) + sum(self.tile) * 8 < 1 << 31 and hi < 1 << 31 else I64
+        wide = I32 if self._small(i) and hi < 1 << 31 else I64
         c = self.coordinate(i, wide)
-        return self.b.icmp(c, self.b.const(c.type, hi), pred="ult")  # type: ignore[no-any-return] # unsigned: below 0 is far above
+        return self.b.icmp(c, self.number(c.type, hi), pred="ult")  # type: ignore[no-any-return] # unsigned: below 0 is far above
 
     def in_domain(self, dims: int) -> Value | None:
         """i1 that the tile's points lie inside the domain, along those dimensions; None where that is certain."""
@@ -286,11 +300,17 @@ class Emitter:
     # ---- memory
 
     def _load(self, e: Expr) -> Value:
-        if plain(e, self.sizes):
+        if plain(e, self.sizes) and self._strided(linear(e)):
             return self._plain_load(e)
-        if all(c.affine for c in e.coords):
-            return self._checked_load(e)
-        return self._gather(e)
+        rows = [(self.row(c), s) for c, s in zip(e.coords, c_strides(e.buffer.type.shape)) if c.affine]
+        if len(rows) < len(e.coords) or any(isinstance(k, Dim) or isinstance(s, Dim) and k for row, s in rows for k in row):
+            return self._gather(e)
+        return self._checked_load(e)
+
+    def _strided(self, address: Ix) -> bool:
+        """Whether the steps of an address along the tile are known now: else addresses are computed lane by lane."""
+        moving = [g.dims[-1] for g, p in zip(self.groups, self.places) if g.dims and p is not None and p.axis is not None]
+        return not any(isinstance(address.coefficient(d), Dim) for d in moving)
 
     def pointer(self, buffer: Any) -> Value:
         return self.pointers[buffer.name]
@@ -301,7 +321,7 @@ class Emitter:
     def _over_groups(self, address: Ix) -> tuple[list[int], list[Value], list[Value], list[Value], list[tuple[int, ...]], list[int]]:
         """A linear address as a view over the merged dimensions that it depends on."""
         b = self.b
-        used = [g for g, group in enumerate(self.groups) if group.dims and address.coefficient(group.dims[-1])]
+        used = [g for g, group in enumerate(self.groups) if group.dims and not same(address.coefficient(group.dims[-1]), 0)]
         extents = [b.i64(self.groups[g].size) for g in used]
         strides = [b.i64(address.coefficient(self.groups[g].dims[-1])) for g in used]
         offsets, matrix, check = [], [], []
@@ -312,12 +332,17 @@ class Emitter:
             matrix.append(tuple(int(a == place.axis) for a in range(len(self.tile))))
             if place.tail:
                 check.append(k)
+        if isinstance(address.const, Dim):  # where the view starts is only known at run time: one more dimension, of which one place is used
+            extents.append(b.i64(address.const + 1))
+            strides.append(b.i64(1))
+            offsets.append(b.i64(address.const))
+            matrix.append((0,) * len(self.tile))
         return used, extents, strides, offsets, matrix, check
 
     def _plain_load(self, e: Expr) -> Value:
         address = linear(e)
         _, extents, strides, offsets, matrix, check = self._over_groups(address)
-        return self._read(e, extents, strides, offsets, matrix, check, (), address.const)
+        return self._read(e, extents, strides, offsets, matrix, check, (), 0 if isinstance(address.const, Dim) else address.const)
 
     def _checked_load(self, e: Expr) -> Value:
         b, shape = self.b, e.buffer.type.shape
@@ -327,9 +352,10 @@ class Emitter:
         for d, (c, n) in enumerate(zip(e.coords, shape)):
             lo, hi = ix.bounds(c, self.sizes)
             tails = any(isinstance(t, int) and self._tail(t) for t, _ in c.terms)
-            if lo < 0 or hi >= n or tails:
+            negative = not below(-1, lo)
+            if negative or not below(hi, n) or tails:
                 check.append(d)
-                if lo < 0 or any(k < 0 for _, k in c.terms):
+                if negative or any(k < 0 for _, k in c.terms):
                     low.append(d)
         return self._read(e, extents, strides, offsets, matrix, check, low, 0)
 
@@ -357,8 +383,9 @@ class Emitter:
         masks = [self.in_domain(e.dims)]
         for c, n in zip(e.coords, e.buffer.type.shape):
             lo, hi = ix.bounds(c, self.sizes)
-            if lo < 0 or hi >= n:
-                masks.append(b.icmp(*self._against(self.coordinate(c, I64), n), pred="ult"))
+            if not below(-1, lo) or not below(hi, n):
+                at = self.coordinate(c, I64)
+                masks.append(b.icmp(at, self.number(at.type, n), pred="ult"))
         mask: Value | None = None
         for m in masks:
             if m is not None:
@@ -371,19 +398,22 @@ class Emitter:
         i, m = self.fit([index, mask])
         return b.gather(self.pointer(e.buffer), i, m, self.fill(e.elem))  # type: ignore[no-any-return]
 
-    def _against(self, c: Value, n: int) -> tuple[Value, Value]:
-        return c, self.b.const(c.type, n)
-
     def store(self, buffer: Any, address: Ix, v: Value, dims: int) -> None:
         """Writes v at a linear address; tiles at the shape of what varies along `dims`."""
         b = self.b
-        _, extents, strides, offsets, matrix, check = self._over_groups(address)
         shape = self.shape_of(dims)
+        if shape and not self._strided(address):
+            index = b.fit(self.coordinate(address, I64), shape)
+            mask = self.in_domain(dims)
+            b.scatter_to(self.pointer(buffer), index, b.const(index.type.with_elem(I1), True) if mask is None else b.fit(mask, shape), b.fit(v, shape))
+            return
+        _, extents, strides, offsets, matrix, check = self._over_groups(address)
         if shape:
             v = b.fit(v, shape)
         else:
             matrix = [() for _ in matrix]
-        view = b.view(self.pointer(buffer), *extents, *strides, **({"offset": address.const} if address.const else {}))
+        base = 0 if isinstance(address.const, Dim) else address.const
+        view = b.view(self.pointer(buffer), *extents, *strides, **({"offset": base} if base else {}))
         attrs: dict[str, Any] = {"index": tuple(matrix)}
         if check:
             attrs["check"] = tuple(check)

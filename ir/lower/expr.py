@@ -10,9 +10,11 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from ..errors import BugError
+from ..extent import Dim, Extent, below, key_of, same
 from ..graph import Node, literal_value
 from ..loc import Loc
 from ..op import Attrs, Op, op
+from ..program import Flat
 from ..types import I1, I32, I64, Scalar
 from . import index as ix
 from .index import Atom, Ix
@@ -52,7 +54,7 @@ Coords = tuple[Ix, ...]
 Step = Generator[tuple[Node, Coords], Expr, Expr]
 
 VIEWS = frozenset("broadcast reshape permute slice".split())
-INLINE = VIEWS | frozenset("literal iota concat pad take take_elements check".split())
+INLINE = VIEWS | frozenset("literal extent iota concat pad take take_elements check".split())
 
 
 def is_elementwise(n: Node) -> bool:
@@ -103,12 +105,12 @@ class Resolver:
     def index(self, i: Ix, elem: Scalar) -> Expr:
         return self.intern("index", elem, i, lambda: Expr("index", elem, i.dims, coords=(i,)))
 
-    def inside(self, i: Ix, n: int) -> Expr | None:
+    def inside(self, i: Ix, n: Extent) -> Expr | None:
         """i1 that 0 ≤ i < n, or None where that is certain."""
         lo, hi = ix.bounds(i, self.sizes)
-        if lo >= 0 and hi < n:
+        if below(-1, lo) and below(hi, n):
             return None
-        return self.intern("inside", I1, (i, n), lambda: Expr("inside", I1, i.dims, coords=(i,), value=(0, n)))
+        return self.intern("inside", I1, (i, key_of(n)), lambda: Expr("inside", I1, i.dims, coords=(i,), value=(0, n)))
 
     # ---- the walk
 
@@ -156,6 +158,10 @@ class Resolver:
         return self.load(self.const_buffer(n), n.elem.signless, coords, n)
         yield  # pragma: no cover - makes this a generator
 
+    def _extent(self, n: Node, coords: Coords) -> Step:
+        return self.index(Ix(n.attr("value")), I64)
+        yield  # pragma: no cover
+
     def _iota(self, n: Node, coords: Coords) -> Step:
         i = coords[n.attr("axis")]
         elem = n.elem.signless
@@ -175,6 +181,10 @@ class Resolver:
             inner = ix.reshape(coords, n.shape, n.args[0].shape, self.sizes)
         except ix.NegativeIndex:
             raise Materialise(n) from None
+        if not all(c.affine for c in inner) and all(c.affine for c in coords):
+            found = self.source(n.args[0], inner)
+            if found is not None and found.kind == "load":  # in memory it is one line already: quotients and remainders cancel
+                return self.load(Flat(found.buffer), found.elem, (ix.flatten(coords, n.shape),), n.args[0])
         return (yield n.args[0], inner)
 
     def _permute(self, n: Node, coords: Coords) -> Step:
@@ -193,7 +203,7 @@ class Resolver:
         axis, at = n.attr("axis"), 0
         result: Expr | None = None
         for a in n.args:
-            if a.shape[axis] == 0:
+            if same(a.shape[axis], 0):
                 continue
             c = ix.shift(coords[axis], -at)
             inside = self.inside(c, a.shape[axis])
@@ -220,10 +230,10 @@ class Resolver:
             result = self.lane(op("select"), (), (both, result, fill), n.loc)
         return result
 
-    def _clamped(self, i: Expr, n: int) -> Ix:
+    def _clamped(self, i: Expr, n: Extent) -> Ix:
         wide = i if i.elem is I64 else self.lane(op("sext"), (("to", I64),), (i,))
         low = self.lane(op("imax_s"), (), (wide, self.const(I64, 0)))
-        high = self.lane(op("imin_s"), (), (low, self.const(I64, n - 1)))
+        high = self.lane(op("imin_s"), (), (low, self.index(Ix(n - 1), I64) if isinstance(n, Dim) else self.const(I64, n - 1)))
         return Ix(0, ((Atom("value", n, expr=high), 1),))
 
     def _take(self, n: Node, coords: Coords) -> Step:

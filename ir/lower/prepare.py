@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..extent import Dim, Extent, same
 from ..graph import Graph, GraphBuilder, Node
 from ..op import op
 from ..types import I1, I32, I64, Scalar, array
@@ -70,7 +71,7 @@ class _Prepare:
             return x
         return self.b.permute(x, axes=tuple(axes))  # type: ignore[no-any-return]
 
-    def reshape(self, x: Node, shape: Sequence[int]) -> Node:
+    def reshape(self, x: Node, shape: Sequence[Extent]) -> Node:
         return x if x.shape == tuple(shape) else self.b.reshape(x, shape=tuple(shape))
 
     def part(self, x: Node, axis: int, lo: int, hi: int) -> Node:
@@ -78,6 +79,10 @@ class _Prepare:
         start = tuple(lo if a == axis else 0 for a in range(rank))
         shape = tuple(hi - lo if a == axis else s for a, s in enumerate(x.shape))
         return self.b.slice(x, start=start, step=(1,) * rank, shape=shape)  # type: ignore[no-any-return]
+
+    def whole(self, count: Extent, chunk: int) -> Any:
+        """Elements in the chunks that come first; the rest is one more.  Where the count is only known at run time, the rest is never empty."""
+        return (count - 1) // chunk * chunk if isinstance(count, Dim) else count // chunk * chunk
 
     # ---- reductions
 
@@ -102,14 +107,14 @@ class _Prepare:
             return self.rows(x, fn, len(kept), count)
         return self.columns(x, fn, out_shape, count)
 
-    def rows(self, x: Node, fn: str, kept: int, count: int) -> Node:
+    def rows(self, x: Node, fn: str, kept: int, count: Any) -> Node:
         rows = math.prod(x.shape[:kept])
         if count >= LONG and rows < self.parallel or count > CHUNK * CHUNK:
             flat = self.reshape(x, [*x.shape[:kept], count])
-            whole = count // CHUNK * CHUNK
-            head = self.part(flat, kept, 0, whole) if whole != count else flat
+            whole = self.whole(count, CHUNK)
+            head = self.part(flat, kept, 0, whole) if not same(whole, count) else flat
             partials = self.last(self.reshape(head, [*x.shape[:kept], whole // CHUNK, CHUNK]), fn, 1)
-            if whole != count:
+            if not same(whole, count):
                 tail = self.last(self.part(flat, kept, whole, count), fn, 1)
                 partials = self.b.concat(partials, self.reshape(tail, [*x.shape[:kept], 1]), axis=kept)
             return self.rows(partials, fn, kept, partials.shape[-1])
@@ -121,21 +126,21 @@ class _Prepare:
             return self.reshape(x, x.shape[: rank - many])
         return self.b.reduce(x, fn=fn, axes=tuple(range(rank - many, rank)))  # type: ignore[no-any-return]
 
-    def columns(self, x: Node, fn: str, out_shape: list[int], count: int) -> Node:
+    def columns(self, x: Node, fn: str, out_shape: list[Any], count: Any) -> Node:
         """x is kept axes, then reduced axes.  One chain per chunk of 256, the partials as a row."""
         kept = len(out_shape)
         flat = self.reshape(x, [*out_shape, count])
         if count <= COLUMN_CHUNK:
             return self.b.reduce(self.permute(flat, [kept, *range(kept)]), fn=fn, axes=(0,))  # type: ignore[no-any-return]
-        whole = count // COLUMN_CHUNK * COLUMN_CHUNK
-        head = self.part(flat, kept, 0, whole) if whole != count else flat
+        whole = self.whole(count, COLUMN_CHUNK)
+        head = self.part(flat, kept, 0, whole) if not same(whole, count) else flat
         chunks = self.reshape(head, [*out_shape, whole // COLUMN_CHUNK, COLUMN_CHUNK])
         # chain over axis kept + 1, which goes first; chunks stay outside the columns
         turned = self.permute(chunks, [kept + 1, kept, *range(kept)])
         partials = self.b.reduce(turned, fn=fn, axes=(0,))
-        if whole != count:
+        if not same(whole, count):
             rest = self.permute(self.part(flat, kept, whole, count), [kept, *range(kept)])
-            last = self.b.reduce(rest, fn=fn, axes=(0,)) if count - whole > 1 else self.reshape(rest, out_shape)
+            last = self.b.reduce(rest, fn=fn, axes=(0,)) if isinstance(count, Dim) or count - whole > 1 else self.reshape(rest, out_shape)
             partials = self.b.concat(partials, self.reshape(last, [1, *out_shape]), axis=0)
         turned_back = self.permute(partials, [*range(1, kept + 1), 0])
         return self.rows(turned_back, fn, kept, turned_back.shape[-1])
@@ -160,7 +165,7 @@ class _Prepare:
         count = x.shape[axis]
         wide = I32 if count < 1 << 31 else I64
         number = b.emit(op("iota"), (), (("axis", axis), ("type", array(wide, x.shape))))
-        index = self.reduce(b.select(hit, number, b.literal(count, wide, x.shape)), "imin_s", (axis,))
+        index = self.reduce(b.select(hit, number, b.const(array(wide, x.shape), count)), "imin_s", (axis,))
         return index if wide is I64 else b.sext(index, to=I64)
 
     def spread(self, r: Node, shape: Sequence[int], axis: int) -> Node:

@@ -9,7 +9,7 @@
     scan       inclusive; attr fn, axis                              contract   sum of products; attr batch, lhs, rhs (axes), acc (scalar type)
     scatter    args x, index, updates: x[index] fn= updates along axis 0; attr fn ('set' or a lane op); out of range is dropped
     loop       attr body (Graph), kind 'fori' | 'while' | 'scan'      item       result number attr index of a loop
-    check      args i1 scalar, …: raise when false; attr message
+    check      args i1 scalar, …: raise when false; attr message     extent     an extent as a 0-d i64; attr value
 
 Reductions and scans follow the canonical orders of ARCHITECTURE.md: functions of the logical shape only.
 """
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DTypeError, ShapeError
-from ..op import combines, form_op
+from ..op import EXTENT, combines, form_op
 from ..types import I1, I64, Array, Scalar, Type, array
 
 Types = Sequence[Type]
@@ -175,6 +175,7 @@ form_op("permute", _permute, attrs={"axes": tuple}, **_G, doc="dimension i of th
 form_op("slice", _slice, attrs={"start": tuple, "step": tuple, "shape": tuple}, **_G, doc="element i along a dimension is start + i·step")
 form_op("concat", _concat, attrs={"axis": int}, **_G, doc="one after another along `axis`")
 form_op("pad", _pad, attrs={"low": tuple, "shape": tuple}, **_G, doc="operand 1, a 0-d array, around operand 0, which starts at `low`")
+form_op("extent", lambda t, a: (array(I64, ()),), attrs={"value": EXTENT}, **_G, doc="an extent as a number")
 form_op("iota", _iota, attrs={"type": Array, "axis": int}, **_G, doc="0, 1, 2 … along `axis`")
 form_op("take", _take, attrs={"axis": int}, **_G, doc="elements of operand 0 along `axis` at the indices; clamped to the range")
 form_op("take_elements", _take_elements, attrs={"axis": int}, **_G,

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..device import DeviceFacts
+from ..extent import Dim, Extent
 from ..instr import Value
 from ..lower.emit import Emitter, Group, merge
 from ..lower.expr import Expr, walk
-from ..program import Buffer, Launch
+from ..program import Buffer, Flat, Launch
 from ..tile import TileBuilder
 from ..types import I64
 
@@ -59,7 +60,7 @@ class Job:
             align = elem.bytes if buffer.kind == "input" and self.facts.kind == "cpu" else 16
             found = self.b.pointer(buffer.name, elem, access=access, align=align, noalias=owned)
             self.pointers[buffer.name] = found
-            self.args.append(buffer)
+            self.args.append(buffer.base if isinstance(buffer, Flat) else buffer)
         return found
 
     def program(self, axis: int = 0) -> Value:
@@ -77,6 +78,6 @@ class Job:
                 rest = b.idiv_u(rest, n)
         return out[::-1]
 
-    def launch(self, programs: int, **meta: Any) -> Launch:
+    def launch(self, programs: Extent, **meta: Any) -> Launch:
         fn = self.b.finish(tuple(sorted((k, v) for k, v in meta.items() if v is not None)))
-        return Launch(fn, (programs, 1, 1), tuple(self.args))
+        return Launch(fn, (programs, 1, 1), (*self.args, *map(Dim.symbol, self.b.extents)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from ..device import DeviceFacts
+from ..extent import Dim, Extent, divides, same
 from ..instr import Value
 from ..lower import index as ix
 from ..lower.emit import Place
@@ -20,12 +21,12 @@ from .common import WARPS, Job, lanes_for
 PANEL = 256
 
 
-def _tile(facts: DeviceFacts, lanes: int, m: int, n: int) -> tuple[int, int]:
+def _tile(facts: DeviceFacts, lanes: int, m: Extent, n: Extent) -> tuple[int, int]:
     """Rows and columns of the register tile."""
-    if facts.kind == "cpu":
-        rows, vectors = (8, 3) if facts.registers >= 32 else (6, 2)
-        return min(rows, m), min(vectors, -(-n // lanes)) * lanes
-    return 8 * WARPS, min(2, -(-n // lanes)) * lanes
+    rows, vectors = ((8, 3) if facts.registers >= 32 else (6, 2)) if facts.kind == "cpu" else (8 * WARPS, 2)
+    if facts.kind == "cpu" and not isinstance(m, Dim):
+        rows = min(rows, m)
+    return rows, (vectors if isinstance(n, Dim) else min(vectors, -(-n // lanes))) * lanes
 
 
 def contraction(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
@@ -38,12 +39,12 @@ def contraction(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
     stored += [r.node for r in c.roots]
     lanes = lanes_for(facts, exprs)
     rows, cols = _tile(facts, lanes, m, n)
-    if m == 1 and facts.kind != "cpu":
+    if same(m, 1) and facts.kind != "cpu":
         rows = 1
-    warps = 1 if facts.kind == "cpu" or m == 1 else WARPS
+    warps = 1 if facts.kind == "cpu" or same(m, 1) else WARPS
     job = Job(name, facts, exprs, c.sizes, [c.fuser.buffer(s) for s in stored], lanes=lanes, warps=warps, keep=range(len(c.sizes)))
     b, em = job.b, job.em
-    em.tile = (rows, cols) if m > 1 else (cols,) if n > 1 else ()
+    em.tile = (rows, cols) if not same(m, 1) else (cols,) if not same(n, 1) else ()
     acc = node.attr("acc").signless
     overlap = facts.kind == "cpu"
     tiles_m, tiles_n = -(-m // rows), -(-n // cols)
@@ -51,12 +52,12 @@ def contraction(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
     at_m, rest = b.irem_u(pid, b.i64(tiles_m)), b.idiv_u(pid, b.i64(tiles_m))
     at_n, at_b = b.irem_u(rest, b.i64(tiles_n)), b.idiv_u(rest, b.i64(tiles_n))
     g = 0
-    if batch > 1:
+    if not same(batch, 1):
         em.places[g] = Place(at_b)
         g += 1
     for size, tile, at, axis in ((m, rows, at_m, 0), (n, cols, at_n, len(em.tile) - 1)):
-        if size > 1:
-            offset, tail = b.imul(at, b.i64(tile)), size % tile != 0
+        if not same(size, 1):
+            offset, tail = b.imul(at, b.i64(tile)), not divides(tile, size)
             if tail and overlap and size >= tile:
                 offset, tail = b.imin_s(offset, b.i64(size - tile)), False
             em.places[g] = Place(offset, axis, tail)
@@ -81,7 +82,7 @@ def contraction(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
     def panel(lo: Value, hi: Value) -> Value:
         return b.loop(lo, hi, b.i64(1), (constant(0),), step, name="k")[0]
 
-    if k <= PANEL:
+    if not isinstance(k, Dim) and k <= PANEL:
         result = panel(b.i64(0), b.i64(k))
     else:
         def panels(i: Value, total: Value) -> list[Value]:

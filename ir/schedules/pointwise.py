@@ -5,12 +5,17 @@ Rows that are shorter than a vector are walked by fewer lanes; where they are mu
 CPU: a program walks up to `STRIP` elements in tiles of a few vectors.  The last tile of a row is moved back so that it ends at the
 end: it writes some elements a second time, with the same values, and no access needs a mask.
 GPU: one tile per program; neighbouring elements per lane where all addresses allow wide accesses; masks at the end.
+Where the length of a row is only known at run time, whole tiles come first and a masked one after them, and how many rows or what piece
+of a row a program takes is arithmetic on its extents: one kernel serves every length.
 """
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ..device import DeviceFacts
+from ..extent import Dim, Extent, cdiv, divides, larger, same
+from ..instr import Value
 from ..lower import index as ix
 from ..lower.emit import Group, Place, linear, merge, plain
 from ..lower.expr import Expr, walk
@@ -25,7 +30,7 @@ def pointwise(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
     exprs = [r.expr for r in c.roots]
     lanes = lanes_for(facts, exprs)
     sizes, groups = c.sizes, merge(exprs, c.sizes)
-    if groups and groups[-1].size < lanes and len(groups) > 1:
+    if groups and not isinstance(groups[-1].size, Dim) and groups[-1].size < lanes and len(groups) > 1:
         inner = groups[-1].size
         if facts.kind == "cpu" and inner >= 4:  # shorter rows than a vector: fewer lanes, and accesses stay contiguous
             return _launch(name, c, facts, exprs, sizes, groups, 1 << (inner.bit_length() - 1))
@@ -73,18 +78,19 @@ def _launch(name: str, c: Cluster, facts: DeviceFacts, exprs: list[Expr], sizes:
         warps = WARPS
         vec = _vector(exprs, sizes, groups, stored, facts)
     step = lanes * warps * vec
-    tile = min(step * unroll, -(-inner // step) * step)
+    known = not isinstance(inner, Dim)
+    tile = min(step * unroll, -(-inner // step) * step) if known else step * unroll
     job = Job(name, facts, exprs, sizes, stored, lanes=lanes, warps=warps, groups=groups)
     b, em = job.b, job.em
     em.tile = (tile,)
-    overlap = facts.kind == "cpu" and inner >= tile
-    tail = not overlap and inner % tile != 0
+    overlap = known and facts.kind == "cpu" and inner >= tile
+    tail = not overlap and not divides(tile, inner)
     tiles = -(-inner // tile)
     rows = math.prod(g.size for g in groups[:-1])
     strip = max(1, STRIP // tile) if facts.kind == "cpu" else 1
     outer = list(range(len(groups) - 1))
 
-    def one(row: list, number) -> None:  # type: ignore[no-untyped-def,type-arg]
+    def one(row: list, number, tail: bool = tail) -> None:  # type: ignore[no-untyped-def,type-arg]
         """Tile `number` of a row."""
         em.push()
         at = b.imul(number, b.i64(tile))
@@ -99,7 +105,7 @@ def _launch(name: str, c: Cluster, facts: DeviceFacts, exprs: list[Expr], sizes:
         em.pop()
 
     pid = job.program()
-    if inner == 1 and rows == 1:  # a single element
+    if known and inner == 1 and rows == 1:  # a single element
         em.tile = ()
         em.places[-1] = Place(b.i64(0))
         for e, buffer in zip(exprs, stored):
@@ -110,6 +116,8 @@ def _launch(name: str, c: Cluster, facts: DeviceFacts, exprs: list[Expr], sizes:
         row = job.split(b.idiv_u(pid, count), outer) if outer else []
         one(row, b.irem_u(pid, count) if outer else pid)
         return job.launch(rows * tiles, schedule="pointwise", vec=vec if vec > 1 else None)
+    if not known:
+        return _any_length(job, one, inner, rows, outer, tile, strip)
     if tiles >= strip:  # long rows: a program is a piece of one row
         pieces = -(-tiles // strip)
         piece = b.irem_u(pid, b.i64(pieces)) if outer else pid
@@ -135,6 +143,32 @@ def _launch(name: str, c: Cluster, facts: DeviceFacts, exprs: list[Expr], sizes:
     return job.launch(programs, schedule="pointwise")
 
 
+def _any_length(job: Job, one: Any, inner: Extent, rows: Extent, outer: list[int], tile: int, strip: int) -> Launch:
+    """CPU, rows of a length that is known at run time.  A program is a piece of one row, or several whole ones."""
+    b = job.b
+    tiles, whole = cdiv(inner, tile), inner // tile
+    pieces = cdiv(tiles, strip)
+    per: Extent = larger(strip // tiles, 1) if outer else 1
+    pid = job.program()
+    piece = b.irem_u(pid, b.i64(pieces)) if outer else pid
+    lo = b.imul(piece, b.i64(strip))
+    hi = b.imin_s(b.iadd(lo, b.i64(strip)), b.i64(tiles))
+
+    def a_row(r: Value) -> tuple[()]:
+        row = job.split(r, outer) if outer else []
+        b.loop(lo, b.imin_s(hi, b.i64(whole)), b.i64(1), (), lambda i: one(row, i, False) or ())
+        if not divides(tile, inner):
+            b.when(b.icmp(b.i64(whole), hi, pred="slt"), lambda: one(row, b.i64(whole), True) or ())
+        return ()
+
+    if not outer:
+        a_row(pid)
+        return job.launch(pieces, schedule="pointwise")
+    first = b.imul(b.idiv_u(pid, b.i64(pieces)), b.i64(per))
+    b.loop(first, b.imin_s(b.iadd(first, b.i64(per)), b.i64(rows)), b.i64(1), (), a_row)
+    return job.launch(cdiv(rows, per) * pieces, schedule="pointwise")
+
+
 def _address(sizes: list[int]) -> ix.Ix:
     return ix.flatten([ix.dim(d) for d in range(len(sizes))], sizes)
 
@@ -155,6 +189,6 @@ def _vector(exprs: list[Expr], sizes: list[int], groups: list[Group], stored: li
         address = linear(e)
         stride = address.coefficient(inner.dims[-1])
         others = [address.const] + [address.coefficient(g.dims[-1]) for g in groups[:-1]]
-        if stride not in (0, 1) or stride == 1 and any(k % vec for k in others):
+        if not same(stride, 0) and (not same(stride, 1) or not all(divides(vec, k) for k in others)):
             return 1
-    return vec if inner.size % vec == 0 else 1
+    return vec if divides(vec, inner.size) else 1

@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 
 from ..device import DeviceFacts
+from ..extent import Dim, Extent, cdiv, divides, hint_of
 from ..instr import Value
 from ..lower import index as ix
 from ..lower.emit import Place, operands
@@ -44,7 +45,8 @@ class _Rows:
         self.col = len(self.row_groups)
         self.n = math.prod(c.sizes[c.split :])
         self.rows = math.prod(c.sizes[: c.split])
-        self.per = WARPS if gpu and len(self.row_groups) == 1 and self.rows >= WARPS else 1
+        self.per = WARPS if gpu and len(self.row_groups) == 1 and not isinstance(self.n, Dim) and (isinstance(self.rows, Dim) or self.rows >= WARPS) else 1
+        self.bound: int | None = None  # of a row that is kept, where its length is only known at run time
         self.job.b.warps = self.per
         self.tile = (self.per, ACCUMULATORS) if self.per > 1 else (ACCUMULATORS,)
         self.axis = len(self.tile) - 1
@@ -70,7 +72,7 @@ class _Rows:
         em.tile = self.tile
         pid = job.program()
         if self.per > 1:
-            em.places[0] = Place(b.imul(pid, b.i64(self.per)), 0, self.rows % self.per != 0)
+            em.places[0] = Place(b.imul(pid, b.i64(self.per)), 0, not divides(self.per, self.rows))
         else:
             for g, offset in zip(self.row_groups, job.split(pid, self.row_groups)):
                 em.places[g] = Place(offset)
@@ -124,16 +126,30 @@ class _Rows:
                 continue
             stack.extend(operands(e))
         room = self.facts.l2_bytes // 2 if self.facts.kind == "cpu" else self.facts.shared_bytes
-        used = sum(e.elem.bytes for e in found) * self.padded() * self.per
-        return found if used <= room else []
+        each = sum(e.elem.bytes for e in found)
+        if isinstance(self.n, Dim) and found:
+            self.bound = self.bound or self.longest(room // each)
+            return found if self.n <= self.bound and self.bound * each <= room else []
+        return found if each * self.padded() * self.per <= room else []
+
+    def longest(self, room: int) -> int:
+        """Elements of the longest row that this version keeps: what fits, but on a GPU, where memory is occupancy, a power of two near this call's."""
+        if self.facts.kind == "cpu":
+            return room // ACCUMULATORS * ACCUMULATORS
+        bound = CHUNK // 4
+        while bound < hint_of(self.n) and bound * 4 <= room:
+            bound *= 2
+        return bound
 
     def padded(self) -> int:
-        return -(-self.n // ACCUMULATORS) * ACCUMULATORS
+        return self.bound if self.bound is not None else -(-self.n // ACCUMULATORS) * ACCUMULATORS
 
     # ---- one loop over the row
 
     def walk_row(self, reductions: list[tuple[Op, Expr]], roots: list[Root], keep: list[Expr]) -> list[Value]:
         b, n = self.job.b, self.n
+        if isinstance(n, Dim):
+            return self.walk_any(n, reductions, roots, keep)
         full, tail = divmod(n, ACCUMULATORS)
         for e in keep:
             self.scratch[id(e)] = b.shared(e.elem, self.padded() * self.per)
@@ -162,29 +178,58 @@ class _Rows:
             return [self.halve(f, a) for (f, _), a in zip(reductions, accs)]
         return self.chunks(start, tile, reductions, full, tail)
 
-    def chunks(self, start, tile, reductions: list[tuple[Op, Expr]], full: int, tail: int) -> list[Value]:  # type: ignore[no-untyped-def]
+    def walk_any(self, n: Dim, reductions: list[tuple[Op, Expr]], roots: list[Root], keep: list[Expr]) -> list[Value]:
+        """A row whose length is only known at run time: whole tiles, then a masked one; chunk by chunk if something is combined."""
+        b = self.job.b
+        full, masked = n // ACCUMULATORS, not divides(ACCUMULATORS, n)
+        for e in keep:
+            self.scratch[id(e)] = b.shared(e.elem, self.padded() * self.per)
+        fresh = {id(e) for e in keep}
+
+        def tile(i: Value, accs: Sequence[Value], masked: bool) -> list[Value]:
+            return self.one_tile(b.imul(i, b.i64(ACCUMULATORS)), masked, accs, reductions, roots, keep, fresh)
+
+        if reductions:
+            def start() -> list[Value]:
+                return [self.identity(f, e.elem) for f, e in reductions]
+
+            return self.chunks(start, tile, reductions, full, masked)
+        b.loop(b.i64(0), b.i64(full), b.i64(1), (), lambda i: tile(i, (), False))
+        if masked:
+            b.when(b.icmp(b.i64(full * ACCUMULATORS), b.i64(n), pred="slt"), lambda: tile(b.i64(full), (), True))
+        return []
+
+    def chunks(self, start, tile, reductions: list[tuple[Op, Expr]], full: Extent, tail: int) -> list[Value]:  # type: ignore[no-untyped-def]
         """More than one chunk of 4096: partial c goes to accumulator c mod 64 of a second set."""
         b = self.job.b
-        per, count = CHUNK // ACCUMULATORS, -(-self.n // CHUNK)
+        per, count = CHUNK // ACCUMULATORS, cdiv(self.n, CHUNK)
+        any_length = isinstance(self.n, Dim)
         number = b.arange(to=I32, shape=self.tile if len(self.tile) == 1 else (1, ACCUMULATORS), axis=self.axis)
 
         def chunk(c: Value, *totals: Value) -> list[Value]:
+            """Sums of the chunks so far; behind them, where there may be only one, the last partials."""
             lo = b.imul(c, b.i64(per))
             hi = b.imin_s(b.iadd(lo, b.i64(per)), b.i64(full))
             accs = b.loop(lo, hi, b.i64(1), start(), lambda i, *a: tile(i, a, False))
             if tail:
                 last = b.icmp(c, b.i64(count - 1), pred="eq")
+                if any_length:
+                    last = getattr(b, "and")(last, b.icmp(b.i64(full * ACCUMULATORS), b.i64(self.n), pred="slt"))
                 accs = b.when(last, lambda: tile(b.i64(full), accs, True), lambda: accs)
             slot = b.itrunc(getattr(b, "and")(c, b.i64(ACCUMULATORS - 1)), to=I32)
             mine = b.fit(b.icmp(number, b.fit(slot, number.type.shape), pred="eq"), self.tile)
-            out = []
-            for (f, _), a, t in zip(reductions, accs, totals):
-                partial = b.fit(self.halve(f, a), self.tile)
-                out.append(b.select(mine, b.emit(f, (t, partial)), t))
-            return out
+            out, partials = [], [self.halve(f, a) for (f, _), a in zip(reductions, accs)]
+            for (f, _), p, t in zip(reductions, partials, totals):
+                out.append(b.select(mine, b.emit(f, (t, b.fit(p, self.tile))), t))
+            return out + partials if any_length else out
 
-        totals = b.loop(b.i64(0), b.i64(count), b.i64(1), start(), chunk)
-        return [self.halve(f, t) for (f, _), t in zip(reductions, totals)]
+        scalars = [b.const(e.elem, 0) for _, e in reductions] if any_length else []
+        made = b.loop(b.i64(0), b.i64(count), b.i64(1), [*start(), *scalars], chunk)
+        many = len(reductions)
+        if not any_length:
+            return [self.halve(f, t) for (f, _), t in zip(reductions, made)]
+        one = b.icmp(b.i64(count), b.i64(1), pred="eq")
+        return list(b.when(one, lambda: made[many:], lambda: [self.halve(f, t) for (f, _), t in zip(reductions, made)]))
 
     def identity(self, f: Op, elem: Scalar) -> Value:
         b = self.job.b
@@ -265,11 +310,13 @@ class _Columns:
         step = lanes * warps
         self.cols = self.job.groups[self.kept[-1]].size if self.kept else 1
         unroll = max(1, 8 // len(self.reductions)) if cpu else 1
-        self.tile = min(step * unroll, -(-self.cols // step) * step)
+        known = not isinstance(self.cols, Dim)
+        self.tile = min(step * unroll, -(-self.cols // step) * step) if known else step * unroll
         self.overlap = cpu and self.cols >= self.tile
         widest = max(e.elem.bytes for _, e in self.reductions)
         room = max(1, facts.shared_bytes // 2 // (widest * len(self.reductions) * self.tile))
-        self.per = min(room, -(-self.cols // self.tile)) if cpu and self.cols > 2 * self.tile else 1  # tiles per strip
+        wide = cpu and self.cols > 2 * self.tile
+        self.per = (min(room, -(-self.cols // self.tile)) if known else room) if wide else 1  # tiles per strip
         self.job.em.tile = (self.tile,)
 
     def run(self) -> Launch:
@@ -294,9 +341,10 @@ class _Columns:
             return
         b = self.job.b
         at = b.imul(number, b.i64(self.tile))
-        if self.overlap and self.cols % self.tile:
+        ragged = not divides(self.tile, self.cols)
+        if self.overlap and ragged:
             at = b.imin_s(at, b.i64(self.cols - self.tile))
-        self.job.em.places[self.kept[-1]] = Place(at, 0, not self.overlap and self.cols % self.tile != 0)
+        self.job.em.places[self.kept[-1]] = Place(at, 0, not self.overlap and ragged)
 
     def start(self) -> list[Value]:
         b, out = self.job.b, []

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from ..device import DeviceFacts
+from ..extent import Dim, divides, same
 from ..instr import Value
 from ..lower import index as ix
 from ..lower.emit import Place
@@ -47,10 +48,12 @@ def scan(name: str, c: Cluster, facts: DeviceFacts) -> Launch:
         em.pop()
         return [b.emit(fn, (carry, total))]
 
-    full, tail = divmod(n, CHUNK)
+    full, tail = n // CHUNK, not divides(CHUNK, n)
     carry = identity
-    if full:
+    if not same(full, 0):
         [carry] = b.loop(b.i64(0), b.i64(full), b.i64(1), (carry,), lambda i, t: chunk(i, t, False))
-    if tail:
+    if tail and isinstance(n, Dim):
+        b.when(b.icmp(b.i64(full * CHUNK), b.i64(n), pred="slt"), lambda: chunk(b.i64(full), carry, True)[:0])
+    elif tail:
         chunk(b.i64(full), carry, True)
     return job.launch(rows, schedule="scan")

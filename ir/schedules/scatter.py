@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from ..device import DeviceFacts
 from ..errors import UnsupportedError
+from ..extent import divides, same
 from ..lower import index as ix
 from ..lower.emit import Place
 from ..lower.fuse import Cluster
@@ -24,7 +25,7 @@ def scatter(name: str, c: Cluster, facts: DeviceFacts) -> list[Step]:
     out = c.fuser.buffer(node)
     steps: list[Step] = [Copy(out, c.fuser.buffer(base))]
     n = index.shape[0]
-    if n == 0:
+    if same(n, 0):
         return steps
     work = type(c)("scatter", c.number, [n], 1, c.fuser)
     at = (ix.dim(0),)
@@ -45,9 +46,9 @@ def scatter(name: str, c: Cluster, facts: DeviceFacts) -> list[Step]:
 
     def one(number) -> tuple[()]:  # type: ignore[no-untyped-def]
         em.push()
-        em.places[0] = Place(b.imul(number, b.i64(tile)), 0, n % tile != 0)
+        em.places[0] = Place(b.imul(number, b.i64(tile)), 0, not divides(tile, n))
         where, what = em.full(em.value(i)), em.full(em.value(v))
-        size = b.const(where.type, node.type.size)
+        size = em.number(where.type, node.type.size)
         mask = b.icmp(where, size, pred="ult")
         inside = em.in_domain(1)
         if inside is not None:

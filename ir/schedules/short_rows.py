@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from ..device import DeviceFacts
+from ..extent import Dim, divides, same
 from ..instr import Value
 from ..lower import index as ix
 from ..lower.emit import Place, linear, merge, plain
@@ -26,13 +27,15 @@ UNROLLED_COST = 1500
 def fits(c: Cluster, facts: DeviceFacts) -> bool:
     """Whether this schedule is the better one for a cluster of rows."""
     n = math.prod(c.sizes[c.split :])
+    if isinstance(n, Dim):
+        return False
     exprs = [e for _, e in c.reductions.values()] + [r.expr for r in c.roots]
     groups = merge(exprs, c.sizes, [c.split])
     rows = [g for g in groups if g.dims[0] < c.split]
-    if n > ACCUMULATORS or not rows or rows[-1].size < lanes_for(facts, exprs) or n * max(cost(exprs), 1) > UNROLLED_COST:
+    if n > ACCUMULATORS or not rows or not isinstance(rows[-1].size, Dim) and rows[-1].size < lanes_for(facts, exprs) or n * max(cost(exprs), 1) > UNROLLED_COST:
         return False
     loads = [e for e in walk(exprs) if e.kind == "load" and plain(e, c.sizes)]
-    across = all(linear(e).coefficient(rows[-1].dims[-1]) in (0, 1) for e in loads)
+    across = all(same(k, 0) or same(k, 1) for k in (linear(e).coefficient(rows[-1].dims[-1]) for e in loads))
     return n <= SHORT or across
 
 
@@ -54,7 +57,7 @@ class _ShortRows:
         inner = self.job.groups[self.rows[-1]].size
         step = lanes * warps
         self.job.em.tile = (step,)
-        self.overlap = facts.kind == "cpu"
+        self.overlap = facts.kind == "cpu" and not isinstance(inner, Dim)
         self.tiles, self.step, self.inner = -(-inner // step), step, inner
         self.element: list[dict[int, Value]] = [{} for _ in range(self.n)]
 
@@ -63,7 +66,7 @@ class _ShortRows:
         b, em = job.b, job.em
         pid = job.program()
         at = b.imul(b.irem_u(pid, b.i64(self.tiles)), b.i64(self.step))
-        tail = self.inner % self.step != 0
+        tail = not divides(self.step, self.inner)
         if tail and self.overlap:
             at, tail = b.imin_s(at, b.i64(self.inner - self.step)), False
         outer = self.rows[:-1]

@@ -42,7 +42,7 @@ def _lines(d: Any) -> list[str]:
     lanes = f"{f.lanes} lanes × {f.vector_bits // f.lanes} bits, {f.registers} vector registers" if f.kind == "cpu" else f"warps of {f.lanes} lanes, {f.registers} registers each"
     out.append(f"{f.cores} {unit}{'s' if f.cores != 1 else ''}; {lanes}; {'first-level cache' if f.kind == 'cpu' else 'shared memory'} {size(f.shared_bytes)}; "
                f"second-level cache {size(f.l2_bytes)}")  # fmt: skip
-    told = [x for x in f.features if " " not in x and (d.kind != "cpu" or re.match(r"avx|amx|fma|f16c|neon|asimd|sve", x))]
+    told = [x.replace("il ", "SPIR-V ") for x in f.features if (" " not in x or x.startswith("il ")) and (d.kind != "cpu" or re.match(r"avx|amx|fma|f16c|neon|asimd|sve", x))]
     if told:
         out.append("has " + ", ".join(told))
     if d.driver:

@@ -20,13 +20,13 @@ def completes(words: Sequence[str]) -> Any:
     return lambda incomplete: [w for w in words if w.startswith(incomplete)]
 
 
-def spec_of(text: str) -> Any:
+def spec_of(text: str, symbols: bool = False) -> Any:
     """A spec; what is none is a usage error."""
     from ..ir.errors import UserError
     from ..specs import parse_spec
 
     try:
-        return parse_spec(text)
+        return parse_spec(text, symbols)
     except UserError as e:
         raise UsageError(str(e)) from e
 
@@ -57,7 +57,7 @@ def show(function: Function, specs: Specs = [], target: TargetOption = [],  # no
 
 def _function(function: str, specs: list[str], target: list[str], stage: str, stats: bool, as_json: bool, why: bool, html: str, output: str) -> None:
     f = load_function(function)
-    arguments = [spec_of(s) for s in specs]
+    arguments = [spec_of(s, symbols=True) for s in specs]
     wanted: list[str | None] = [*target] if target else [None]
     lows = [f.lower(*arguments, target=t) for t in wanted]
     if html:
@@ -112,6 +112,7 @@ def _foreign(function: str, specs: list[str], target: list[str], stage: str, sta
              output: str) -> None:  # fmt: skip
     """An entry of a PTX file."""
     from ..inspect.foreign import entry_stats
+    from ..ir.errors import UnsupportedError
     from ..ptx import load_ptx
     from ..translation import translate
 
@@ -133,7 +134,16 @@ def _foreign(function: str, specs: list[str], target: list[str], stage: str, sta
     if specs:
         raise UsageError("the arguments of a PTX entry are only used with --html, for the run that is counted")
     if stats:
-        _numbers([(t, [entry_stats(mod[entry], t)]) for t in wanted], as_json)
+        found = []
+        for t in wanted:
+            try:
+                found.append((t, [entry_stats(mod[entry], t)]))
+            except UnsupportedError as e:
+                if len(wanted) == 1:
+                    raise
+                found.append((t, [{"kernel": entry, "missing": f"{e.place}: {e.message}" if e.place else e.message}]))
+        _numbers(found, as_json)
         return
     made = [translate(Path(file), target=t, entry=entry) for t in wanted]
-    _write([(t, m.stages[-1] if stage == "final" else stage, m.as_text(stage)) for t, m in zip(wanted, made)], output)
+    last = [[s for s in m.stages if s != "final"][-1] for m in made]
+    _write([(t, s if stage == "final" else stage, m.as_text(stage)) for t, s, m in zip(wanted, last, made)], output)

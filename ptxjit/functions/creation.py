@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import ShapeError
+from ..ir.extent import Dim, cdiv, same
+from ..ir.op import op
 from ..ir.types import array
-from ..trace import Tracer, current, emit, here, lift, make, operand, scalar, trace_of, user_error
+from ..trace import Tracer, current, emit, here, lift, make, operand, scalar, spread, trace_of, user_error
 from .registry import register
 from .shape import ints
 
@@ -91,6 +93,8 @@ def _known(*values: Any) -> None:
 @register("arange")
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, **_: Any) -> Any:
     _known(start, stop, step)
+    if any(v.__class__ is Dim for v in (start, stop, step)) and all(isinstance(v, (int, Dim)) for v in (start, stop, step) if v is not None):
+        return _range(0, start, step, dtype) if stop is None else _range(start, stop, step, dtype)
     sample = np.arange(start, stop, step, dtype=dtype) if stop is not None else np.arange(0, start, step, dtype=dtype)
     trace = _trace()
     lo = 0 if stop is None else start
@@ -103,6 +107,23 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, **_: 
             node = b.iadd(node, b.like(node, int(lo)))
         return make(trace, node, sample.dtype)
     return _literal(sample)
+
+
+def _range(start: Any, stop: Any, step: Any, dtype: Any) -> Any:
+    """`arange` of integers of which some are extents."""
+    trace = _trace()
+    count = max(cdiv(stop - start, step) if step > 0 else cdiv(start - stop, -step), 0)
+    wide = np.dtype(np.int64 if dtype is None else dtype)
+    s = scalar(np.int64 if wide.kind == "f" else wide)
+    if wide.kind != "f" and not np.iinfo(wide).max >= stop:
+        raise user_error(ShapeError, f"arange: {stop!r} does not fit {wide}")
+    node = emit(trace, "iota", [], axis=0, type=array(s, (count,)))
+    b = trace.builder
+    for k, name in ((step, "imul"), (start, "iadd")):
+        if not same(k, 1 if name == "imul" else 0):
+            other = operand(lift(k, trace), s.np)
+            node = b.emit(op(name), (node, spread(other, trace, node.shape)))
+    return make(trace, node, s.np).astype(wide)
 
 
 def _literal(value: Any) -> Tracer:

@@ -1,11 +1,15 @@
 """x[…]: integers, slices, None, Ellipsis, integer arrays (known or traced), and boolean masks that are known while tracing."""
 from __future__ import annotations
 
+import math
+import operator
 from typing import Any
 
 import numpy as np
 
 from ..ir.errors import ShapeError, TraceError
+from ..ir.extent import Dim, cdiv
+from ..ir.extent import same as same_extent
 from ..trace import Tracer, _leaves, broadcast_shapes, emit, here, lift, spread, user_error
 from .shape import IndexUserError, index_node, reshape, same, static_int, transpose
 
@@ -14,7 +18,11 @@ def getitem(t: Tracer, index: Any) -> Any:
     t = lift(t)
     here(t.trace)
     items = _expanded(t, index if isinstance(index, tuple) else (index,))
-    start, step, shape, out, arrays = [], [], [], [], []
+    start: list[Any] = []
+    step: list[Any] = []
+    shape: list[Any] = []
+    out: list[Any] = []
+    arrays: list[Any] = []
     d = 0
     for item in items:
         if item is None:
@@ -30,17 +38,17 @@ def getitem(t: Tracer, index: Any) -> Any:
                 raise user_error(TraceError, "the bounds of a slice must be known while tracing", "use np.take with pj-made indices, or make them static")
             if item.step is not None and static_int(item.step) == 0:
                 raise user_error(ShapeError, "the step of a slice cannot be zero")
-            lo, hi, k = item.indices(n)
-            count = len(range(lo, hi, k))
+            lo, hi, k = item.indices(n) if n.__class__ is int else _ends(item, n)
+            count = len(range(lo, hi, k)) if n.__class__ is int else max(cdiv(hi - lo, k) if k > 0 else cdiv(lo - hi, -k), 0)
             start.append(lo if count else 0)
             step.append(k)
             shape.append(count)
             out.append(count)
-        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
-            i = int(item)
+        elif isinstance(item, (int, np.integer, Dim)) and not isinstance(item, bool):
+            i: Any = item if item.__class__ is Dim else int(item)
             if not -n <= i < n:
-                raise user_error(IndexUserError, f"index {i} is out of bounds for axis {d} of size {n}")
-            start.append(i % n)
+                raise user_error(IndexUserError, f"index {i!r} is out of bounds for axis {d} of size {n!r}")
+            start.append(i if i >= 0 else i + n)
             step.append(1)
             shape.append(1)
         else:
@@ -50,7 +58,7 @@ def getitem(t: Tracer, index: Any) -> Any:
             shape.append(n)
             out.append(n)
         d += 1
-    plain = tuple(shape) == t.shape and all(k == 1 for k in step)
+    plain = all(map(same_extent, shape, t.shape)) and all(k == 1 for k in step)
     x = t if plain else same(t, emit(t.trace, "slice", [t.node], start=tuple(start), step=tuple(step), shape=tuple(shape)))
     x = reshape(x, tuple(out))
     if not arrays:
@@ -58,6 +66,21 @@ def getitem(t: Tracer, index: Any) -> Any:
     advanced = [k for k, i in enumerate(items) if i is not None and not isinstance(i, slice)]
     together = advanced[-1] - advanced[0] < len(advanced)  # NumPy counts integers, too
     return _advanced(x, [(place, item) for place, _, item in arrays], together)
+
+
+def _ends(item: slice, n: Any) -> tuple[Any, Any, int]:
+    """`slice.indices` for a size that is an extent."""
+    k = 1 if item.step is None else operator.index(item.step)
+
+    def end(v: Any, default: Any) -> Any:
+        if v is None:
+            return default
+        v = static_int(v)
+        v = v if v >= 0 else v + n
+        least, most = (0, n) if k > 0 else (-1, n - 1)
+        return least if v < least else most if v > most else v
+
+    return end(item.start, 0 if k > 0 else n - 1), end(item.stop, n if k > 0 else -1), k
 
 
 class _Once:
@@ -125,6 +148,6 @@ def _advanced(x: Tracer, arrays: list[tuple[int, Any]], together: bool) -> Any:
     at = places[0] if together else 0
     order = rest[:at] + places + rest[at:]
     moved = transpose(x, order)
-    size = int(np.prod([x.shape[p] for p in places], dtype=np.int64))
+    size = math.prod(x.shape[p] for p in places)
     flat = reshape(moved, (*(x.shape[d] for d in rest[:at]), size, *(x.shape[d] for d in rest[at:])))
     return same(x, emit(trace, "take", [flat.node, total], axis=at))  # type: ignore[list-item]

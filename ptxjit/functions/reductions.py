@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import DTypeError, ShapeError, TraceError
+from ..ir.extent import Dim
 from ..ir.graph import Node
 from ..ir.op import op
 from ..ir.types import Scalar
@@ -178,10 +179,19 @@ def _mean_dtypes(t: Tracer, dtype: Any) -> tuple[Any, Any]:
     return d, np.dtype(np.float32) if d.itemsize == 2 and _is_float(d) else d
 
 
+def cast(trace: Trace, n: Any, dtype: Any) -> Any:
+    """An extent as a 0-d array of a dtype."""
+    if not isinstance(n, Dim):
+        return dtype.type(n)
+    t = lift(n, trace)
+    return make(trace, cast_node(trace, t.node, t.dtype, dtype), dtype)
+
+
 def _size(t: Tracer, axes: tuple[int, ...], where: Any, keepdims: Any, dtype: Any) -> Any:
     """Elements that a mean is taken over: a number, or an array where a mask leaves some out."""
     if not _given(where) or where is True:
-        return math.prod(t.shape[a] for a in axes)
+        n = math.prod(t.shape[a] for a in axes)
+        return cast(t.trace, n, dtype) if isinstance(n, Dim) else n
     mask = lift(where, t.trace)
     mask = make(t.trace, spread(mask.node, t.trace, broadcast_shapes(mask.shape, t.shape)), np.bool_)
     return sum(mask, axis=axes, dtype=np.int64, keepdims=keepdims).astype(dtype)
@@ -214,6 +224,8 @@ def var(x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any 
     y = t.astype(wide)
     centre = _mean(y, axis=axes, keepdims=True, where=where) if not _given(mean) else lift(mean, t.trace)
     total = sum(apply("square", apply("subtract", y, centre)), axis=axes, keepdims=keepdims, where=where)
+    if isinstance(n := math.prod(t.shape[a] for a in axes), Dim) and isinstance(ddof, int) and (not _given(where) or where is True):
+        return apply("divide", total, cast(t.trace, builtins.max(n - ddof, 0), wide)).astype(d)
     n = _size(t, axes, where, keepdims, wide)
     if isinstance(n, int):
         return apply("divide", total, wide.type(builtins.max(n - ddof, 0))).astype(d)

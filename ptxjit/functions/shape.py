@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import ShapeError, TraceError
+from ..ir.extent import Dim
 from ..trace import Tracer, cast_node, emit, here, lift, make, scalar, spread, trace_of, user_error
 from .registry import method, prop, register
 
@@ -23,7 +24,10 @@ def _lift(x: Any) -> Tracer:
     return t
 
 
-def static_int(x: Any) -> int:
+def static_int(x: Any) -> Any:
+    """An integer, or the extent of a dimension."""
+    if x.__class__ is Dim:
+        return x
     try:
         return operator.index(x)
     except TypeError:
@@ -326,7 +330,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     return same(t, emit(t.trace, "take", [t.node, i], axis=ax))
 
 
-def index_node(t: Tracer, indices: Any, n: int) -> Any:
+def index_node(t: Tracer, indices: Any, n: Any) -> Any:
     """An index array as i64 nodes with negative ones counted from the end."""
     if isinstance(indices, (list, tuple)):
         indices = np.asarray(indices, np.int64) if not any(isinstance(v, Tracer) for v in indices) else indices
@@ -337,7 +341,11 @@ def index_node(t: Tracer, indices: Any, n: int) -> Any:
         if known.size and (int(known.max()) >= n or int(known.min()) < -n):
             raise user_error(IndexUserError, f"index {int(known.max()) if int(known.max()) >= n else int(known.min())} is out of bounds for size {n}")
         if known.size <= 64:
-            return t.trace.builder.literal(np.where(known < 0, known + n, known).astype(np.int64), scalar(np.int64), known.shape)
+            places = np.where(known < 0, known + n, known) if n.__class__ is int else known
+            node = t.trace.builder.literal(places.astype(np.int64), scalar(np.int64), known.shape)
+            if n.__class__ is int or not (known < 0).any():
+                return node
+            indices = Tracer(t.trace, node, np.int64)
     i = lift(indices, t.trace)
     if i.dtype.kind not in "iu":
         if i.dtype == np.bool_:
@@ -372,12 +380,10 @@ def _triangle(name: str) -> Any:
         t = _lift(m)
         if t.ndim < 2:
             raise user_error(ShapeError, f"{name} needs at least two dimensions")
-        mask = np.tri(t.shape[-2], t.shape[-1], k=k if name == "tril" else k - 1, dtype=bool)
         b = t.trace.builder
         rows = _iota(t, (t.shape[-2], t.shape[-1]), 0)
         cols = _iota(t, (t.shape[-2], t.shape[-1]), 1)
         below = b.icmp(cols, b.iadd(rows, b.like(rows, k if name == "tril" else k - 1)), pred="sle")
-        del mask
         p = spread(below, t.trace, t.shape)
         zero = b.like(t.node, 0)
         return same(t, b.select(p, t.node, zero) if name == "tril" else b.select(p, zero, t.node))

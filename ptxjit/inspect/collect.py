@@ -207,14 +207,14 @@ def _functions(text: str) -> list[tuple[int, int]]:
     return out
 
 
-def random_inputs(specs: Sequence[Any], seed: int = 0) -> list[Any]:
+def random_inputs(wanted: Sequence[Any], seed: int = 0) -> list[Any]:
     """Arrays of those dtypes and shapes: normal numbers, or integers from 0 to 7."""
     rng = np.random.default_rng(seed)
     out = []
-    for s in specs:
-        kind = np.dtype(s.dtype).kind
-        x = rng.integers(0, 8, s.shape) if kind in "iu" else rng.standard_normal(s.shape) > 0 if kind == "b" else rng.standard_normal(s.shape)
-        out.append(np.asarray(x).astype(s.dtype))
+    for s in wanted:
+        dtype = np.dtype(s.dtype)
+        x = rng.integers(0, 8, s.shape) if dtype.kind in "iu" else rng.standard_normal(s.shape) > 0 if dtype.kind == "b" else rng.standard_normal(s.shape)
+        out.append(np.asarray(x).astype(dtype))
     return out
 
 

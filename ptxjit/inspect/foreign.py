@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ir.analysis.live import peak
-from ..ir.errors import ToolError
+from ..ir.errors import ToolError, UnsupportedError
 from ..ir.kernel import Kernel
 from ..targets import target as find_target
 
@@ -25,10 +25,10 @@ def entry_stats(kernel: Any, target: str) -> dict[str, Any]:
         row.update(kernel.stats())
     text = text_for(kernel, target)
     try:
-        for entry in found.resources(text):
+        for entry in found.resources(text) if found.name.partition(":")[0] in ("cpu", "ptx") else found.stats([k]):
             if entry["kernel"] == kernel.name:
                 row.update(entry)
-    except ToolError as e:
+    except (ToolError, UnsupportedError) as e:
         row["missing"] = f"registers, spills: {e.message}" + (f" ({e.hint})" if e.hint else "")
     row.setdefault("shared bytes", k.shared)
     row["live words"] = peak(k)

@@ -52,6 +52,7 @@ ARCHS = {
 DEFAULT = "gfx1100"
 GROUP = 1024  # work-items of a work-group
 BLOCK_LDS = 64 << 10  # bytes that one work-group can have everywhere
+LANE_MEMORY = 96 << 10  # bytes of scratch that a kernel may declare for a lane: 131056 are there in waves of 64, spilt registers and `alloca` come to it
 REGISTERS = 256  # a lane can name
 
 
@@ -67,7 +68,7 @@ def facts_for(name: str) -> DeviceFacts:
     """The record of `amdgpu:gfx1100`."""
     arch = arch_of(name)
     a = ARCHS[arch]
-    features = sorted(w for w in (a.family, a.matrix, f"wave{a.lanes}", "exact", "fp64", "f16") if w)
+    features = sorted(w for w in (a.family, a.matrix, f"wave{a.lanes}", "exact", "fp64", "f16", "fscale") if w)
     return DeviceFacts(f"amdgpu:{arch}", "amdgpu", a.lanes, GROUP // a.lanes, REGISTERS, 128, BLOCK_LDS, a.l2, a.units, True, 0, tuple(features))
 
 

@@ -21,9 +21,10 @@ from ...ir.errors import DeviceError, ResourceError, ToolError
 from ..driver import Driver, as_bytes
 from .facts import ARCHS, facts_for
 
-NAMES = ("libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5")
+WINDOWS = sys.platform == "win32"
+NAMES = ("amdhip64_7.dll", "amdhip64_6.dll", "amdhip64.dll") if WINDOWS else ("libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5")
 KFD = "/dev/kfd"
-INSTALL = "install ROCm's runtime (https://rocm.docs.amd.com: the package hip-runtime-amd, or pip install rocm[libraries])"
+INSTALL = "install ROCm's runtime (the package hip-runtime-amd: https://rocm.docs.amd.com)"
 OUT_OF_MEMORY, NO_DEVICE, NO_BINARY, NOT_READY = 2, 100, 209, 600
 HINTS = {
     1: "this is an error of ptxjit's: report it", 3: "another library has shut HIP down", 35: "update the kernel driver: it is older than the HIP runtime",
@@ -99,14 +100,14 @@ class Hip:
 
 def candidates() -> list[str]:
     """Where the library may lie: ROCM_PATH, /opt/rocm, ROCm's wheels, what the loader knows."""
-    roots = [Path(os.environ[n]) / "lib" for n in ("ROCM_PATH", "HIP_PATH") if os.environ.get(n)]
+    roots = [Path(os.environ[n]) / ("bin" if WINDOWS else "lib") for n in ("ROCM_PATH", "HIP_PATH") if os.environ.get(n)]
     roots += [Path("/opt/rocm/lib"), *(Path(p) / "_rocm_sdk_core" / "lib" for p in sys.path if p.endswith("-packages"))]
     return [*(str(r / n) for r in roots for n in NAMES if (r / n).exists()), *NAMES]
 
 
 def load_library() -> Any:
     """libamdhip64, or None."""
-    if sys.platform != "linux":
+    if not WINDOWS and sys.platform != "linux":
         return None
     for name in candidates():
         try:
@@ -154,7 +155,7 @@ class Found:
         units, l2 = (hip.number("hipDeviceGetAttribute", ATTRIBUTES[n], number) for n in ("units", "l2"))
         self.integrated = bool(hip.number("hipDeviceGetAttribute", ATTRIBUTES["integrated"], number))
         wave = hip.number("hipDeviceGetAttribute", ATTRIBUTES["wave"], number)
-        if self.why_not is None and wave != known.lanes:
+        if self.why_not is None and wave in (32, 64) and wave != known.lanes:
             self.why_not = f"the runtime says that its waves have {wave} lanes, {known.lanes} are expected of {self.arch}"
         self.facts = known._replace(target=f"amdgpu:{number}", cores=units or known.cores, l2_bytes=l2 or known.l2_bytes,
                                     features=tuple(sorted({*known.features, f"device {self.hardware}", f"driver {self.driver}"})))  # fmt: skip
@@ -195,13 +196,13 @@ def detect() -> list[Any]:
 
 
 def _look() -> tuple[list[Any], str | None]:
-    card = os.path.exists(KFD)
+    card = WINDOWS or os.path.exists(KFD)
     library = load_library() if card or any(os.environ.get(n) for n in ("ROCM_PATH", "HIP_PATH")) else None
     if library is None:
         if not card:
             return [], f"there is no AMD card: {KFD} is missing (load the kernel driver with `modprobe amdgpu`; in a container pass --device={KFD} --device=/dev/dri)"
-        return [], f"libamdhip64.so is missing: {INSTALL}"
-    if card and not os.access(KFD, os.R_OK | os.W_OK):
+        return [], f"{NAMES[0]} is missing: {INSTALL}"
+    if card and not WINDOWS and not os.access(KFD, os.R_OK | os.W_OK):
         return [], f"{KFD} may not be opened by this user: add it to the groups render and video (usermod -aG render,video $USER)"
     hip = Hip(library)
     status = hip.status("hipInit", 0)
@@ -289,11 +290,12 @@ class HipDriver(Driver):
         if not code["kernels"]:
             return None, binary
         self.here()
+        image = ctypes.create_string_buffer(binary, len(binary))  # kept: HIP may look into it later
         try:
-            module = self.hip.made("hipModuleLoadData", ctypes.c_char_p(binary))
+            module = self.hip.made("hipModuleLoadData", image)
         except DeviceError as e:
             raise ToolError(f"{self.name} ({self.one.hardware}) refused the code object for {code.get('arch')}: {e}", hint=e.hint) from e
-        return HipModule(self, module), binary
+        return HipModule(self, module, image), binary
 
     def prepare(self, module: Any, signature: dict[str, Any], grid: Sequence[int]) -> Callable[[list[Any]], None]:
         """`block`, `dynamic` (bytes of shared memory) and `cooperative` of a signature are of foreign kernels."""
@@ -365,10 +367,10 @@ class HipEvent:
 class HipModule:
     """Unloaded when nothing refers to it."""
 
-    __slots__ = ("driver", "raw")
+    __slots__ = ("driver", "raw", "image")
 
-    def __init__(self, driver: HipDriver, raw: int) -> None:
-        self.driver, self.raw = driver, raw
+    def __init__(self, driver: HipDriver, raw: int, image: Any) -> None:
+        self.driver, self.raw, self.image = driver, raw, image
 
     def __del__(self) -> None:
         from .. import driver

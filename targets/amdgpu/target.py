@@ -12,7 +12,7 @@ from ...ir.kernel import Kernel
 from ...ir.program import Program
 from .. import Target
 from ..driver import Driver
-from .facts import ARCHS, BLOCK_LDS, arch_of, facts_for, occupancy
+from .facts import ARCHS, BLOCK_LDS, LANE_MEMORY, arch_of, facts_for, occupancy
 
 
 class AmdTarget(Target):
@@ -83,7 +83,8 @@ class AmdTarget(Target):
                                    hint="translate for an RDNA architecture (gfx10 and later), whose waves have 32 lanes")  # fmt: skip
         if kernel.functions:
             raise UnsupportedError(f"{kernel.name}: a function that calls itself or is called by address on {self.name}", hint="device='cpu' runs it")
-        return kernel_pipeline(self.facts).run(kernel)
+        legal: Kernel = kernel_pipeline(self.facts).run(kernel)
+        return legal
 
     def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
         return self.emit([self._legal(kernel)], stage)
@@ -158,6 +159,8 @@ def check_limits(k: Kernel, target: str) -> None:
 
     if k.shared > BLOCK_LDS:
         raise ResourceError(f"{k.name} needs {k.shared} bytes of shared memory, {target} has {BLOCK_LDS} for a work-group")
+    if k.local > LANE_MEMORY:
+        raise ResourceError(f"{k.name} needs {k.local} bytes of memory for each lane, {target} has {LANE_MEMORY}", hint="use arrays in global memory")
 
 
 def make(name: str) -> AmdTarget:

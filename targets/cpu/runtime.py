@@ -4,9 +4,10 @@ LLVM.  An `Executable` takes C-contiguous NumPy arrays and returns a tuple of fr
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,23 +97,40 @@ class Executable(Steps):
 
     magic = b"pjexe001"
 
-    def __init__(self, plan: dict[str, Any], constants: bytes, artifact: Artifact) -> None:
-        super().__init__(plan, constants)
+    def __init__(self, plan: dict[str, Any], constants: bytes, artifact: Artifact, like: Executable | None = None) -> None:
+        super().__init__(plan, constants, like)
         self.artifact = artifact
-        self.code = load(artifact)
+        self.code: Any = load(artifact) if like is None else like.code
         self._task = self.code.address(TASK)
-        self._functions: dict[str, Any] = {}
-        self._steps = [self._compiled(s) for s in plan["steps"]]
-        self.single = self._single_launch()  # gives the one result itself, or None
+        self._functions: dict[str, Any] = {} if like is None else like._functions
+        self._steps, self.single = [], None  # type: tuple[list[Any], Callable[..., Any] | None]
+        if self.symbolic is None:
+            self.single = self._single_launch()  # gives the one result itself, or None
+            self._steps = [self._compiled(s) for s in plan["steps"]] if self.single is None else []
+
+    def _sized(self, plan: dict[str, Any]) -> Executable:
+        return Executable(plan, self.constants, self.artifact, self)
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        if self.symbolic is not None:
+            return self.at([x.shape for x in inputs])(*inputs)  # type: ignore[no-any-return]
         if self.single is not None:
             return (self.single(*inputs),)
+        return self.into((), *inputs)
+
+    def into(self, given: Sequence[Any], *inputs: Any) -> tuple[Any, ...]:
+        """The results, where `given` has a C-contiguous array in that."""
+        if not self._steps:  # the short path needs none
+            self._steps = [self._compiled(s) for s in self.plan["steps"]]
         arrays: list[Any] = [None] * len(self._meta)
         for n, x in zip(self._inputs, inputs):
             arrays[n] = x
+        for n, a in zip(self._outputs, given):
+            if arrays[n] is None:
+                arrays[n] = a
         for n in self._outputs:
-            arrays[n] = fresh(*self._meta[n])
+            if arrays[n] is None:
+                arrays[n] = fresh(*self._meta[n])
         for n in self._consts:
             arrays[n] = self._constant(n)
         for size, slot in self._slots:
@@ -157,7 +175,7 @@ class Executable(Steps):
 
     def _launch(self, step: list[Any]) -> Callable[[list[Any], list[int]], None]:
         _, name, grid, args = step
-        blocks = int(np.prod(grid, dtype=np.int64))
+        blocks = math.prod(grid)
         fn, address, task = self._function(name), self.code.address(name), self._task
         dims = (ctypes.c_int64 * 3)(*grid)
         where = ctypes.addressof(dims)
@@ -177,17 +195,19 @@ class Executable(Steps):
         if len(plan["steps"]) != 1 or plan["steps"][0][0] != "launch" or len(self._outputs) != 1 or self._consts or self._slots:
             return None
         _, name, grid, args = plan["steps"][0]
+        numbers = [_number(a[1]) for a in args if not isinstance(a, int)]  # extents: they come last
+        args = args[: len(args) - len(numbers)]
         if not all(isinstance(a, int) for a in args):
             return None
         out = self._outputs[0]
         shape, dtype, size = self._meta[out]
         position = {n: k for k, n in enumerate(self._inputs)}
         order = [position.get(a, -1) for a in args]
-        blocks = int(np.prod(grid, dtype=np.int64))
+        blocks = math.prod(grid)
         fn, address, task = self._function(name), self.code.address(name), self._task
         dims = (ctypes.c_int64 * 3)(*grid)
         where = ctypes.addressof(dims)
-        slots = ctypes.c_uint64 * (len(args) + 1)
+        slots = ctypes.c_uint64 * (len(args) + len(numbers) + 1)
         error = ctypes.c_int32(0)
         error_at = ctypes.addressof(error)
         empty, addressof, run, large = np.empty, ctypes.addressof, POOL.run, size >= LARGE
@@ -207,6 +227,17 @@ class Executable(Steps):
             fn(addressof(values), 0, blocks, where)
             return result
 
+        def call_sized(*inputs: Any, _keep: Any = (dims, error)) -> Any:
+            result = WARM.take(size).array(shape, dtype) if large else empty(shape, dtype)
+            values = slots(*[pointer(result) if k < 0 else pointer(inputs[k]) for k in order], *numbers, error_at)
+            if blocks < 2:
+                fn(addressof(values), 0, blocks, where)
+            else:
+                run(fn, task, address, blocks, addressof(values), where)
+            return result
+
+        if numbers:
+            return call_sized
         if order == [0, -1] and len(self._inputs) == 1 and blocks < 2 and not large and pointer is _fast_pointer:
             return call_one
         return call

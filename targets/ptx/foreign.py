@@ -118,8 +118,9 @@ class Foreign:
     # ---- launches
 
     @contextmanager
-    def placed(self, arrays: Sequence[Any]) -> Iterator[Callable[[Any], int]]:
-        """The host's arrays on the card, for one launch: a function from an array to its address there."""
+    def placed(self, arrays: Sequence[Any], wait: bool = True) -> Iterator[Callable[[Any], int]]:
+        """The host's arrays on the card, for one launch: a function from an array to its address there.  Then they come back; where there are none,
+        `wait` decides whether the launch is waited for."""
         d = self.driver
         ranges = []
         for low, high, write in joined(arrays):
@@ -138,6 +139,8 @@ class Foreign:
                 if memory.size:
                     d.upload(at, memory)
         yield place
+        if not (wait or ranges or self._mirrors):
+            return
         with d.guarded():
             d.await_stream(d.queue)
             for _, _, write, host, memory in ranges:

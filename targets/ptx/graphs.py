@@ -45,10 +45,11 @@ class CudaProgram(DeviceProgram):
     magic = b"pjcuda01"
     driver: CudaDriver
 
-    def __init__(self, driver: CudaDriver, plan: dict[str, Any], constants: bytes, code: dict[str, Any], binary: bytes = b"") -> None:
-        super().__init__(driver, plan, constants, code, binary)
+    def __init__(self, driver: CudaDriver, plan: dict[str, Any], constants: bytes, code: dict[str, Any], binary: bytes = b"",
+                 like: DeviceProgram | None = None) -> None:  # fmt: skip
+        super().__init__(driver, plan, constants, code, binary, like)
         self._errors = [n for n, k in code["kernels"].items() if k["error"]]
-        count = submissions(plan["steps"])
+        count = submissions(plan["steps"]) if self.symbolic is None else None
         self.graphs: Graphs | None = None
         if count is not None and 2 <= count <= MOST:
             self.graphs = Graphs(driver, self._steps)

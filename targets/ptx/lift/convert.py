@@ -115,6 +115,7 @@ def _bytes(b: Body, a: Value, c: Value, selectors: list[int]) -> Value:
 
 
 def space_of(x: X) -> str:
+    """The state space among the modifiers, or ''."""
     for word in list(x.words):
         head = word.partition("::")[0]
         if head in ("global", "shared", "local", "const", "param"):
@@ -123,12 +124,19 @@ def space_of(x: X) -> str:
     return ""
 
 
+def stated(x: X) -> str:
+    found = space_of(x)
+    if not found:
+        raise x.bad("one of .global, .shared, .local, .const, .param is missing")
+    return found
+
+
 @lifts("cvta")
 def cvta(x: X) -> None:
     b = x.b
-    back, space = x.flag("to"), space_of(x)
+    back, o = x.flag("to"), x.operand(1)
+    space = space_of(x) if not back and isinstance(o, Sym) and o.decl is not None else stated(x)
     t = x.type()
-    o = x.operand(1)
     if back:
         v = b.source(o, t)
         x.dst(0, b.resize(b.make("from_generic", b.resize(v, I64), space=space), ir_type(t)))
@@ -145,7 +153,7 @@ def cvta(x: X) -> None:
 
 @lifts("isspacep")
 def isspacep(x: X) -> None:
-    space = space_of(x)
+    space = stated(x)
     x.dst(0, x.b.make("is_space", x.b.resize(x.b.source(x.operand(1), "u64"), I64), space=space))
 
 

@@ -344,7 +344,13 @@ def prepared():
     def pseudocode(op):
         if op.name.startswith("V_MAD_MIX"):  # CDNA's manual calls them so; they are fused
             op = getattr(emu.ir3.VOP3POp, op.name.replace("MAD", "FMA"))
-        text = WORDS.get(op.name.removesuffix("_E32").removesuffix("_E64")) or words(op)
+        name = op.name.removesuffix("_E32").removesuffix("_E64")
+        extreme = re.fullmatch(r"V_(MIN|MAX|MINIMUM|MAXIMUM)(3?)_(NUM_)?F(16|32|64)", name)
+        if extreme is not None:  # by comparisons that hold +0 and −0 for the same
+            f = f"f{extreme[4]}"
+            operands = ", ".join(f"S{n}.{f}" for n in range(3 if extreme[2] else 2))
+            return f"D0.{f} = {extreme[1].lower()}_of_{f}({operands})"
+        text = re.sub(r"CalcFlatAddr\(v_addr(\.b64)?, flat_scratch(\.b64)?\)", "CalcGlobalAddr(v_addr.b64, s_saddr.b64)", WORDS.get(name) or words(op))
         return re.sub(r"(S\d)\.([iu])24", r"low24_\2(\1.\g<2>32)", text)
 
     emu.get_pcode = pseudocode
@@ -353,18 +359,31 @@ def prepared():
     extremes = pcode._minmax_reduce
 
     def ordered(is_max, dt, *args):
-        """Minima and maxima in which −0 is below +0."""
-        if dt not in (dtypes.float32, dtypes.half):
+        """Minima and maxima in which −0 is below +0 and a NaN loses."""
+        word = {dtypes.half: dtypes.uint16, dtypes.float32: dtypes.uint32, dtypes.float64: dtypes.uint64}.get(dt)
+        if word is None:
             return extremes(is_max, dt, *args)
-        word = dtypes.uint16 if dt == dtypes.half else dtypes.uint32
-        typed = [a.bitcast(dt) if a.dtype == word else a.cast(dt) for a in args]
-        r = typed[0]
-        for b in typed[1:]:
+        r, *rest = [a.bitcast(dt) if a.dtype == word else a.cast(dt) for a in args]
+        for b in rest:
             x, y = r.bitcast(word), b.bitcast(word)
-            r = r.eq(b).where((x & y if is_max else x | y).bitcast(dt), extremes(is_max, dt, r, b))
+            same = (x & y if is_max else x | y).bitcast(dt)
+            r = r.ne(r).where(b, b.ne(b).where(r, r.eq(b).where(same, ((r > b) if is_max else (r < b)).where(r, b))))
         return r
 
     pcode._minmax_reduce = ordered
+
+    def spreading(is_max, dt, *args):
+        """… in which a NaN wins."""
+        args = [a if a.dtype == dt else a.bitcast(dt) if a.dtype.itemsize == dt.itemsize else pcode._f16_extract(a) for a in args]
+        r = ordered(is_max, dt, *args)
+        for a in args:
+            r = a.ne(a).where(a, r)
+        return r
+
+    for f, dt in (("f16", dtypes.half), ("f32", dtypes.float32), ("f64", dtypes.float64)):
+        for is_max, short in ((False, "min"), (True, "max")):
+            pcode._FUNCS[f"{short}_of_{f}"] = lambda *a, m=is_max, d=dt: ordered(m, d, *(pcode._f16_extract(x) if d == dtypes.half else x for x in a))
+            pcode._FUNCS[f"{short}imum_of_{f}"] = lambda *a, m=is_max, d=dt: spreading(m, d, *a)
     clamp = emu._int_clamp
 
     def saturated(name, srcs):
@@ -423,17 +442,27 @@ def prepared():
         return attribute(inst, name, default)
 
     emu._iattr = returning
+    field = emu._Ctx.optional_field
+
+    def present(ctx, inst, name):
+        """CDNA's flat accesses have no scalar base; 0 stands in its place, which is not s0."""
+        return None if name == "saddr" and isinstance(inst, emu.irc.FLAT) and not isinstance(inst, emu.irc.GLOBAL) else field(ctx, inst, name)
+
+    emu._Ctx.optional_field = present
     access = emu._compile_mem_op
 
     def with_swaps(inst, ctx):
         """Compare-and-swap of 64 bits in global memory, of whose operands the emulator reads one word."""
         name = emu._op_name(inst)
+        if re.fullmatch("GLOBAL_(INV|WB|WBINV)", name):  # RDNA4's words for caches
+            return UOp.sink(*ctx.inc_pc())
         if not ("ATOMIC_CMPSWAP" in name and ("B64" in name or "X2" in name)) or name.startswith("DS"):
             return access(inst, ctx)
         kind, c, lane = type(inst), emu._c, ctx.range()
         active = emu._lane_active(ctx.rexec(), lane)
         at, data, back = (ctx.inst_field(getattr(kind, a if hasattr(kind, a) else b)) for a, b in (("addr", "vaddr"), ("data", "vsrc"), ("vdst", "vdst")))
-        scalar_at = ctx.inst_field(kind.saddr)
+        scalar_at = present(ctx, inst, "saddr")
+        scalar_at = c(124) if scalar_at is None else scalar_at
         whole, part = emu._u64(ctx.rvgpr_dyn(at, lane), ctx.rvgpr_dyn(at + c(1), lane)), ctx.rvgpr_dyn(at, lane).cast(dtypes.uint64)
         base = emu._u64(ctx.rsgpr_dyn(scalar_at), ctx.rsgpr_dyn(scalar_at + c(1)))
         offset = ctx.inst_field_signed(kind.ioffset if hasattr(kind, "ioffset") else kind.offset).cast(dtypes.uint64)
@@ -447,7 +476,15 @@ def prepared():
             stores += [ctx.wvgpr_dyn(back + c(k), lane, r, ctx.rexec()) for k, r in enumerate(emu._split64(have))]
         return UOp.sink(UOp.group(*stores).end(lane), *ctx.inc_pc())
 
-    instead = {scalar: with_getpc, sdwa: with_signs, access: with_swaps}
+    buffers = emu._compile_mubuf
+
+    def without_caches(inst, ctx):
+        """CDNA's write-back and invalidation of caches are buffer instructions."""
+        if re.search("WBL2|INV|WBINV", emu._op_name(inst)):
+            return UOp.sink(*ctx.inc_pc())
+        return buffers(inst, ctx)
+
+    instead = {scalar: with_getpc, sdwa: with_signs, access: with_swaps, buffers: without_caches}
     for kind, handler in list(emu._INST_HANDLERS.items()):
         emu._INST_HANDLERS[kind] = instead.get(handler, handler)
     return emu

@@ -1,11 +1,15 @@
 """Our code objects, run by an emulator of RDNA3, RDNA4 and CDNA3, give the bits of the oracle."""
 from __future__ import annotations
 
+import warnings
+
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from ptxjit.ir.lower import lower
+from ptxjit.testing import programs
 from ptxjit.testing.agreement import jitted, run_on, traced
 from ptxjit.testing.compare import bits_difference, results
 from tests.properties.test_levels import CASES as LEVELS
@@ -90,3 +94,16 @@ def test_all_numbers_of_narrow_formats(arch, dtype):
 def test_scattered_updates(arch):
     x, i = np.zeros(50, "i4"), np.random.default_rng(0).integers(0, 50, 300)
     agree(lambda x, i: np.bincount(i, minlength=50) + x, x, i, arch=arch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ARCHS)
+def test_random_programs(arch):
+    @settings(max_examples=12, derandomize=True)
+    @given(programs())
+    def same(p):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            agree(p.fn, *p.inputs, arch=arch)
+
+    same()

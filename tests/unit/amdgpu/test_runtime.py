@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ptxjit as pj
-from ptxjit import targets
+from ptxjit import hardware, targets
 from ptxjit.errors import DeviceError, ResourceError, ToolError, UnsupportedError
 from ptxjit.ir.lower import lower
 from ptxjit.ptx import Module
@@ -91,7 +91,7 @@ def test_without_a_card(monkeypatch, tmp_path):
 def test_without_the_library(card, monkeypatch):
     card()
     monkeypatch.setattr(runtime, "load_library", lambda: None)
-    assert detect() == [] and "libamdhip64.so is missing: install" in runtime.missing
+    assert detect() == [] and "libamdhip64.so is missing: install ROCm" in runtime.missing
 
 
 def test_a_device_file_that_is_not_ours(card, monkeypatch):
@@ -376,3 +376,43 @@ def test_the_real_library(tmp_path):
     if library is None:
         pytest.skip(f"libamdhip64.so is missing: {runtime.INSTALL}")
     runtime.Hip(library)
+
+
+@pytest.fixture
+def front(card, monkeypatch):
+    """A card that the front sees."""
+    monkeypatch.setattr(hardware, "_found", {})
+    monkeypatch.setattr(hardware, "_best", None)
+    monkeypatch.setattr(targets, "_targets", {n: t for n, t in targets._targets.items() if not n.startswith("amdgpu:0")})
+    monkeypatch.setenv("PTXJIT_CACHE", "off")
+    stand = card()
+
+    def kernel(name, grid, block, params):
+        source, result = addresses(params, 2)
+        floats(result, 100)[:] = floats(source, 100) + 1
+
+    stand.kernel = kernel
+    return stand
+
+
+def test_the_same_function_runs_on_it(front):
+    x = np.arange(100, dtype="f4")
+    f = pj.jit(lambda x: x + 1, device="rocm:0")
+    assert (f(x) == x + 1).all() and type(f(x)) is np.ndarray
+    d = pj.device("rocm")
+    assert d.name == "rocm:0" and d.kind == "rocm" and d.available and d.facts.target == "amdgpu:0" and "7900" in d.hardware
+    a = pj.asarray(x, device="rocm:0")
+    b = f(a)
+    assert b.device.name == "rocm:0" and (np.asarray(b) == x + 1).all()
+    assert b.__dlpack_device__() == (10, 0)
+    assert "global_load" in f.lower(x).as_text()
+
+
+def test_ptx_of_others_runs_on_it(front):
+    seen = []
+    front.kernel = lambda name, grid, block, params: seen.append((name, grid, block))
+    kernel = pj.load_ptx(PTX, device="rocm:0")["add"]
+    kernel[(2, 1), 64](np.zeros(9, "f4"), 1.0, np.uint32(9))
+    assert seen == [("add", (2, 1, 1), (64, 1, 1))]
+    with pytest.raises(UnsupportedError, match="bounds"):
+        pj.load_ptx(PTX, device="rocm:0", bounds=True)["add"].compile()

@@ -16,6 +16,7 @@ from ptxjit.targets.amdgpu.dialect import AmdDialect
 from ptxjit.targets.amdgpu.facts import ARCHS, occupancy
 from ptxjit.targets.llvm.item import emit_items
 from ptxjit.testing import assert_targets_agree
+from tests.unit.amdgpu.test_lanes import kernel as lane_kernel
 
 
 def softmax(x):
@@ -95,6 +96,25 @@ def test_too_much_shared_memory():
         targets.target("amdgpu:gfx1100").emit([k], "asm")
 
 
+def test_too_much_memory_of_a_lane():
+    """Beyond 128 KiB LLVM would end the process."""
+    for arch in ("gfx90a", "gfx1030", "gfx1100"):
+        for size, good in ((96 << 10, True), ((96 << 10) + 16, False)):
+            b = KernelBuilder("deep")
+            b.local = size
+            p = b.param("p", I64)
+            x = b.ld(p, space="global", to=I32)
+            b.st(x, x, space="local", to=I32)
+            b.st(p, b.ld(b.iadd(x, b.const(I32, 4)), space="local", to=I32), space="global", to=I32)
+            b.ret()
+            target = targets.target(f"amdgpu:{arch}")
+            if good:
+                assert read(target.emit_kernel(b.finish(), "hsaco")).kernels["deep"].scratch >= size
+                continue
+            with pytest.raises(ResourceError, match="memory for each lane"):
+                target.emit_kernel(b.finish(), "asm")
+
+
 def test_atomics():
     b = KernelBuilder("atoms", lanes=32, warps=1)
     p = b.param("p", I64, role="pointer", elem=I32)
@@ -155,3 +175,12 @@ def test_facts():
 def test_occupancy(arch, vgprs, waves, lds, want):
     o = occupancy(arch, vgprs, waves, lds)
     assert (o["waves per SIMD"], o["limit"]) == want and o["occupancy"] == round(want[0] / ARCHS[arch].waves, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["gfx90a", "gfx1030", "gfx9-generic"])
+def test_every_op_is_compiled(arch, lane_cases):
+    """Nothing that LLVM could not select, for which it would end the process."""
+    target = targets.target(f"amdgpu:{arch}")
+    code = read(target.emit([lane_kernel(c, target.facts) for c in lane_cases()], "hsaco"))
+    assert len(code.kernels) == len(lane_cases()) > 500

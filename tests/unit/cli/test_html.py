@@ -191,6 +191,28 @@ def test_passes_profile_and_pressure(program):
     assert runs >= 6 and 0 < lanes <= 32 and 0 < share <= 1
 
 
+def test_symbolic_sizes(program):
+    assert main(["show", "prog.py:softmax", "f32[n=20,k=70]", "-t", "cpu:host", "-t", "ptx:sm_90", "--html", "out.html"]) == 0
+    _, data = read("out.html")
+    for t in data["targets"]:
+        assert "numbers and runs are those of n = 20, k = 70" in t["notes"][0] or "k = 70" in t["notes"][0]
+        assert t["profile"] and t["stats"][0]["bytes read"] == 4 * 20 * 70
+        assert lines_of(data, t["passes"][0]["steps"][-1]["text"]) == stage(data, t["name"], "kernel")[1]
+
+
+def test_fast_math_has_its_pass(program):
+    import ptxjit as pj
+    from ptxjit.cli.load import load_function
+    from ptxjit.inspect.page import write_page
+    from ptxjit.specs import parse_spec
+
+    f = pj.jit(load_function("prog.py:softmax").fn, fast_math=True)
+    write_page("out.html", f, [parse_spec("f32[8,64]")], [f.lower("f32[8,64]", target="ptx:sm_90")])
+    _, data = read("out.html")
+    steps = data["targets"][0]["passes"][0]["steps"]
+    assert "fast" in [s["name"] for s in steps] and lines_of(data, steps[-1]["text"]) == stage(data, "ptx:sm_90", "kernel")[1]
+
+
 def test_user_text_is_escaped(program):
     main(["show", "prog.py:strange", "f32[8]", "-t", "cpu:host", "--html", "out.html"])
     raw = (program / "out.html").read_text()
@@ -292,3 +314,23 @@ def test_ptx_without_source_lines_and_without_arguments(tmp_path, monkeypatch, p
     assert [s["name"] for s in data["sources"]] == ["branches.ptx"]
     assert all("not run" in t["notes"][0] and not t["profile"] for t in data["targets"])
     assert len(places_in(stage(data, "ptx:sm_90", "sass")[0])) > 3
+
+
+def test_in_a_browser(program):
+    """Where there is a Chromium: its script draws the panes and marks lines in each of them."""
+    import shutil
+    import subprocess
+
+    browser = next((p for n in ("chromium", "chromium-browser", "google-chrome", "chrome") if (p := shutil.which(n))), None)
+    if browser is None:
+        pytest.skip("no Chromium on PATH: apt-get install chromium")
+    main(["show", "prog.py:softmax", "f32[20,40]", "-t", "cpu:host", "-t", "ptx:sm_90", "--html", "out.html"])
+    done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={program / 'profile'}", "--virtual-time-budget=4000", "--dump-dom",
+                           (program / "out.html").as_uri()], capture_output=True, text=True, timeout=120)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    panes = re.split(r'<section class="pane', done.stdout)[1:]
+    assert len(panes) == 4 and panes[0].startswith(" source")
+    for p in panes:
+        rows = re.findall(r'<div class="l( [\w ]+)?"', p)
+        assert len(rows) > 3 and any("on" in r.split() for r in rows)
+    assert 'role="status"' in done.stdout and "prog.py:5 became cpu:host: graph 2" in done.stdout

@@ -100,3 +100,22 @@ def test_show_and_doctor_of_ptx(capsys):
     assert main(["doctor", file]) == 0
     out = capsys.readouterr().out
     assert "producer_consumer" in out and "dispatch: " in out and "are widened" in out
+
+
+def test_show_ptx_on_several_targets(capsys):
+    import json
+
+    file = str(Path(__file__).resolve().parents[2] / "corpus" / "ptx" / "blocks.sm_80.O3.ptx")
+    wanted = ["cpu:host", "ptx:sm_90", "spirv", "amdgpu:gfx1100", "amdgpu:gfx942"]
+    options = [w for t in wanted for w in ("-t", t)]
+    assert main(["show", f"{file}:block_reduce", *options, "--stats", "--json"]) == 0
+    found = {e["target"]: e for e in json.loads(capsys.readouterr().out)}
+    assert list(found) == wanted and all(e["kernel"] == "block_reduce" for e in found.values())
+    assert "warps of 32" in found["amdgpu:gfx942"]["missing"] and all(found[t]["instructions"] > 10 for t in wanted[:4])
+    assert main(["show", f"{file}:block_reduce", "-t", "amdgpu:gfx942", "--stats"]) == 1 and "warps of 32" in capsys.readouterr().err
+    assert main(["show", f"{file}:histogram", "-t", "ptx:sm_90", "-t", "spirv", "-t", "cpu:aarch64"]) == 0
+    out = capsys.readouterr().out
+    at = [out.index(h) for h in ("// ──── ptx:sm_90, ptx", "; ──── spirv, spirv", "// ──── cpu:aarch64, asm")]
+    assert at == sorted(at) and at[0] == 0
+    assert main(["show", f"{file}:histogram", "f32[4]"]) == 2 and "only used with --html" in capsys.readouterr().err
+    assert main(["show", f"{file}:none"]) == 2 and "it has" in capsys.readouterr().err

@@ -272,6 +272,21 @@ def test_arrays_that_are_on_the_card(card):
         mod["add"][1, 32](Tensor(x), Tensor(y, True))
 
 
+def test_our_own_arrays_stay_on_the_card(card):
+    """Nothing is copied, nothing waits, and their memory stays in the pool."""
+    d = card()
+    mod = pj.load_ptx(ADD, device="cuda:0")
+    x, y = pj.asarray(np.arange(32, dtype="u4"), device="cuda:0"), pj.asarray(np.zeros(32, "u4"), device="cuda:0")
+    mod["add"][1, 32](x, y)
+    start = len(d.calls)
+    mod["add"][1, 32](y, x)
+    assert [c for c, _ in d.calls[start:] if not c.startswith("cuCtx")] == ["cuLaunchKernel"] and len(d.ran) == 0
+    assert (x.numpy() == np.arange(32) + 2).all() and (y.numpy() == np.arange(32) + 1).all()
+    assert x.memory.stream is not None
+    with pytest.raises(UserError, match="not a pointer"):
+        pj.load_ptx(SCALE, device="cuda:0")["scale"][1, 32](x, y, 3)
+
+
 def test_launches_in_a_stream(card):
     card()
     driver = runtime.driver_of("0")

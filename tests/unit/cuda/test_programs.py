@@ -203,6 +203,30 @@ def test_counted_loops_are_recorded(card, no_ptxas):
     assert "cuGraphLaunch" in names(d) and names(d)[-1] == "cuGraphLaunch"
 
 
+@pytest.mark.parametrize("name,value", [("i8", -3), ("i16", -300), ("i32", -70000), ("i64", 2**40 + 1), ("f16", 1.5), ("bf16", -2.5), ("f32", 0.1), ("f64", 0.1)])
+def test_numbers_as_parameters(name, value, card, no_ptxas):
+    """Each has its own slot and size, between two pointers."""
+    from ptxjit.ir.kernel import KernelBuilder
+    from ptxjit.ir.program import Buffer, Launch, Program
+    from ptxjit.ir.types import I32, I64, SCALARS, array
+    from ptxjit.targets import target
+
+    card()
+    t = SCALARS[name]
+    b = KernelBuilder("put", lanes=32, warps=1)
+    x = b.param("x", I64, role="pointer", elem=t)
+    number = b.param("number", t)
+    y = b.param("y", I64, role="pointer", elem=t)
+    at = b.sreg(name="laneid")
+    b.st(y, at, number, space="global", to=t, scale=t.bytes)
+    b.st(x, at, b.ld(y, b.const(I32, 0), space="global", to=t, scale=t.bytes), space="global", to=t, scale=t.bytes)
+    b.ret()
+    k = b.finish()
+    out = Buffer("x", array(t, (32,)), "output"), Buffer("y", array(t, (32,)), "output")
+    got = target("cuda:0").build(Program("p", out, (), out, (Launch(k, (1, 1, 1), (out[0], value, out[1])),)), {"put": k})()
+    assert all(a.tobytes() == np.full(32, value, t.np).tobytes() for a in got)
+
+
 def test_values_that_decide_are_not_recorded(card, no_ptxas):
     d = card()
     x = np.arange(8.0)

@@ -89,7 +89,7 @@ def test_read_only_input_stays():
 
 
 def test_stats_and_warning():
-    f = pj.jit(lambda x: x + 1)
+    f = pj.jit(lambda x: x + 1, static_shapes=True)
     with pytest.warns(UserWarning, match="compiled 8 times"):
         for n in range(1, 9):
             f(np.ones(n))

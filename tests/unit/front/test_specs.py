@@ -18,11 +18,21 @@ def test_good(text, dtype, shape):
     assert spec.dtype == np.dtype(dtype) and spec.shape == shape
 
 
-@pytest.mark.parametrize("text", ["", "f32[", "f32]", "f32[a]", "f32[-1]", "f32[1.5]", "f32[1,]x", "f31[3]", "complex64[3]", "i128[2]", "[3]", "f32[3][4]", "f32[,]"])
+@pytest.mark.parametrize("text", ["", "f32[", "f32]", "f32[-1]", "f32[1.5]", "f32[1,]x", "f31[3]", "complex64[3]", "i128[2]", "[3]", "f32[3][4]", "f32[,]"])
 def test_bad(text):
     with pytest.raises(UserError, match="is not a spec") as e:
         parse_spec(text)
     assert "f32[1024,1000]" in str(e.value)
+
+
+def test_names_are_symbolic_sizes():
+    spec = parse_spec("f32[n, 10, m=50]", symbols=True)
+    assert repr(spec.shape) == "(n, 10, m)" and spec.hints == {"n": 1024, "m": 50}
+    with pytest.raises(UserError, match="is not a spec for this"):
+        parse_spec("f32[n]")
+    for bad in ("f32[n=]", "f32[n=x]", "f32[2n]", "f32[n+1]"):
+        with pytest.raises(UserError, match="is not a spec"):
+            parse_spec(bad, symbols=True)
 
 
 def test_from_values():

@@ -99,3 +99,11 @@ def test_spirv_and_opencl_c():
     assert 'OpEntryPoint Kernel' in made.as_text() and made.binary[:4] == b"\x03\x02\x23\x07"
     c = made.as_text("opencl")
     assert "__kernel" in c and "saxpy_(" in c and "fma(" in c and "spir_kernel void @saxpy_" in made.as_text("ll")
+
+
+@pytest.mark.parametrize("text", ["cvta.to.gobal.u64 %rd0, %rd0;", "cvta.to.u64 %rd0, %rd0;", "cvta.u64 %rd0, %rd0;", "isspacep.u64 %p0, %rd0;"])
+def test_a_state_space_that_is_missing(text):
+    head = ".version 7.8\n.target sm_80\n.address_size 64\n.visible .entry k() { .reg .b64 %rd<2>; .reg .pred %p<2>;\n"
+    with pytest.raises(UnsupportedError, match="one of .global, .shared, .local, .const, .param is missing") as e:
+        pj.load_ptx(head + text + " ret; }")["k"].compile()
+    assert e.value.place.startswith("<ptx>:5:1")
