@@ -11,6 +11,7 @@ from typing import Any
 from ...ir.device import DeviceFacts
 from ...ir.errors import BugError, DeviceError, UnsupportedError
 from ...ir.kernel import Kernel
+from ...ir.passes.exchange import one_exchange
 from ...ir.passes.threads import thread_numbers
 from ...ir.program import Program
 from ...ir.types import F16
@@ -48,7 +49,7 @@ class SpirvTarget(Target):
 
         kernels = [thread_numbers(k) for k in kernels]
         if stage == "opencl":
-            return write(kernels, self.facts.features)
+            return write([one_exchange(k) for k in kernels], self.facts.features)
         if stage not in self.stages:
             raise BugError(f"{self.name} has no stage {stage}")
         return self._module(kernels, stage)[0]
@@ -76,7 +77,7 @@ class SpirvTarget(Target):
         origins: list[Any] = []
         kernels = [thread_numbers(k) for k in kernels]
         if stage == "opencl":
-            return write(kernels, self.facts.features, origins), origins
+            return write([one_exchange(k) for k in kernels], self.facts.features, origins), origins
         if stage not in ("ll", "spirv"):
             raise BugError(f"{self.name} has no text {stage}")
         debug = Locations()
