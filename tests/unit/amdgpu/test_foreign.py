@@ -141,10 +141,15 @@ MMA = """
 
 
 def test_a_product_of_a_warp():
-    """Two rows of A from the four lanes of a group, two columns of B from two groups of four: 8 + 8 words, each read once, and 4 × 16 products."""
-    made = pj.translate(MMA, target="amdgpu:gfx1100")
-    ll = made.as_text("ll")
-    assert ll.count("call i32 @llvm.amdgcn.ds.bpermute") == 16 and ll.count("mul i32") >= 64 and "ds_bpermute_b32" in made.as_text()
+    """Two rows of A from the four lanes of a group, two columns of B from two groups of four: 8 + 8 words, each read once; four products at once."""
+    for arch, dot in (("gfx1030", "v_dot4_i32_i8"), ("gfx1100", "v_dot4_i32_iu8"), ("gfx1201", "v_dot4_i32_iu8")):
+        made = pj.translate(MMA, target=f"amdgpu:{arch}")
+        assert made.as_text("ll").count("call i32 @llvm.amdgcn.ds.bpermute") == 16 and "ds_bpermute_b32" in made.as_text()
+        assert made.as_text().count(dot) == 16 or made.as_text().count(dot) + made.as_text().count("v_dot4c_i32_i8") == 16
+    floats = pj.translate(MMA.replace("s32.s8.s8.s32", "f32.bf16.bf16.f32").replace("{%r4}, {%r5, %r5, %r5, %r5}", "{%r4, %r5}, {%f1, %f1, %f1, %f1}").replace(
+        "{%r6, %r7, %r8, %r9}, {%r2, %r3}", "{%f2, %f3, %f4, %f5}, {%r2, %r3, %r4, %r5}").replace("v4.u32 [%rd3], {%r6, %r7, %r8, %r9}", "v4.f32 [%rd3], {%f2, %f3, %f4, %f5}")
+        .replace(".reg .b64 %rd<4>;", ".reg .b64 %rd<4>; .reg .f32 %f<6>; mov.f32 %f1, 0f00000000;"), target="amdgpu:gfx1100")  # fmt: skip
+    assert floats.as_text("ll").count("@llvm.fma.f32(float %") == 4 * 16
     with pytest.raises(UnsupportedError, match="mma needs warps of 32"):
         pj.translate(MMA, target="amdgpu:gfx90a").as_text()
 
