@@ -21,7 +21,7 @@ from tests.unit.amdgpu import emulator
 
 REFUSED = re.compile(
     r"mma of a sparse matrix|mbarrier|cluster|a barrier that is not the block's|a function that calls itself or is called by address|printf|rounded r[zmp]|cp\.reduce\.async"
-    r"|atomic \w+ of i128|isspacep\.const|needs warps of 32 lanes")  # fmt: skip
+    r"|atomic \w+ of i128|isspacep\.const|needs warps of 32 lanes|waits for another thread")  # fmt: skip
 BEYOND = {  # kernels that are right, and that the emulator cannot run
     "clocks": "it has no s_sendmsg_rtn", "misaligned_copy": "its stores of 32 bits drop the lowest bits of the address",
     "grid_barrier": "it runs one block after the other", "look_back": "it runs one block after the other",
@@ -100,6 +100,32 @@ PTX = """
     ret;
 }
 """
+
+
+SPIN = """
+.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry spin(.param .u64 p)
+{
+    .reg .pred %q;
+    .reg .b32 %r<2>;
+    .reg .b64 %rd<2>;
+    ld.param.u64 %rd1, [p];
+AGAIN:
+    ld.volatile.global.u32 %r1, [%rd1];
+    setp.eq.u32 %q, %r1, 0;
+    @%q bra AGAIN;
+    ret;
+}
+"""
+
+
+def test_loops_that_wait():
+    """A warp of 32 that waits for the other half of its wave of 64 would wait for ever."""
+    assert "s_cbranch" in pj.translate(SPIN, target="amdgpu:gfx1100").as_text()
+    with pytest.raises(UnsupportedError, match="ld waits for another thread, which may be of the same wave of 64"):
+        pj.translate(SPIN, target="amdgpu:gfx942").as_text()
 
 
 def test_translation():
