@@ -132,6 +132,25 @@ class Sizes:
         return out
 
 
+def fits(pattern: Sequence[Sequence[Any]], guards: Sequence[str]) -> Callable[[Sequence[Sequence[int]]], bool]:
+    """A function of shapes: they have the numbers of the pattern (ints, or the texts of extents), equal sizes where a symbol is shared, and the
+    guards hold."""
+    known: set[str] = set()
+    bind, tests = [], []
+    for i, shape in enumerate(pattern):
+        bind.append(f"len(s[{i}]) == {len(shape)}")
+        for a, e in enumerate(shape):
+            word = str(e)
+            if isinstance(e, str) and word.isidentifier() and word not in known:
+                known.add(word)
+                bind.append(f"({word} := s[{i}][{a}]) >= {LEAST}")
+            else:
+                tests.append(f"s[{i}][{a}] == {word}")
+    compiled(sorted(known), [*guards, *(t.partition(" == ")[2] for t in tests)])  # which reads them
+    source = f"lambda s: {' and '.join([*bind, *tests, *guards])}"
+    return eval(source, {"__builtins__": {}, "min": min, "max": max, "len": len})  # type: ignore[no-any-return]
+
+
 def _caller() -> str:
     """The function that asks, for a reason: the innermost frame outside of the arithmetic."""
     f: Any = sys._getframe(1)

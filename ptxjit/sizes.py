@@ -7,12 +7,12 @@ one that only coincided with another number twice.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .arguments import Spec
 from .ir.extent import LEAST, Dim, Extent
-from .ir.guards import Sizes
+from .ir.guards import Sizes, fits
 from .trace import lift, user_loc
 
 FEW = 2  # values of a dimension that are compiled for one by one
@@ -28,24 +28,7 @@ class Version:
 
     def __init__(self, entry: Any, pattern: Sequence[Sequence[Extent]], guards: Sequence[str]) -> None:
         self.entry, self.guards = entry, tuple(guards)
-        self.fits = _fits(pattern, guards)
-
-
-def _fits(pattern: Sequence[Sequence[Extent]], guards: Sequence[str]) -> Callable[[Sequence[tuple[int, ...]]], bool]:
-    """A function of shapes: the numbers of the pattern, equal sizes where a symbol is shared, and the guards."""
-    known: set[str] = set()
-    tests = []
-    for i, shape in enumerate(pattern):
-        for a, e in enumerate(shape):
-            if not isinstance(e, Dim):
-                tests.append(f"s[{i}][{a}] == {e}")
-            elif e.text in known:
-                tests.append(f"s[{i}][{a}] == {e.text}")
-            else:
-                known.add(e.text)
-                tests.append(f"({e.text} := s[{i}][{a}]) >= {LEAST}")
-    made: Callable[[Sequence[tuple[int, ...]]], bool] = eval(f"lambda s: {' and '.join([*tests, *guards])}", {"__builtins__": {}, "min": min, "max": max})
-    return made
+        self.fits = fits([[e.text if isinstance(e, Dim) else e for e in shape] for shape in pattern], guards)
 
 
 class Chosen:

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.analysis.slots import slots
-from ..ir.errors import BugError, CheckError
+from ..ir.errors import BugError, CheckError, ShapeError
 from ..ir.extent import Dim
-from ..ir.guards import compiled
+from ..ir.guards import compiled, fits
 from ..ir.program import Buffer, Check, Copy, Fill, Launch, Loop, Program, Step
 from ..ir.types import SCALARS
 
@@ -31,6 +30,8 @@ REMEMBERED = 256  # sizes of one symbolic program that are kept ready
 
 def plan_of(program: Program) -> tuple[dict[str, Any], bytes]:
     """The JSON form of a program, and the bytes of its constants."""
+    from ..ir.analysis.slots import slots
+
     number = {b.name: n for n, b in enumerate(program.buffers)}
     blob = bytearray()
     buffers = []
@@ -78,6 +79,7 @@ class _Symbolic:
         self.places = [(i, a) for _, i, a in plan["symbols"]]
         self.texts = list(dict.fromkeys(_texts([plan["steps"], [b["shape"] for b in plan["buffers"]]])))
         self.values = compiled([name for name, *_ in plan["symbols"]], self.texts)
+        self.fits = fits([plan["buffers"][n]["shape"] for n in plan["inputs"]], plan["guards"])
 
     def at(self, numbers: Sequence[int]) -> dict[str, Any]:
         """The plan for these numbers of the symbols."""
@@ -121,7 +123,7 @@ class Steps:
         self._meta = []
         self.symbolic = _Symbolic(plan) if plan.get("symbols") else None
         if self.symbolic is not None:
-            self._known: dict[tuple[int, ...], Any] = {}
+            self._known: dict[tuple[Sequence[int], ...], Any] = {}
             return
         for b in plan["buffers"]:
             dtype, shape = SCALARS[b["dtype"]].np, tuple(b["shape"])
@@ -134,13 +136,16 @@ class Steps:
         """This executable for inputs of these shapes."""
         if self.symbolic is None:
             return self
-        numbers = tuple([shapes[i][a] for i, a in self.symbolic.places])
-        found = self._known.get(numbers)
+        key = tuple(shapes)
+        found = self._known.get(key)
         if found is None:
-            found = self._sized(self.symbolic.at(numbers))
+            if not self.symbolic.fits(shapes):
+                raise ShapeError(f"{self.plan['name']} was compiled for other sizes than {', '.join(str(tuple(s)) for s in shapes)}",
+                                 hint=f"it assumes: {', '.join(self.plan['guards']) or 'the sizes of its specs'}")  # fmt: skip
+            found = self._sized(self.symbolic.at([shapes[i][a] for i, a in self.symbolic.places]))
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            self._known[numbers] = found
+            self._known[key] = found
         return found
 
     @property

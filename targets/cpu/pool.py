@@ -83,13 +83,15 @@ class Pool:
             def region() -> None:
                 self._parallel(task, self._args, self._dims, self._steps, ctypes.byref(work), 1, 1, self.threads)
 
+            start = time.perf_counter()
             if fn_address in self._long:
                 interruptible(region, lambda: setattr(work, "next", blocks))  # no chunk is left to take
-                return
-            start = time.perf_counter()
-            region()
+            else:
+                region()
             if time.perf_counter() - start > LONG:
                 self._long.add(fn_address)
+            else:  # one kernel may serve many sizes
+                self._long.discard(fn_address)
         finally:
             self.lock.release()
 

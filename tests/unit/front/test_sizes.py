@@ -372,6 +372,15 @@ def test_the_levels_show_the_symbol():
     assert pj.jit(lambda x: sum(x[i] for i in range(x.shape[0]))).lower("f32[n=3]", target="cpu:host").guards == ("n==3",)
 
 
+def test_what_lower_compiled_refuses_other_sizes():
+    run = pj.jit(lambda x, y: x @ y).lower("f32[n,4]", "f32[4,3]").compile()
+    for n in (8, 9, 1000):
+        assert (run(np.ones((n, 4), "f4"), np.ones((4, 3), "f4"))[0] == 4).all()
+    for bad in ((2, 4), (9, 5), (9,)):
+        with pytest.raises(ValueError, match="compiled for other sizes"):
+            run(np.ones(bad, "f4"), np.ones((4, 3), "f4"))
+
+
 def test_inspection_of_a_symbolic_function(tmp_path):
     """Statistics and pages are for the sizes for which schedules were chosen."""
     file = tmp_path / "f.py"
