@@ -157,6 +157,7 @@ def used(f, sizes, *rest):
     ("range", lambda x: sum(x[i] for i in range(x.shape[0]))), ("np.arange", lambda x: x + np.arange(x.shape[0])), ("len", lambda x: x * len(x)),
     ("f-string", lambda x: x * float(f"{x.shape[0]}")), ("dict", lambda x: x * {5: 2.0}.get(x.shape[0], 3.0)), ("str", lambda x: x * len(str(x.shape[0]))),
     ("root", lambda x: x * np.sqrt(x.shape[0])), ("pow", lambda x: x * 2 ** x.shape[0]), ("float()", lambda x: x * float(x.shape[0])),
+    ("float ==", lambda x: x * (2 if x.shape[0] == 5.0 else 3)), ("float <", lambda x: x * (2 if x.shape[0] < 5.5 else 3)),
     ("bits", lambda x: x * (x.shape[0] & 3)), ("iteration", lambda x: sum(v for v in x)), ("linspace", lambda x: x + pj.linspace(0, 1, x.shape[0])),
 ])  # fmt: skip
 def test_where_a_number_is_needed_the_size_stays_static(name, fn):
