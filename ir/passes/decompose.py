@@ -13,9 +13,10 @@ from ..device import DeviceFacts
 from ..errors import UnsupportedError
 from ..instr import Instr, Value
 from ..kernel import Kernel, KernelBuilder
-from ..op import LaneOps, op
+from ..op import Attrs, LaneOps, Op, op
 from ..ops.math import definition_of
 from ..types import F32, F64, I1, I64, INT_OF_BITS, Scalar
+from . import rounding
 
 IN_F32 = frozenset("fadd fsub fmul fdiv fsqrt fmin fmax fminnum fmaxnum ffloor fceil ftrunc frint fcmp frem".split())
 ON_BITS = frozenset("fneg fabs copysign".split())
@@ -27,10 +28,16 @@ class _Builder(KernelBuilder):
     """Definitions are written through it: what they use and the device lacks is said otherwise at once."""
 
     scales = True
+    directs = True  # whether the device rounds in any direction
 
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
         self.renamed: dict[int, Value] = {}  # what replaced a value
+
+    def emit(self, op: Op, args: Sequence[Value], attrs: Attrs = (), **rest: Any) -> Any:
+        if not self.directs and attrs and rounding.wants(op, [a.type for a in args], attrs):
+            return rounding.expand(self, op, args, attrs)
+        return super().emit(op, args, attrs, **rest)
 
     def fscale(self, x: Any, n: Any) -> Any:
         return self.emit(op("fscale"), (x, n)) if self.scales else _in_steps(self, x, n)
@@ -42,15 +49,23 @@ def decompose(k: Kernel, facts: DeviceFacts) -> Kernel:
     ptx = facts.kind == "ptx"
     if facts.kind == "cpu" and facts.vector_bits == 512:  # vscalef
         native |= {"fscale"}
-    return rewrite(k, lambda i: _rule(i, native, ptx), scales="fscale" in native)
+    directs = facts.kind not in ("opencl", "amdgpu")
+
+    def rule_of(i: Instr) -> Rule | None:
+        rule = _rule(i, native, ptx)
+        if rule is None and not directs and rounding.wants(i.op, [a.type for a in i.args], i.attrs):
+            return lambda b, i, args: rounding.expand(b, i.op, args, i.attrs)
+        return rule
+
+    return rewrite(k, rule_of, scales="fscale" in native, directs=directs)
 
 
-def rewrite(k: Kernel, rule_of: Callable[[Instr], Rule | None], scales: bool = True) -> Kernel:
+def rewrite(k: Kernel, rule_of: Callable[[Instr], Rule | None], scales: bool = True, directs: bool = True) -> Kernel:
     """The kernel with each instruction that has a rule replaced by what the rule builds; the same object where none has."""
     if not any(rule_of(i) for i in k.instrs()):
         return k
     b = _Builder(k.name, warps=k.warps, lanes=k.lanes, first_id=k.next_id())
-    b.scales = scales
+    b.scales, b.directs = scales, directs
     b.params, b.shared, b.local, b.functions = list(k.params), k.shared, k.local, k.functions
     for block in k.blocks[1:]:
         b.adopt(block)

@@ -196,6 +196,12 @@ class Collective(_Emit):
         self.define(i.results[0], first)
         self.define(i.results[1], self.put(f"icmp eq i32 {first}, {self.sreg('laneid')}"))
 
+    def _mma(self, i: Instr) -> None:
+        from .products import multiply
+
+        if not self.own(i):
+            multiply(self, i)
+
     def _warp_sync(self, i: Instr) -> None:
         if not self.own(i):
             self.d.warp_barrier(self)

@@ -131,10 +131,11 @@ class SpirvTarget(Target):
 
     def _legal(self, kernel: Kernel) -> Kernel:
         from ...ir.passes import kernel_pipeline
+        from ...ir.passes.matrices import expand_products
 
         if kernel.functions:
             raise UnsupportedError(f"{kernel.name} calls a function that calls itself or is called by address: not on OpenCL", hint="device='cpu' runs it")
-        legal: Kernel = kernel_pipeline(self.facts).run(kernel)
+        legal: Kernel = kernel_pipeline(self.facts).run(expand_products(kernel))
         return legal
 
     def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:

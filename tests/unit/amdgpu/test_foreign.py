@@ -20,7 +20,7 @@ from tests.corpus.test_corpus_runs import aligned, chosen
 from tests.unit.amdgpu import emulator
 
 REFUSED = re.compile(
-    r"mma|mbarrier|cluster|a barrier that is not the block's|a function that calls itself or is called by address|printf|rounded r[zmp]|cp\.reduce\.async"
+    r"mma of a sparse matrix|mbarrier|cluster|a barrier that is not the block's|a function that calls itself or is called by address|printf|rounded r[zmp]|cp\.reduce\.async"
     r"|atomic \w+ of i128|isspacep\.const|needs warps of 32 lanes")  # fmt: skip
 BEYOND = {  # kernels that are right, and that the emulator cannot run
     "clocks": "it has no s_sendmsg_rtn", "misaligned_copy": "its stores of 32 bits drop the lowest bits of the address",
@@ -118,6 +118,40 @@ def test_warps_of_32_on_waves_of_64():
         with pytest.raises(UnsupportedError, match=r"shfl_sync needs warps of 32 lanes") as e:
             pj.translate(PTX, target=f"amdgpu:{arch}", entry="rotate").as_text()
         assert e.value.place and "RDNA" in e.value.hint
+
+
+MMA = """
+.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry product(.param .u64 p)
+{
+    .reg .b32 %r<12>;
+    .reg .b64 %rd<4>;
+    ld.param.u64 %rd1, [p];
+    mov.u32 %r1, %laneid;
+    mul.wide.u32 %rd2, %r1, 16;
+    add.s64 %rd3, %rd1, %rd2;
+    ld.global.v4.u32 {%r2, %r3, %r4, %r5}, [%rd3];
+    mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%r6, %r7, %r8, %r9}, {%r2, %r3}, {%r4}, {%r5, %r5, %r5, %r5};
+    st.global.v4.u32 [%rd3], {%r6, %r7, %r8, %r9};
+    ret;
+}
+"""
+
+
+def test_a_product_of_a_warp():
+    """Two rows of A from the four lanes of a group, two columns of B from two groups of four: 8 + 8 words, each read once; four products at once."""
+    for arch, dot in (("gfx1030", "v_dot4_i32_i8"), ("gfx1100", "v_dot4_i32_iu8"), ("gfx1201", "v_dot4_i32_iu8")):
+        made = pj.translate(MMA, target=f"amdgpu:{arch}")
+        assert made.as_text("ll").count("call i32 @llvm.amdgcn.ds.bpermute") == 16 and "ds_bpermute_b32" in made.as_text()
+        assert made.as_text().count(dot) == 16 or made.as_text().count(dot) + made.as_text().count("v_dot4c_i32_i8") == 16
+    floats = pj.translate(MMA.replace("s32.s8.s8.s32", "f32.bf16.bf16.f32").replace("{%r4}, {%r5, %r5, %r5, %r5}", "{%r4, %r5}, {%f1, %f1, %f1, %f1}").replace(
+        "{%r6, %r7, %r8, %r9}, {%r2, %r3}", "{%f2, %f3, %f4, %f5}, {%r2, %r3, %r4, %r5}").replace("v4.u32 [%rd3], {%r6, %r7, %r8, %r9}", "v4.f32 [%rd3], {%f2, %f3, %f4, %f5}")
+        .replace(".reg .b64 %rd<4>;", ".reg .b64 %rd<4>; .reg .f32 %f<6>; mov.f32 %f1, 0f00000000;"), target="amdgpu:gfx1100")  # fmt: skip
+    assert floats.as_text("ll").count("@llvm.fma.f32(float %") == 4 * 16
+    with pytest.raises(UnsupportedError, match="mma needs warps of 32"):
+        pj.translate(MMA, target="amdgpu:gfx90a").as_text()
 
 
 def test_the_command_line(tmp_path):
