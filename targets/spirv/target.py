@@ -145,7 +145,7 @@ class SpirvTarget(Target):
         from ...ir.analysis import warp_needs
         from .foreign import Code, refuse
 
-        driver = self.driver()
+        driver: Any = self.driver()
         if bounds:
             raise UnsupportedError(f"bounds=True tests accesses on the CPU, not on {driver.name}", hint="device='cpu', or `ptxjit check`")
         if not driver.same_addresses:

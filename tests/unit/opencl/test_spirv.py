@@ -183,6 +183,8 @@ def test_attributes_are_right_or_refused(flag, lane_cases, opencl):
                     assert re.search(r"rnd|round|flush|satur|must be legalised|lacks|on SPIR-V|OpenCL C", str(e)), e
                     continue
                 good.append(c)
+        if flag == "rnd":  # tests/unit/ir/test_rounding.py has the values; here some of them go through the device's compiler
+            good = good[::5]
         wrong = differences(good, device)
         assert not wrong, f"{device}: " + "\n".join(wrong)
 
