@@ -26,7 +26,7 @@ fast: $(STAMP) ## the suite without what takes long
 	@$(PY) -m pytest -n 2 -m "not slow" -p no:cacheprovider
 
 check: $(STAMP) ## ruff, mypy, tests
-	@$(PY) -m ruff check ptxjit ir targets tests examples benchmarks
+	@$(PY) -m ruff check ptxjit ir targets tests examples benchmarks scripts
 	@$(PY) -m mypy -p ptxjit
 	@$(PY) -m pytest -n 2 -p no:cacheprovider
 

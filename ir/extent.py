@@ -91,7 +91,7 @@ class Dim:
             return Dim(dict(self.terms), self.const + other) if other else self
         o = _extent(other)
         if not isinstance(o, Dim):
-            return o if o is NotImplemented else self + o
+            return _meets(operator.add, self, other) if o is NotImplemented else self + o
         terms = dict(self.terms)
         for k, c in o.terms:
             terms[k] = terms.get(k, 0) + c
@@ -109,7 +109,7 @@ class Dim:
                     terms[key] = terms.get(key, 0) + c * d
             return _made(terms, terms.pop((), 0))
         if k is NotImplemented or k == 1:
-            return k if k is NotImplemented else self
+            return _meets(operator.mul, self, other) if k is NotImplemented else self
         return Dim({a: c * k for a, c in self.terms}, self.const * k) if k else 0
 
     __rmul__ = __mul__
@@ -122,11 +122,11 @@ class Dim:
 
     def __sub__(self, other: Any) -> Any:
         o = _extent(other)
-        return o if o is NotImplemented else self + o * -1
+        return _meets(operator.sub, self, other) if o is NotImplemented else self + o * -1
 
     def __rsub__(self, other: Any) -> Any:
         o = _extent(other)
-        return o if o is NotImplemented else self * -1 + o
+        return _meets(operator.sub, self, other, True) if o is NotImplemented else self * -1 + o
 
     def __abs__(self) -> Any:
         return self if self >= 0 else -self
@@ -143,6 +143,14 @@ class Dim:
     def __rmod__(self, other: Any) -> Any:
         return _divide(other, self, "%")
 
+    def __truediv__(self, other: Any) -> Any:
+        if hasattr(other, "__array_ufunc__") and not isinstance(other, Dim):
+            return NotImplemented
+        return _number(self) / (_number(other) if isinstance(other, Dim) else other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return other / _number(self)
+
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
 
@@ -154,13 +162,16 @@ class Dim:
             return math.prod([self] * k)
         return operator.index(self) ** k
 
+    def __rpow__(self, other: Any) -> Any:
+        return other ** operator.index(self)
+
     # ---- questions
 
     def __eq__(self, other: object) -> Any:
         if other is self or other.__class__ is Dim and other.text == self.text:
             return True
         o = _extent(other)
-        return NotImplemented if o is NotImplemented else _ask(self - o, "==", o)
+        return _compares(operator.eq, self, other) if o is NotImplemented else _ask(self - o, "==", o)
 
     def __ne__(self, other: object) -> Any:
         same = self == other
@@ -168,19 +179,19 @@ class Dim:
 
     def __lt__(self, other: Any) -> Any:
         o = _extent(other)
-        return NotImplemented if o is NotImplemented else _ask(self - o, "<")
+        return _compares(operator.lt, self, other) if o is NotImplemented else _ask(self - o, "<")
 
     def __ge__(self, other: Any) -> Any:
         o = _extent(other)
-        return NotImplemented if o is NotImplemented else not _ask(self - o, "<")
+        return _compares(operator.ge, self, other) if o is NotImplemented else not _ask(self - o, "<")
 
     def __gt__(self, other: Any) -> Any:
         o = _extent(other)
-        return NotImplemented if o is NotImplemented else _ask(o - self, "<")
+        return _compares(operator.gt, self, other) if o is NotImplemented else _ask(o - self, "<")
 
     def __le__(self, other: Any) -> Any:
         o = _extent(other)
-        return NotImplemented if o is NotImplemented else not _ask(o - self, "<")
+        return _compares(operator.le, self, other) if o is NotImplemented else not _ask(o - self, "<")
 
     def __bool__(self) -> bool:
         return bool(self != 0)
@@ -248,16 +259,8 @@ def _number(x: Dim) -> Any:
     return sizes.traced(x) if sizes is not None and sizes.tracing and sizes.traced is not None else operator.index(x)
 
 
-def _true_quotient(self: Dim, other: Any) -> Any:
-    if hasattr(other, "__array_ufunc__") and not isinstance(other, Dim):
-        return NotImplemented
-    return _number(self) / (_number(other) if isinstance(other, Dim) else other)
-
-
 for _name in ("and", "or", "xor", "lshift", "rshift"):
     _with_numbers(_name)
-Dim.__truediv__, Dim.__rtruediv__ = _true_quotient, lambda self, other: other / _number(self)  # type: ignore[attr-defined]
-Dim.__rpow__ = lambda self, other: other ** operator.index(self)  # type: ignore[attr-defined]
 
 Extent = Union[int, Dim]
 
@@ -271,23 +274,16 @@ def _extent(x: Any) -> Any:
     return NotImplemented
 
 
-def _float_operators() -> None:
+def _meets(f: Callable[[Any, Any], Any], self: Dim, other: Any, reflected: bool = False) -> Any:
     """`0.5 * n`: a float meets the number, in a trace as a value that is known at run time."""
-    for name in ("add", "sub", "mul", "floordiv", "mod"):
-        for reflected in (False, True):
-            attribute = f"__{'r' * reflected}{name}__"
-            inner, f = getattr(Dim, attribute), getattr(operator, name)
-
-            def run(self: Dim, other: Any, inner: Any = inner, f: Any = f, reflected: bool = reflected, name: str = name) -> Any:
-                if other.__class__ is float:
-                    k = _number(self) if name in ("add", "sub", "mul") else operator.index(self)
-                    return f(other, k) if reflected else f(k, other)
-                return inner(self, other)
-
-            setattr(Dim, attribute, run)
+    if other.__class__ is not float:
+        return NotImplemented
+    return f(other, _number(self)) if reflected else f(_number(self), other)
 
 
-_float_operators()
+def _compares(f: Callable[[Any, Any], Any], self: Dim, other: Any) -> Any:
+    """`n < 2.5`: the number is compared."""
+    return f(operator.index(self), other) if other.__class__ is float else NotImplemented
 
 
 def _made(terms: Mapping[tuple[str, ...], int], const: int) -> Extent:
@@ -323,7 +319,10 @@ def _divide(a: Any, b: Any, fn: str) -> Any:
     """Floor quotient or remainder; what divides exactly is split off, what is certainly smaller than the divisor has no quotient."""
     x, y = _extent(a), _extent(b)
     if x is NotImplemented or y is NotImplemented:
-        return NotImplemented
+        if a.__class__ is not float and b.__class__ is not float:
+            return NotImplemented
+        x, y = (v if v.__class__ is float else operator.index(v) for v in (a, b))
+        return x // y if fn == "//" else x % y
     if not isinstance(y, Dim) and y < 1:
         if y == 0:
             raise ZeroDivisionError("an extent divided by zero")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .ir.errors import DTypeError, ShapeError, TraceError, UnsupportedError
+from .ir.extent import Dim
 from .ir.graph import Graph
 from .pytree import flatten, unflatten
 from .trace import Trace, Tracer, current, emit, here, lift, make, user_error, user_loc
@@ -63,8 +64,8 @@ def _items(trace: Trace, node: Any, like: list[Tracer]) -> list[Tracer]:
 
 
 def _bound(v: Any) -> Any:
-    """A bound of `fori_loop`: an integer, or a traced one without dimensions."""
-    if isinstance(v, Tracer) and v.dtype.kind in "iub" and v.shape == ():
+    """A bound of `fori_loop`: an integer, the extent of a dimension, or a traced integer without dimensions."""
+    if v.__class__ is Dim or isinstance(v, Tracer) and v.dtype.kind in "iub" and v.shape == ():
         return v
     try:
         if not isinstance(v, Tracer):
@@ -169,7 +170,7 @@ def _length(shapes: list[tuple[int, ...]], length: Any) -> int:
             raise user_error(ShapeError, f"scan: length={given}, but the scanned arrays have {n} elements" if n is not None else f"scan: length={given}")
         n = given
     assert n is not None
-    return n
+    return operator.index(n)
 
 
 def scan(f: Callable[[Any, Any], Any], state: Any, xs: Any, length: int | None = None) -> Any:

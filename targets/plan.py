@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.analysis.slots import slots
 from ..ir.errors import BugError, CheckError, ShapeError
 from ..ir.extent import Dim
 from ..ir.guards import compiled, fits
@@ -31,6 +30,8 @@ REMEMBERED = 256  # sizes of one symbolic program that are kept ready
 
 def plan_of(program: Program) -> tuple[dict[str, Any], bytes]:
     """The JSON form of a program, and the bytes of its constants."""
+    from ..ir.analysis.slots import slots
+
     number = {b.name: n for n, b in enumerate(program.buffers)}
     blob = bytearray()
     buffers = []

@@ -1,1 +1,1 @@
-"""AMDGPU: facts · dialect (kernels to LLVM IR) · codeobject (linking, and reading back) · target · runtime (HIP through ctypes)."""
+"""AMDGPU: facts · dialect (kernels to LLVM IR) · codeobject (linking, reading back; msgpack) · target · runtime (HIP through ctypes) · foreign (PTX of others on a card)."""

@@ -173,6 +173,14 @@ class AmdDialect(Dialect):
         low, high = e.put(f"trunc i64 {bits} to i32"), e.put(f"trunc i64 {e.put(f'lshr i64 {bits}, 32')} to i32")
         return e.put(f"or i32 {low}, {high}")
 
+    def dot4(self, e: Item, a: str, b: str, total: str, signs: tuple[bool, bool]) -> str | None:
+        if self.a.family in ("rdna3", "rdna3.5", "rdna4"):
+            args = [("i1", str(signs[0]).lower()), ("i32", a), ("i1", str(signs[1]).lower()), ("i32", b), ("i32", total), ("i1", "false")]
+            return e.put(e.call("llvm.amdgcn.sudot4", "i32", args))
+        if self.a.family != "rdna2" or signs[0] != signs[1]:
+            return None
+        return e.put(e.call(f"llvm.amdgcn.{'s' if signs[0] else 'u'}dot4", "i32", [("i32", a), ("i32", b), ("i32", total), ("i1", "false")]))
+
     def warp_barrier(self, e: Item) -> None:
         e.lines.append('  fence syncscope("wavefront") release')
         e.lines.append("  " + e.call("llvm.amdgcn.wave.barrier", "void", []))

@@ -1,6 +1,6 @@
 """AMD architectures as device records, and how many waves of a kernel a compute unit holds.
 
-Sources: the instruction-set manuals (AMD, "RDNA 2/3/3.5/4" and "CDNA 2/3/4 Instruction Set Architecture"), the hardware table of ROCm's
+Sources: the instruction-set manuals (AMD, "Vega", "RDNA 1/2/3/3.5/4" and "CDNA 1/2/3/4 Instruction Set Architecture"), the hardware table of ROCm's
 documentation ("Accelerator and GPU hardware specifications"), and LLVM's "User Guide for AMDGPU Backend" for the generic targets, which
 have the least of what their members have.
 """
@@ -15,7 +15,7 @@ from ...ir.errors import UserError
 class Arch(NamedTuple):
     """One `gfx…`."""
 
-    family: str  # cdna2, cdna3, cdna4, rdna2 …, gcn5
+    family: str  # cdna1 …, rdna1 …, gcn5
     lanes: int  # of a wave
     vgprs: int  # registers per lane of one SIMD, over all its waves
     unit: int  # they are given out in steps of this
@@ -26,7 +26,6 @@ class Arch(NamedTuple):
     l2: int
     matrix: str  # mfma, wmma or nothing
     cov: int = 5  # code-object version
-    feature: str = ""  # features that are switched off, in LLVM's words
 
     @property
     def wide(self) -> bool:
@@ -35,11 +34,20 @@ class Arch(NamedTuple):
 
 #                            family   lanes vgprs unit waves simds  LDS       CUs  L2        matrix
 ARCHS = {
+    "gfx906": Arch("gcn5", 64, 256, 4, 10, 4, 64 << 10, 64, 4 << 20, ""),
+    "gfx908": Arch("cdna1", 64, 256, 4, 10, 4, 64 << 10, 120, 8 << 20, "mfma"),
     "gfx90a": Arch("cdna2", 64, 512, 8, 8, 4, 64 << 10, 110, 8 << 20, "mfma"),
     "gfx942": Arch("cdna3", 64, 512, 8, 8, 4, 64 << 10, 304, 32 << 20, "mfma"),
     "gfx950": Arch("cdna4", 64, 512, 8, 8, 4, 160 << 10, 256, 32 << 20, "mfma"),
+    "gfx1010": Arch("rdna1", 32, 1024, 8, 20, 2, 64 << 10, 40, 4 << 20, ""),
     "gfx1030": Arch("rdna2", 32, 1024, 16, 16, 2, 64 << 10, 80, 4 << 20, ""),
+    "gfx1031": Arch("rdna2", 32, 1024, 16, 16, 2, 64 << 10, 40, 3 << 20, ""),
+    "gfx1032": Arch("rdna2", 32, 1024, 16, 16, 2, 64 << 10, 32, 2 << 20, ""),
     "gfx1100": Arch("rdna3", 32, 1536, 24, 16, 2, 64 << 10, 96, 6 << 20, "wmma"),
+    "gfx1101": Arch("rdna3", 32, 1536, 24, 16, 2, 64 << 10, 60, 4 << 20, "wmma"),
+    "gfx1102": Arch("rdna3", 32, 1024, 16, 16, 2, 64 << 10, 32, 2 << 20, "wmma"),
+    "gfx1103": Arch("rdna3", 32, 1024, 16, 16, 2, 64 << 10, 12, 2 << 20, "wmma"),
+    "gfx1150": Arch("rdna3.5", 32, 1024, 16, 16, 2, 64 << 10, 16, 2 << 20, "wmma"),
     "gfx1151": Arch("rdna3.5", 32, 1536, 24, 16, 2, 64 << 10, 40, 2 << 20, "wmma"),
     "gfx1200": Arch("rdna4", 32, 1536, 24, 16, 2, 64 << 10, 32, 4 << 20, "wmma"),
     "gfx1201": Arch("rdna4", 32, 1536, 24, 16, 2, 64 << 10, 64, 8 << 20, "wmma"),

@@ -73,14 +73,19 @@ class AmdTarget(Target):
     # ---- kernels of other origin
 
     def _legal(self, kernel: Kernel) -> Kernel:
-        """Over ops that the device has.  Waves of 64 lanes cannot stand for warps of 32: there only what needs no warp goes through."""
-        from ...ir.analysis import warp_needs
+        """Over ops that the device has.  Waves of 64 lanes cannot stand for warps of 32: there only what needs no warp goes through, and no loop that
+        waits for another thread, which may be of the other half of the wave."""
+        from ...ir.analysis import spins, warp_needs
         from ...ir.passes import kernel_pipeline
 
         need = warp_needs(kernel) if ARCHS[self.arch].wide else None
         if need is not None:
             raise UnsupportedError(f"{need.op} needs warps of 32 lanes, {self.name} has waves of 64", place=need.loc,
                                    hint="translate for an RDNA architecture (gfx10 and later), whose waves have 32 lanes")  # fmt: skip
+        waits = spins(kernel) if ARCHS[self.arch].wide else None
+        if waits is not None:
+            raise UnsupportedError(f"{waits.op} waits for another thread, which may be of the same wave of 64 on {self.name}", place=waits.loc,
+                                   hint="translate for an RDNA architecture (gfx10 and later), whose waves are warps")  # fmt: skip
         if kernel.functions:
             raise UnsupportedError(f"{kernel.name}: a function that calls itself or is called by address on {self.name}", hint="device='cpu' runs it")
         legal: Kernel = kernel_pipeline(self.facts).run(kernel)

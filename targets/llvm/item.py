@@ -134,6 +134,10 @@ class Dialect:
         """One bit (i32) per executing lane of the warp where the i1 holds."""
         raise self.lacks("votes")
 
+    def dot4(self, e: Item, a: str, b: str, total: str, signs: tuple[bool, bool]) -> str | None:
+        """`total` (i32) and the four products of the bytes of two words, each word's signed or not; None where the device has no such instruction."""
+        return None
+
     def warp_barrier(self, e: Item) -> None:
         """The executing lanes of the warp meet; their memory accesses are in order."""
         raise self.lacks("warp_sync")

@@ -184,8 +184,8 @@ class Product:
                 acc = e.put(f"add i32 {acc}, {e.put(e.call('llvm.ctpop.i32', 'i32', [('i32', both)]))}")
             return acc
         if attrs["c"] == "s32":
-            total = "0"
-            for a, b in pairs:
+            total, done = self.by_words(pairs)
+            for a, b in pairs[done:]:
                 p = e.put(f"mul i32 {self.element('a', a)}, {self.element('b', b)}")
                 total = p if total == "0" else e.put(f"add i32 {total}, {p}")
             return e.put(e.call("llvm.sadd.sat.i32", "i32", [("i32", acc), ("i32", total)]) if attrs.get("sat") else f"add i32 {acc}, {total}")  # type: ignore[no-any-return]
@@ -193,6 +193,24 @@ class Product:
         for a, b in pairs:
             acc = e.put(e.call(f"llvm.fma.{s}", t, [(t, self.element("a", a)), (t, self.element("b", b)), (t, acc)]))
         return acc
+
+    def by_words(self, pairs: Any) -> tuple[str, int]:
+        """The sum of as many products as the device takes four at once, and their number."""
+        e, attrs, total = self.e, self.attrs, "0"
+        if attrs["a"][1:] != "8" or attrs["b"][1:] != "8":
+            return total, 0
+        for at in range(0, len(pairs), 4):
+            words = []
+            for x, four in (("a", [a for a, _ in pairs[at : at + 4]]), ("b", [b for _, b in pairs[at : at + 4]])):
+                first, lanes, _ = four[0][0]
+                if len(four) < 4 or first % 4 or any(len(w) > 1 or w[0][:2] != (first + n, lanes) for n, w in enumerate(four)):
+                    return total, at
+                words.append(self.words[x, first // 4, lanes])
+            text = e.d.dot4(e, *words, total, (attrs["a"] == "s8", attrs["b"] == "s8"))
+            if text is None:
+                return total, at
+            total = text
+        return total, len(pairs)
 
     def half(self, text: str, t: str) -> str:
         """A 16-bit result's bits; a NaN is 0x7fff."""

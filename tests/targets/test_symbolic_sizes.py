@@ -9,6 +9,8 @@ from ptxjit.testing.compare import bits_difference, results
 
 DEVICES = [d.name for d in pj.devices() if d.available and d.name != "interp"]
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled 8 times")  # the static oracle is
+
 
 def softmax(x):
     e = np.exp(x - x.max(axis=-1, keepdims=True))

@@ -387,7 +387,9 @@ def prepared():
     clamp = emu._int_clamp
 
     def saturated(name, srcs):
-        """Sums and differences of signed 16 bits too."""
+        """Sums and differences of signed 16 bits too, and CDNA's."""
+        if re.search(r"V_(ADD|SUB)_I32", name):  # CDNA's name for what is V_ADD_NC_I32 elsewhere
+            return clamp(name.replace("_I32", "_NC_I32"), srcs)
         if not re.search(r"V_(ADD|SUB)_(NC_)?I16", name):
             return clamp(name, srcs)
         wide = [(srcs[k].cast(dtypes.uint16).bitcast(dtypes.int16)).cast(dtypes.int32) for k in ("S0", "S1")]

@@ -104,7 +104,7 @@ def uncached(monkeypatch):
 
 def test_a_broken_pass_is_named_with_op_and_line(monkeypatch, uncached):
     before = passes.kernel_pipeline
-    monkeypatch.setattr(passes, "kernel_pipeline", lambda facts: Pipeline([before(facts).passes[0], swapped("fadd", "fsub"), *before(facts).passes[1:]]))
+    monkeypatch.setattr(passes, "kernel_pipeline", lambda facts, fast=False: Pipeline([before(facts).passes[0], swapped("fadd", "fsub"), *before(facts).passes[1:]]))
     report = check(steps, specs=["f32[n]"], examples=20, raise_error=False)
     assert not report.passed and report.step.level == "kernel" and "`spoil`" in report.step.step
     assert report.step.op == "fadd" and report.step.place == line_of(steps, "y + 1")
@@ -160,7 +160,7 @@ def test_targets_agree():
 
 def test_targets_that_disagree(monkeypatch, uncached):
     before = passes.kernel_pipeline
-    monkeypatch.setattr(passes, "kernel_pipeline", lambda facts: Pipeline([swapped("fadd", "fsub"), *before(facts).passes]))
+    monkeypatch.setattr(passes, "kernel_pipeline", lambda facts, fast=False: Pipeline([swapped("fadd", "fsub"), *before(facts).passes]))
     with pytest.raises(AssertionError, match=r"cpu and interp disagree: result 0 differs at \[0\]: .* \(3 of 3 elements\)"):
         assert_targets_agree(lambda x: x + 1, np.ones(3, "f4"))
     with pytest.raises(AssertionError, match="admitted are 4"):

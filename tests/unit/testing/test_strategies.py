@@ -55,7 +55,7 @@ def test_layouts_keep_the_elements(layout):
 def test_programs_use_the_whole_table():
     seen: set[str] = set()
 
-    @settings(max_examples=600, database=None, derandomize=True, deadline=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=900, database=None, derandomize=True, deadline=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
     @given(programs(max_steps=12))
     def collect(p):
         seen.update(s.text.split("(")[0] for s in p.steps)
