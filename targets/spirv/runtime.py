@@ -227,11 +227,14 @@ def first_error(log: str) -> str:
 
 
 # PoCL's own functions are calls that its loops over work-items are not vectorised across (measured: exp 18 times slower); clang's are instructions.
-BUILTINS = "\n".join(
-    f"static inline {t} __attribute__((overloadable)) ptxjit_{name}({', '.join(f'{t} {a}' for a in args)}) {{ return __builtin_{name}{f}({', '.join(args)}); }}"
-    for name, args in (("fma", "abc"), ("rint", "a"), ("floor", "a"), ("ceil", "a"), ("trunc", "a"), ("fabs", "a"), ("sqrt", "a"), ("copysign", "ab"))
-    for t, f in (("float", "f"), ("double", ""))) + "\n" + "\n".join(
-    f"#undef {name}\n#define {name} ptxjit_{name}" for name in ("fma", "rint", "floor", "ceil", "trunc", "fabs", "sqrt", "copysign")) + "\n"  # fmt: skip
+_FLOATS = {"fma": "abc", "rint": "a", "floor": "a", "ceil": "a", "trunc": "a", "fabs": "a", "sqrt": "a", "copysign": "ab"}
+_INTEGERS = ("char", "short", "int", "long", "uchar", "ushort", "uint", "ulong")
+_INLINE = "static inline {t} __attribute__((overloadable)) ptxjit_{name}({params}) {{ return {body}; }}"
+BUILTINS = "\n".join([
+    *(_INLINE.format(t=t, name=name, params=", ".join(f"{t} {a}" for a in args), body=f"__builtin_{name}{f}({', '.join(args)})")
+      for name, args in _FLOATS.items() for t, f in (("float", "f"), ("double", ""))),
+    *(_INLINE.format(t=t, name=name, params=f"{t} a, {t} b", body=f"a {sign} b ? a : b") for name, sign in (("min", "<"), ("max", ">")) for t in _INTEGERS),
+    *(f"#undef {name}\n#define {name} ptxjit_{name}" for name in (*_FLOATS, "min", "max")), ""])  # fmt: skip
 
 
 class Host:
