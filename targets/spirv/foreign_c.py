@@ -17,6 +17,7 @@ from .opencl_c import ATOMICS, SIGNED, SUFFIX, TO_BF16, _minmax, _narrowing, _wi
 
 THREADS = 1024  # most of a block
 HEAP = 16 << 10  # bytes for alloca
+MOST = 16  # values that are exchanged at once
 CLUSTER = {"cluster_nctaid": "1u", "cluster_ctaid": "0u"}
 NUMBERS = {"cluster_nctarank": "1u", "nsmid": "1u", "cluster_ctarank": "0u", "is_explicit_cluster": "0u", "smid": "0u"}
 
@@ -28,6 +29,8 @@ COPY = """static inline void copy_{d}_{s}({D} uchar* to, {S} const uchar* from, 
 
 class ForeignWriter(_Write):
     """One kernel."""
+
+    shuffle = "shfl_sync"
 
     def __init__(self, kernel: Kernel, helpers: dict[str, str], features: Sequence[str]) -> None:
         super().__init__(kernel, helpers, features)
@@ -329,24 +332,40 @@ class ForeignWriter(_Write):
             self.put(f"{bits} &= {self.use(mask)};")
         return bits
 
-    def _shfl_sync(self, i: Instr) -> None:
-        _, v, by, clamp = i.args
-        mode, word = i.attr("mode", "bfly"), "uchar" if v.type is I1 else self.ctype(v.type.elem)
+    def shuffles(self, batch: Sequence[Instr]) -> None:
+        """Shuffles that do not need one another, between two barriers; a value that several lanes' reads want is written once."""
+        self.loc = batch[0].loc
+        values = list({i.args[1].id: i.args[1] for i in batch}.values())
+        if len(values) > MOST:
+            middle = len(batch) // 2
+            self.shuffles(batch[:middle])
+            self.shuffles(batch[middle:])
+            return
         self.special("lid")
         self.special("lane")
-        j, last = self.temporary("lane"), self.temporary("last")
-        known = self.known(clamp)
-        if known is not None:
-            top, segment = f"{known & 31}u", f"{known >> 8 & 31}u"
-        else:
-            top, segment = f"({self.wrapped(clamp)} & 31u)", f"({self.wrapped(clamp)} >> 8 & 31u)"
-        b = f"({self.wrapped(by)} & 31u)"
-        source = {"idx": f"(lane & {segment}) | ({b} & ~{segment})", "bfly": f"lane ^ {b}", "down": f"lane + {b}", "up": f"lane - {b}"}[mode]
-        self.put(f"const int {j} = (int)({source}), {last} = (int)((lane & {segment}) | ({top} & ~{segment}));")
-        self.define(i.results[1], f"{j} {'>=' if mode == 'up' else '<='} {last}")
-        [memory] = self.shared_words([(word, self.use(v))])
-        text = f"{memory}({self.use(i.results[1])} ? {j} : (int)lane)]"
-        self.define(i.results[0], f"{text} != 0" if v.type is I1 else text)
+        sources = []
+        for i in batch:
+            _, v, by, clamp = i.args
+            mode, known = i.attr("mode", "bfly"), self.known(clamp)
+            if known is not None:
+                top, segment = f"{known & 31}u", f"{known >> 8 & 31}u"
+            else:
+                top, segment = f"({self.wrapped(clamp)} & 31u)", f"({self.wrapped(clamp)} >> 8 & 31u)"
+            b = f"({self.wrapped(by)} & 31u)"
+            if known == 31 and mode == "idx":  # of the whole warp: any lane is in range
+                sources.append(b[1:-1])
+                self.define(i.results[1], "true")
+                continue
+            j, last = self.temporary("lane"), self.temporary("last")
+            source = {"idx": f"(lane & {segment}) | ({b} & ~{segment})", "bfly": f"lane ^ {b}", "down": f"lane + {b}", "up": f"lane - {b}"}[mode]
+            self.put(f"const int {j} = (int)({source}), {last} = (int)((lane & {segment}) | ({top} & ~{segment}));")
+            self.define(i.results[1], f"{j} {'>=' if mode == 'up' else '<='} {last}")
+            sources.append(f"{self.use(i.results[1])} ? {j} : (int)lane")
+        words = ["uchar" if v.type is I1 else self.ctype(v.type.elem) for v in values]
+        memory = dict(zip((v.id for v in values), self.shared_words([(w, self.use(v)) for w, v in zip(words, values)])))
+        for i, source in zip(batch, sources):
+            text = f"{memory[i.args[1].id]}({source})]"
+            self.define(i.results[0], f"{text} != 0" if i.args[1].type is I1 else text)
         self.meet()
 
     def _ballot_sync(self, i: Instr) -> None:

@@ -188,6 +188,8 @@ class _Line(str):
 class _Write:
     """One kernel."""
 
+    shuffle = "shfl"  # the op that is exchanged many at once
+
     def __init__(self, kernel: Kernel, helpers: dict[str, str], features: Sequence[str]) -> None:
         self.k, self.helpers, self.features = kernel, helpers, features
         self.lanes, self.warps, self.apart = kernel.lanes or 1, kernel.warps or 1, apart(kernel)
@@ -927,7 +929,7 @@ class _Write:
         """A block's instructions, those that have no effect ordered such that shuffles come together."""
         run: list[Instr] = []
         for i in block.instrs[:-1]:
-            if i.op.kind == "lane" or i.op.name in ("constant", "shfl", "sreg"):
+            if i.op.kind == "lane" or i.op.name in ("constant", self.shuffle, "sreg"):
                 run.append(i)
                 continue
             self.pure(run)
@@ -936,20 +938,21 @@ class _Write:
         self.pure(run)
 
     def pure(self, run: Sequence[Instr]) -> None:
-        if sum(i.op.name == "shfl" for i in run) > 1:
+        name = self.shuffle
+        if sum(i.op.name == name for i in run) > 1:
             depth: dict[int, int] = {}
             place: dict[int, int] = {}
             for i in run:
                 d = max([depth.get(a.id, 0) for a in i.args], default=0)
                 place[id(i)] = d
-                depth[i.result.id] = d + (i.op.name == "shfl")
-            run = sorted(run, key=lambda i: (place[id(i)], i.op.name == "shfl"))
+                depth.update((r.id, d + (i.op.name == name)) for r in i.results)
+            run = sorted(run, key=lambda i: (place[id(i)], i.op.name == name))
         batch: list[Instr] = []
         for i in run:
-            if batch and (i.op.name != "shfl" or len(batch) == BATCH or any(a.id == j.result.id for a in i.args for j in batch)):
+            if batch and (i.op.name != name or len(batch) == BATCH or any(a.id == r.id for a in i.args for j in batch for r in j.results)):
                 self.shuffles(batch)
                 batch = []
-            if i.op.name == "shfl":
+            if i.op.name == name:
                 batch.append(i)
             else:
                 self.instr(i)
