@@ -183,4 +183,4 @@ def test_every_op_is_compiled(arch, lane_cases):
     """Nothing that LLVM could not select, for which it would end the process."""
     target = targets.target(f"amdgpu:{arch}")
     code = read(target.emit([lane_kernel(c, target.facts) for c in lane_cases()], "hsaco"))
-    assert len(code.kernels) == len(lane_cases()) > 500
+    assert len(code.kernels) == len(lane_cases()) > 400
