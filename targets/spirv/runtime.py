@@ -24,6 +24,7 @@ from ...ir.device import DeviceFacts
 from ...ir.errors import DeviceError, ResourceError, ToolError
 from ...ir.interp.memory import host_bytes
 from ..driver import Driver, Memory, as_bytes
+from .pocl import name_processor
 from .target import LANES, VERSIONS, WARPS
 
 NO_CACHE: Any = False  # ours keeps the binaries
@@ -48,15 +49,7 @@ class Found:
         config = getattr(device, "single_fp_config", 0)
         self.exact = bool(config & 1 << 7)
         self.fp64 = "cl_khr_fp64" in extensions
-        self.why_not: str | None = None
-        if not device.compiler_available:
-            self.why_not = "its driver has no compiler"
-        elif not config & 1:
-            self.why_not = "it has no subnormal f32 numbers"
-        elif not device.endian_little:
-            self.why_not = "it is big-endian"
-        elif device.max_work_group_size < LANES * WARPS:
-            self.why_not = f"its work-groups hold {device.max_work_group_size} work-items, {LANES * WARPS} are needed"
+        self.why_not = name_processor(device) or _lacks(device, config)
         self.subgroups = False
         self.il = spirv_version(getattr(device, "il_version", "") if device.version >= "OpenCL 2.1" or "cl_khr_il_program" in extensions else "")
         needed = ("cl_khr_subgroup_shuffle", "cl_khr_subgroup_ballot", "cl_intel_required_subgroup_size")  # whose sizes include 16 and 32
@@ -77,6 +70,19 @@ class Found:
             if self._opened is None:
                 self._opened = OpenCL(self)
             return self._opened
+
+
+def _lacks(device: Any, config: int) -> str | None:
+    """What our kernels need and the device has not."""
+    if not device.compiler_available:
+        return "its driver has no compiler"
+    if not config & 1:
+        return "it has no subnormal f32 numbers"
+    if not device.endian_little:
+        return "it is big-endian"
+    if device.max_work_group_size < LANES * WARPS:
+        return f"its work-groups hold {device.max_work_group_size} work-items, {LANES * WARPS} are needed"
+    return None
 
 
 def spirv_version(il: str) -> str:
