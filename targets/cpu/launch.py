@@ -49,13 +49,13 @@ class Code:
         self.spare: list[tuple[Any, int, int]] = []
 
     @staticmethod
-    def compile(kernel: Kernel, device: Any, facts: dict[str, Any], bounds: bool, mode: str = "auto") -> Code:
-        from ..llvm.compile import compile_object, host
+    def compile(kernel: Kernel, device: Any, machine: Any, facts: dict[str, Any], bounds: bool, mode: str = "auto") -> Code:
+        from ..llvm.compile import compile_object
         from .link import link
 
         kernel = legal(kernel, device)
-        module = Dispatch(kernel, host().triple, bounds, mode)
-        obj = compile_object(module.text)
+        module = Dispatch(kernel, machine.triple, bounds, mode)
+        obj = compile_object(module.text, machine)
         artifact = link(obj) if LINUX_X86 else Artifact("object", obj, {module.name: 0, TASK: 0})
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
         head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode, "per": module.per,
