@@ -124,7 +124,7 @@ class Target:
         raise DeviceError(f"kernels of other origin cannot run on {self.name}")
 
     def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
-                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, Any]] = ()) -> None:  # fmt: skip
         """Runs a grid; returns when it is done."""
         raise DeviceError(f"kernels of other origin cannot run on {self.name}")
 

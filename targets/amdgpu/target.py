@@ -113,7 +113,7 @@ class AmdTarget(Target):
         return Code.from_bytes(self.driver(), data)
 
     def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
-                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, Any]] = ()) -> None:  # fmt: skip
         from .foreign import refuse_launch
 
         refuse_launch(code.name, self.name, cluster)

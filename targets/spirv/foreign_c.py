@@ -42,7 +42,7 @@ class ForeignWriter(_Write):
         self.unique = 0
 
     def find_pointers(self) -> set[int]:
-        return set()
+        return {p.value.id for p in self.k.params if p.role == "pointer"}
 
     def more_params(self) -> list[str]:
         return ["__local uchar* arena", "uint arena_size"] * self.uses_arena + ["__global uint* report"] * self.reports
