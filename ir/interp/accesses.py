@@ -72,7 +72,8 @@ class Accesses(State):
         address = self.device(space, a, g)
         if inside is not None:
             k = int(np.argmin(inside))
-            self.fault("out-of-bounds", i, int(g.ids[k]), int(address[k]), f"{i.op} of {size} bytes")
+            own = f"{space} memory, byte {(int(a[k]) + (1 << 31)) % (1 << 32) - (1 << 31)}" if space in ("shared", "local") else None
+            self.fault("out-of-bounds", i, int(g.ids[k]), int(address[k]), f"{i.op} of {size} bytes", own)
         if bad is not None:
             k = int(np.argmax(bad & keep)) if (bad & keep).any() else -1
             if k >= 0:
@@ -80,8 +81,9 @@ class Accesses(State):
             keep = keep & ~bad
         return at[keep], Group(g.ids[keep]), keep
 
-    def fault(self, kind: str, i: Instr, lane: int, address: int, what: str) -> None:
-        name = self.memory.name(address)
+    def fault(self, kind: str, i: Instr, lane: int, address: int, what: str, name: str | None = None) -> None:
+        """`name` says what lies there, where the address itself does not (beyond the end of a window another one begins)."""
+        name = name or self.memory.name(address)
         if self.watch is not None:
             self.watch.fault(kind, i, lane, address, f"{what} at {address:#x}: {name}")
             return

@@ -131,6 +131,15 @@ class CpuTarget(Target):
 
         launch(code, values, grid, block, shared, cooperative, cluster, const, regions)
 
+    def outside(self, kernel: Kernel, facts: dict[str, Any], values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
+                const: tuple[int, int], regions: Sequence[tuple[int, int]]) -> list[Any]:  # fmt: skip
+        from .launch import Record, launch
+
+        code = self.compile_kernel(kernel, facts, bounds=True)
+        record = Record(code)
+        launch(code, values, grid, block, shared, cooperative, cluster, const, regions, record.address)
+        return record.seen(block)
+
     def load(self, data: bytes) -> Any:
         from .runtime import Executable
 
