@@ -17,6 +17,7 @@ from ...ir.loc import Loc
 from ...ir.types import F32, F64, I1, I8, I32, I64, Scalar
 from .expand import Expand
 from .facts import ARCHS
+from .products import SINCE, mma
 from .rows import APPROX, FCMP, ICMP, ROWS, UNSUPPORTED
 
 CLASS = {"i1": "p", "i8": "rs", "i16": "rs", "f16": "rs", "bf16": "rs", "i32": "r", "i64": "rd", "f32": "f", "f64": "fd"}
@@ -421,6 +422,9 @@ class Writer(Expand):
     def _vote_all(self, i: Instr) -> None:
         self.put(f"vote.sync.all.pred {self.dest(i.result)}, {self.use(i.args[0])}, 0xffffffff")
 
+    def _mma(self, i: Instr) -> None:
+        mma(self, i)
+
     # ---- control
 
     def terminator(self, t: Instr, following: int) -> None:
@@ -500,6 +504,8 @@ def write_module(kernels: Sequence[Kernel], facts: DeviceFacts, *, source: Sourc
     """A PTX module with one entry per kernel.  `origins` gets the location of each line."""
     arch = facts.target.partition(":")[2]
     isa = ARCHS[arch].isa
+    if any(i.op.name == "mma" for k in kernels for i in k.instrs()):
+        isa = max(isa, SINCE, key=lambda v: [int(x) for x in v.split(".")])
     bodies: list[str] = []
     files: dict[str, int] = {}
     error = False
