@@ -127,9 +127,9 @@ def _layout(c: Cluster, choice: Choice, dims: dict[str, int], stored: Sequence[S
 
 
 def _operand(em: Emitter, e: Expr, tail: bool, k: int) -> Value:
-    """The tile of an operand, zero beyond the end of k (where loads give zero, but what is computed from them may be anything)."""
+    """The tile of an operand, zero beyond the end of k: loads along k give zero there, what is computed or repeated may be anything."""
     v = em.full(em.value(e))
-    inside = em.in_domain(1 << k) if tail and e.kind != "load" else None
+    inside = em.in_domain(1 << k) if tail and not (e.kind == "load" and e.dims >> k & 1) else None
     if inside is None:
         return v
     b = em.b
