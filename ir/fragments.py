@@ -55,7 +55,8 @@ def _numbers(digits: Sequence[Digit], axis: str) -> Any:
 
 def table(f: Map, row: str, col: str) -> Fragment:
     """Row and column of each lane's elements."""
-    return tuple(_numbers(f.lanes, a)[:, None] + _numbers(f.regs, a)[None, :] for a in (row, col))  # type: ignore[return-value]
+    rows, cols = (_numbers(f.lanes, a)[:, None] + _numbers(f.regs, a)[None, :] for a in (row, col))
+    return rows, cols
 
 
 def mma_maps(m: int, n: int, k: int, t: str) -> tuple[Map, Map, Map]:

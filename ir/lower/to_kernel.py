@@ -47,7 +47,7 @@ class _Lower:
         self.role = "c"  # in which layout tiles are written now: operand A or B of the product, or as everything else
         self.b = KernelBuilder(program.name, warps=program.warps, lanes=program.lanes)
         self.program = program
-        self.env: dict[int, Any] = {}
+        self.env: dict[Any, Any] = {}  # value id, with the role where it is not 'c' → registers
         self.known: dict[int, Any] = {}  # kernel value id → its constant
         self.shared: dict[int, int] = {}
 
@@ -140,7 +140,7 @@ class _Lower:
         if drop:
             v = self.b.shr_u(v, self.const(I32, drop))
         whole = self.spread.lanes if name == "laneid" else self.spread.warps
-        return getattr(self.b, "and")(v, self.const(I32, size - 1)) if size and size << drop < whole else v  # type: ignore[no-any-return]
+        return getattr(self.b, "and")(v, self.const(I32, size - 1)) if size and size << drop < whole else v
 
     # ---- scalars, constants, shape
 
@@ -445,7 +445,7 @@ class _Lower:
         attrs = dict(i.attrs)
         u = UNITS[attrs["unit"]]
         assert self.fragments is not None
-        lines = {}
+        lines: dict[tuple[str, str], Any] = {}
         for role, letters, v in zip("abc", (attrs["left"], attrs["right"], "mn"), i.args):
             for n, x in enumerate(letters):
                 lines[role, x] = self.fragments.factors(role, v.type.shape, n)

@@ -90,26 +90,38 @@ def _neighbours(exprs: Sequence[Expr], sizes: Sequence[int], d: int, most: int) 
     """How many elements along dimension `d` one access may take: those that are contiguous there must start at multiples."""
     vec = most
     for e in walk(exprs):
-        if e.kind != "load" or not e.dims >> d & 1:
-            continue
-        address = linear(e) if plain(e, sizes) else None
-        if address is None:
-            return 1
-        if address.coefficient(d) == 1:
-            others = [address.const, sizes[d], *(address.coefficient(o) for o in range(len(sizes)) if o != d)]
-            while any(n % vec for n in others):
-                vec //= 2
+        if e.kind == "load" and e.dims >> d & 1:
+            if not plain(e, sizes):
+                return 1
+            address = linear(e)
+            if address.coefficient(d) == 1:
+                vec = min(vec, BYTES // e.elem.bytes)
+                others = [address.const, sizes[d], *(address.coefficient(o) for o in range(len(sizes)) if o != d)]
+                while any(n % vec for n in others):
+                    vec //= 2
     return vec
 
 
-def _layout(c: Cluster, choice: Choice, dims: dict[str, int], stored: Sequence[Scalar]) -> Fragments:
+def _layout(c: Cluster, choice: Choice, dims: dict[str, int], stored: Sequence[Scalar], cores: int) -> Fragments:
     u, sizes = choice.unit, c.sizes
     um, un, uk = u.shape
     m, n, k = (sizes[dims[x]] for x in "mnk")
-    frags = min(max(ROWS // um, 1), _power(-(-m // um))), min(max(COLS // un, 1), _power(-(-n // un)))
-    tiles = -(-m // (um * frags[0])), -(-n // (un * frags[1]))
-    along_n = min(2 if tiles[0] > 1 else WARPS, _power(tiles[1]))
-    along_m = min(WARPS // along_n, _power(tiles[0]))
+    frags_m, frags_n = min(max(ROWS // um, 1), _power(-(-m // um))), min(max(COLS // un, 1), _power(-(-n // un)))
+    tiles_m, tiles_n = -(-m // (um * frags_m)), -(-n // (un * frags_n))
+    along_n = min(2 if tiles_m > 1 else WARPS, _power(tiles_n))
+    along_m = min(WARPS // along_n, _power(tiles_m))
+    batch = math.prod(sizes[: dims["m"]])
+    while batch * -(-m // (um * frags_m * along_m)) * -(-n // (un * frags_n * along_n)) < cores:  # smaller tiles, until there is one for each core
+        if along_n > 1:
+            along_n //= 2
+        elif along_m > 1:
+            along_m //= 2
+        elif frags_n > 2:
+            frags_n //= 2
+        elif frags_m > 1:
+            frags_m //= 2
+        else:
+            break
     a, b = choice.operands
     left = "km" if _contiguous(a, sizes, dims["m"]) and not _contiguous(a, sizes, dims["k"]) else "mk"
     right = "nk" if _contiguous(b, sizes, dims["k"]) and not _contiguous(b, sizes, dims["n"]) else "kn"
@@ -123,7 +135,7 @@ def _layout(c: Cluster, choice: Choice, dims: dict[str, int], stored: Sequence[S
     while n % vec:
         vec //= 2
     vecs = (_neighbours([a], sizes, dims[left[1]], most), _neighbours([b], sizes, dims[right[1]], most), vec)
-    return Fragments(u.name, (along_m, along_n), frags, depth, "".join(sorted({left[1], right[1]})), left, right, vecs)
+    return Fragments(u.name, (along_m, along_n), (frags_m, frags_n), depth, "".join(sorted({left[1], right[1]})), left, right, vecs)
 
 
 def _operand(em: Emitter, e: Expr, tail: bool, k: int) -> Value:
@@ -152,7 +164,7 @@ def matrix_unit(name: str, c: Cluster, choice: Choice, facts: DeviceFacts) -> La
     dims = {"m": first, "n": first + 1, "k": first + 2}
     stored = [node] if c.fuser.stored(node) else []
     stored += [r.node for r in c.roots]
-    f = _layout(c, choice, dims, [s.elem for s in stored])
+    f = _layout(c, choice, dims, [s.elem for s in stored], facts.cores)
     shape = f.shape
     exprs = [*choice.operands, *(r.expr for r in c.roots)]
     warps = f.warps[0] * f.warps[1]
@@ -183,8 +195,8 @@ def matrix_unit(name: str, c: Cluster, choice: Choice, facts: DeviceFacts) -> La
             made.append(_tf32(em, v) if u.operand == "tf32" and e.elem is F32 and not _exact(e) else v)
             em.pop()
         b.loc = node.loc
-        attrs = {"packed": True} if "k" in f.packed and f.depth > 1 else {}
-        return [b.dot(*made, total, unit=u.name, a=choice.types[0], b=choice.types[1], left=f.a, right=f.b, **attrs)]
+        packed = True if "k" in f.packed else None
+        return [b.dot(*made, total, unit=u.name, a=choice.types[0], b=choice.types[1], left=f.a, right=f.b, packed=packed)]
 
     em.tile = (shape["m"], shape["n"])
     zero = b.fit(b.const(OPERAND[u.acc], 0), em.tile)
@@ -200,8 +212,7 @@ def matrix_unit(name: str, c: Cluster, choice: Choice, facts: DeviceFacts) -> La
         b.loc = s.loc
         expr = c.held[node.id] if s is node else next(r.expr for r in c.roots if r.node is s)
         em.store(c.fuser.buffer(s), address, em.full(em.value(expr)), (1 << c.split) - 1)
-    meta = tuple(f)
-    return job.launch(batch * tiles_m * tiles_n, schedule="matrix unit", fragments=meta)
+    return job.launch(batch * tiles_m * tiles_n, schedule="matrix unit", fragments=tuple(f))
 
 
 def _exact(e: Expr) -> bool:
