@@ -127,7 +127,7 @@ class _Lower:
         most = sum(abs(stride) * (size or (self.spread.lanes if name == "laneid" else self.spread.warps)) for (name, _, size), stride in strides.items())
         ty = I32 if most < 1 << 31 else I64
         part: Value | None = None
-        for (name, drop, size), stride in strides.items():
+        for (name, drop, size), stride in sorted(strides.items(), key=lambda e: e[0][0]):  # lanes, then warps
             if stride:
                 v = self.digit(name, drop, size)
                 v = self.mul(v if ty is I32 else self.b.sext(v, to=I64), stride)

@@ -2,8 +2,8 @@
 
 `choose` says whether a unit of the device can make a product.  Integers of 8 bits always may, since their sums are exact.  Floats may only under
 `fast_math`: units add in an order of their own, and by default every device gives the canonical order's bits.  Then f16 and bf16 are taken as they are,
-f32 by a unit of f32, else rounded to tf32 (11 bits), and f64.  Vectors (one row or column) are bound by memory and stay with `contraction`; so do
-symbolic sizes, whose steps are only known at run time.
+f32 by a unit of f32, else rounded to tf32 (11 bits), and f64.  Vectors (one row or column) are bound by memory and stay with `contraction`; so does
+what has steps along m, n or k that are only known at run time.  Batch and m may be symbolic.
 
 Operands come from global memory as the fragments lie.  Which columns make a fragment is free, as long as A, B and the result agree: along a dimension
 that is contiguous in memory, a lane's elements of all its fragments are neighbours, so that it loads and stores up to 16 bytes at once.
@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 
 from ..device import DeviceFacts
-from ..extent import Dim
+from ..extent import Dim, Extent, divides, same
 from ..fragments import UNITS, Unit
 from ..instr import Value
 from ..layout import Fragments
@@ -52,16 +52,19 @@ def _narrow(e: Expr, acc: Scalar) -> tuple[Expr, str]:
     return e, {F32: "f32", F64: "f64"}.get(e.elem, "") if e.elem is acc else ""
 
 
-def choose(facts: DeviceFacts, fast_math: bool, acc: Scalar, operands: Sequence[Expr], sizes: Sequence[int]) -> Choice | None:
+def choose(facts: DeviceFacts, fast_math: bool, acc: Scalar, operands: Sequence[Expr], sizes: Sequence[Extent]) -> Choice | None:
     """The unit for a product of those operands (widened to `acc`), of (batch, m, n, k); None where there is none."""
-    if not facts.units or any(isinstance(n, Dim) for n in sizes) or min(sizes[1:3]) == 1 or acc.is_float and not fast_math:
+    batch, m, n, k = sizes
+    if not facts.units or same(m, 1) or same(n, 1) or isinstance(n, Dim) or isinstance(k, Dim) or acc.is_float and not fast_math:
+        return None
+    if any(isinstance(x, Dim) for x in (batch, m)) and not all(_steps(e, int(not same(batch, 1))) for e in operands):
         return None
     (a, ta), (b, tb) = (_narrow(e, acc) for e in operands)
     if not ta or not tb:
         return None
     if acc.is_int:
         most = {"s8": 128, "u8": 255}
-        if acc.bits > 32 and most[ta] * most[tb] * sizes[3] >= 1 << 31:
+        if acc.bits > 32 and most[ta] * most[tb] * k >= 1 << 31:
             return None  # sums beyond the unit's 32 bits
         wanted = ["i8"]
     elif ta == tb and ta in ("f16", "bf16"):
@@ -77,16 +80,22 @@ def choose(facts: DeviceFacts, fast_math: bool, acc: Scalar, operands: Sequence[
     return None
 
 
+def _steps(root: Expr, first: int) -> bool:
+    """Whether all that an operand loads has steps that are known now along m, n and k, the dimensions from `first` on."""
+    return all(e.kind != "load" or all(c.affine for c in e.coords) and not any(isinstance(linear(e).coefficient(first + d), Dim) for d in range(3))
+               for e in walk([root]))  # fmt: skip
+
+
 def _power(n: int) -> int:
     """The least power of two from n on."""
     return 1 << (n - 1).bit_length()
 
 
-def _contiguous(e: Expr, sizes: Sequence[int], d: int) -> bool:
-    return any(x.kind == "load" and plain(x, sizes) and linear(x).coefficient(d) == 1 for x in walk([e]))
+def _contiguous(e: Expr, sizes: Sequence[Extent], d: int) -> bool:
+    return any(x.kind == "load" and plain(x, sizes) and same(linear(x).coefficient(d), 1) for x in walk([e]))
 
 
-def _neighbours(exprs: Sequence[Expr], sizes: Sequence[int], d: int, most: int) -> int:
+def _neighbours(exprs: Sequence[Expr], sizes: Sequence[Extent], d: int, most: int) -> int:
     """How many elements along dimension `d` one access may take: those that are contiguous there must start at multiples."""
     vec = most
     for e in walk(exprs):
@@ -94,10 +103,10 @@ def _neighbours(exprs: Sequence[Expr], sizes: Sequence[int], d: int, most: int) 
             if not plain(e, sizes):
                 return 1
             address = linear(e)
-            if address.coefficient(d) == 1:
+            if same(address.coefficient(d), 1):
                 vec = min(vec, BYTES // e.elem.bytes)
                 others = [address.const, sizes[d], *(address.coefficient(o) for o in range(len(sizes)) if o != d)]
-                while any(n % vec for n in others):
+                while not all(divides(vec, n) for n in others):
                     vec //= 2
     return vec
 
@@ -106,12 +115,14 @@ def _layout(c: Cluster, choice: Choice, dims: dict[str, int], stored: Sequence[S
     u, sizes = choice.unit, c.sizes
     um, un, uk = u.shape
     m, n, k = (sizes[dims[x]] for x in "mnk")
-    frags_m, frags_n = min(max(ROWS // um, 1), _power(-(-m // um))), min(max(COLS // un, 1), _power(-(-n // un)))
+    most_m = max(ROWS // um, 1)
+    frags_m, frags_n = most_m if isinstance(m, Dim) else min(most_m, _power(-(-m // um))), min(max(COLS // un, 1), _power(-(-n // un)))
     tiles_m, tiles_n = -(-m // (um * frags_m)), -(-n // (un * frags_n))
     along_n = min(2 if tiles_m > 1 else WARPS, _power(tiles_n))
-    along_m = min(WARPS // along_n, _power(tiles_m))
+    along_m = WARPS // along_n if isinstance(m, Dim) else min(WARPS // along_n, _power(tiles_m))
     batch = math.prod(sizes[: dims["m"]])
-    while batch * -(-m // (um * frags_m * along_m)) * -(-n // (un * frags_n * along_n)) < cores:  # smaller tiles, until there is one for each core
+    known = not isinstance(m, Dim) and not isinstance(batch, Dim)
+    while known and batch * -(-m // (um * frags_m * along_m)) * -(-n // (un * frags_n * along_n)) < cores:  # smaller tiles, until there is one for each core
         if along_n > 1:
             along_n //= 2
         elif along_m > 1:
@@ -149,10 +160,10 @@ def _operand(em: Emitter, e: Expr, tail: bool, k: int) -> Value:
 
 
 def _tf32(em: Emitter, x: Value) -> Value:
-    """Rounded to 11 bits, to the nearest, ties away from zero; the unit drops the rest.  NaNs stay as they are."""
+    """Rounded to 11 bits, to the nearest, ties away from zero; the unit drops the rest, and with it what may be all of a NaN's payload."""
     b = em.b
     up = b.bitcast(b.iadd(b.bitcast(x, to=I32), b.like(x, 0x1000, I32)), to=F32)
-    return b.select(b.fcmp(x, x, pred="uno"), x, up)  # type: ignore[no-any-return]
+    return b.select(b.fcmp(x, x, pred="uno"), b.like(x, math.nan), up)  # type: ignore[no-any-return]
 
 
 def matrix_unit(name: str, c: Cluster, choice: Choice, facts: DeviceFacts) -> Launch:
@@ -160,7 +171,7 @@ def matrix_unit(name: str, c: Cluster, choice: Choice, facts: DeviceFacts) -> La
     node, u = c.node, choice.unit
     batch, m, k = node.args[0].shape
     n = node.args[1].shape[2]
-    first = int(batch != 1)
+    first = int(not same(batch, 1))
     dims = {"m": first, "n": first + 1, "k": first + 2}
     stored = [node] if c.fuser.stored(node) else []
     stored += [r.node for r in c.roots]
@@ -177,7 +188,7 @@ def matrix_unit(name: str, c: Cluster, choice: Choice, facts: DeviceFacts) -> La
     if first:
         em.places[0] = Place(at_b)
     start = {"m": b.imul(at_m, b.i64(shape["m"])), "n": b.imul(at_n, b.i64(shape["n"]))}
-    ends = {"m": m % shape["m"] != 0, "n": n % shape["n"] != 0, "k": k % shape["k"] != 0}
+    ends = {x: not divides(shape[x], size) for x, size in (("m", m), ("n", n), ("k", k))}
 
     def lay(letters: str) -> None:
         """The next tiles go along those dimensions."""
