@@ -114,6 +114,7 @@ def _neighbours(exprs: Sequence[Expr], sizes: Sequence[Extent], d: int, most: in
 def _layout(c: Cluster, choice: Choice, dims: dict[str, int], stored: Sequence[Scalar], cores: int) -> Fragments:
     u, sizes = choice.unit, c.sizes
     um, un, uk = u.shape
+    size = OPERAND[u.operand].bytes
     m, n, k = (sizes[dims[x]] for x in "mnk")
     most_m = max(ROWS // um, 1)
     frags_m, frags_n = most_m if isinstance(m, Dim) else min(most_m, _power(-(-m // um))), min(max(COLS // un, 1), _power(-(-n // un)))
@@ -127,16 +128,15 @@ def _layout(c: Cluster, choice: Choice, dims: dict[str, int], stored: Sequence[S
             along_n //= 2
         elif along_m > 1:
             along_m //= 2
-        elif frags_n > 2:
-            frags_n //= 2
         elif frags_m > 1:
             frags_m //= 2
+        elif frags_n > max(2, BYTES // 2 // size):  # the neighbours that one access takes
+            frags_n //= 2
         else:
             break
     a, b = choice.operands
     left = "km" if _contiguous(a, sizes, dims["m"]) and not _contiguous(a, sizes, dims["k"]) else "mk"
     right = "nk" if _contiguous(b, sizes, dims["k"]) and not _contiguous(b, sizes, dims["n"]) else "kn"
-    size = OPERAND[u.operand].bytes
     own = math.prod(s for _, s, _ in u.a.along("k")[1])
     depth = min(max(1, BYTES // (own * size)), _power(-(-k // uk)))
     most = BYTES // size
