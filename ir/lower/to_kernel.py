@@ -63,12 +63,18 @@ class _Lower:
     def body(self, region: Region) -> None:
         for i in region.instrs:
             self.b.loc = i.loc
-            for role in self.roles.get(i.result.id, "c") if self.roles and i.results and not i.regions else "c":
+            for role in self.roles_of(i):
                 self.role = role
                 self.instr(i)
                 if role != "c":
                     self.env[i.result.id, role] = self.env.pop(i.result.id)
             self.role = "c"
+
+    def roles_of(self, i: Instr) -> str:
+        """In which layouts an instruction is wanted; a tile that nobody reads in none."""
+        if not self.roles or i.regions or len(i.results) != 1 or not isinstance(i.result.type, Tile):
+            return "c"
+        return self.roles.get(i.result.id, "" if i.op.effect is None or not i.op.effect.writes else "c")
 
     def instr(self, i: Instr) -> None:
         rule = getattr(self, "_" + i.op.name.rstrip("_"), None)

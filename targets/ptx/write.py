@@ -15,6 +15,7 @@ from ...ir.instr import Block, Edge, Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.loc import Loc
 from ...ir.types import F32, F64, I1, I8, I32, I64, Scalar
+from .bytes import Bytes
 from .expand import Expand
 from .facts import ARCHS
 from .products import SINCE, mma
@@ -57,6 +58,7 @@ class Writer(Expand):
         self.origins: list[tuple[int, Loc]] = []  # from which of `lines` on a location holds
         self.where: list[Loc | None] = []  # of each line of the result
         self.uses_error = False
+        self.bytes = Bytes(kernel) if any(i.op.name == "mma" for i in kernel.instrs()) else None
 
     # ---- registers and text
 
@@ -210,6 +212,8 @@ class Writer(Expand):
     # ---- instructions
 
     def instr(self, i: Instr) -> None:
+        if self.bytes is not None and self.bytes.write(self, i):
+            return
         rule = getattr(self, "_" + i.op.name, None)
         if rule is not None:
             rule(i)

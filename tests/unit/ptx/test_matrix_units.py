@@ -9,8 +9,10 @@ import pytest
 
 import ptxjit as pj
 from ptxjit.errors import UnsupportedError
+from ptxjit.ir.interp.machine import run_kernel
 from ptxjit.ir.kernel import KernelBuilder
-from ptxjit.ir.types import F32, I32
+from ptxjit.ir.op import op
+from ptxjit.ir.types import F32, I32, I64
 from ptxjit.targets import target
 from ptxjit.testing import assert_targets_agree
 
@@ -82,6 +84,41 @@ def test_wide_accesses():
     low = of("f2").lower(np.zeros((512, 512), "f2"), np.zeros((512, 512), "f2"), target="ptx:sm_80")
     text = low.as_text("ptx")
     assert re.findall(r"\bld\.global\.(\S+)", text) == ["v4.b32"] * text.count("ld.global") and "st.global.v4.b16" in text
+
+
+def test_bytes_are_transposed_by_permutations(ptxas, nvdisasm):
+    """Of a right matrix that is contiguous along n: one `prmt` makes a word of halves, two a word of bytes."""
+    for dtype, each in (("f2", 1), ("i1", 2)):
+        low = of(dtype).lower(*(np.zeros((512, 512), dtype) for _ in range(2)), target="ptx:sm_80")
+        text = low.as_text("ptx")
+        loop = text[text.index("$layer_1:") : text.index("$layer_2:")]
+        assert loop.count("prmt.b32") == each * 2 * loop.count("mma.sync") // 2  # two words of B for each product, of which two share one
+        assert not re.search(r"\b(or|shl)\.b32", loop)
+    turned = pj.jit(lambda x, y: x @ y.T, fast_math=True).lower(*(np.zeros((512, 512), "f2") for _ in range(2)), target="ptx:sm_80")
+    assert "prmt" not in turned.as_text("ptx")  # along k: the words are what the unit wants
+
+
+def test_shifts_that_are_no_bytes_stay_what_they_are():
+    """A word of a product is traced to bytes where it is made of such; here one comes from the middle of bytes, and one mask is none."""
+    b = KernelBuilder("k", lanes=32, warps=1)
+    out = b.param("out", I64, role="pointer", elem=I32)
+    lane = b.sreg(name="laneid")
+    x = b.imul(lane, b.const(I32, 0x01234567))
+    odd = b.shr_u(x, b.const(I32, 3))
+    first = getattr(b, "or")(getattr(b, "and")(odd, b.const(I32, 0xFFFF)), b.shl(x, b.const(I32, 16)))
+    second = getattr(b, "or")(getattr(b, "and")(x, b.const(I32, 0x0FF0)), b.shl(odd, b.const(I32, 24)))
+    zero = b.const(I32, 0)
+    d = b.mma(b.const(I32, -1), first, second, first, x, second, odd, zero, zero, zero, zero, shape="m16n8k32", a="s8", b="s8", c="s32", d="s32")
+    for n, v in enumerate(d):
+        b.emit(op("st"), (out, lane, v), (("disp", 128 * n), ("scale", 4), ("space", "global"), ("to", I32)))
+    b.ret()
+    kernel = b.finish()
+    text = str(target("ptx:sm_80").emit([kernel], "ptx"))
+    assert "prmt" in text and "shr.u32" in text
+    want, got = np.zeros(128, "i4"), np.zeros(128, "i4")
+    run_kernel(kernel, (1, 1, 1), [want])
+    pj.load_ptx(text, device="cpu")["k"][1, 32](got)
+    assert want.any() and np.array_equal(want, got)
 
 
 def test_products_that_are_no_plain_mma_are_refused():
