@@ -450,7 +450,8 @@ class _Lower:
         """The unit's instruction for each pair of fragments and each step along k, in ascending k."""
         attrs = dict(i.attrs)
         u = UNITS[attrs["unit"]]
-        assert self.fragments is not None
+        if self.fragments is None or self.fragments[0] != u.name or (self.fragments.a, self.fragments.b) != (attrs["left"], attrs["right"]):
+            raise BugError(f"dot by {u.name} in a program whose tiles are not made of its fragments", place=i.loc)
         lines: dict[tuple[str, str], Any] = {}
         for role, letters, v in zip("abc", (attrs["left"], attrs["right"], "mn"), i.args):
             for n, x in enumerate(letters):

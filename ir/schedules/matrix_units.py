@@ -119,7 +119,7 @@ def _layout(c: Cluster, choice: Choice, dims: dict[str, int], stored: Sequence[S
     most_m = max(ROWS // um, 1)
     frags_m, frags_n = most_m if isinstance(m, Dim) else min(most_m, _power(-(-m // um))), min(max(COLS // un, 1), _power(-(-n // un)))
     tiles_m, tiles_n = -(-m // (um * frags_m)), -(-n // (un * frags_n))
-    along_n = min(2 if tiles_m > 1 else WARPS, _power(tiles_n))
+    along_n = min(2 if isinstance(m, Dim) or tiles_m > 1 else WARPS, _power(tiles_n))
     along_m = WARPS // along_n if isinstance(m, Dim) else min(WARPS // along_n, _power(tiles_m))
     batch = math.prod(sizes[: dims["m"]])
     known = not isinstance(m, Dim) and not isinstance(batch, Dim)

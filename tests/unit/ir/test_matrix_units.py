@@ -12,6 +12,7 @@ from ptxjit.ir.analysis.counts import program_counts
 from ptxjit.ir.interp.program import run_program
 from ptxjit.ir.layout import Fragments, depths
 from ptxjit.ir.lower import lower
+from ptxjit.ir.lower.to_kernel import to_kernel
 from ptxjit.ir.text import dump, parse
 from ptxjit.ir.verify import verify
 from ptxjit.targets import target
@@ -293,6 +294,14 @@ def test_the_verifier_knows_the_op():
         assert old in text
         with pytest.raises(BugError, match="dot"):
             verify(parse(text.replace(old, new)))
+
+
+def test_tiles_without_fragments_are_our_mistake():
+    low, _ = made(lambda a, b: a @ b, (np.ones((16, 64), "f2"), np.ones((64, 16), "f2")), "ptx:sm_80", fast_math=True)
+    [launch] = low.program.launches()
+    other = parse(dump(launch.fn).replace("mma.m16n8k16.f16", "mma.m16n8k16.bf16", 1))  # the layout's unit, not the product's
+    with pytest.raises(BugError, match="fragments"):
+        to_kernel(other, target("ptx:sm_80").facts)
 
 
 def test_the_decision_can_be_seen():
