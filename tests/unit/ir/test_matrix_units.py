@@ -192,6 +192,7 @@ INTEGERS = {  # name → function of two matrices, shapes of them
     "one left matrix": (lambda x, y: W(x) @ W(y), lambda m, n, k: ((m, k), (2, k, n))),
     "einsum": (lambda x, y: np.einsum("bij,bkj->bki", W(x), W(y)), lambda m, n, k: ((2, n, k), (2, m, k))),
     "padded": (lambda x, y: W(np.pad(x, ((1, 2), (2, 0)))) @ W(y), lambda m, n, k: ((m, k), (k + 2, n))),
+    "right padded": (lambda x, y: W(x) @ W(np.pad(y, ((0, 0), (1, 3)))), lambda m, n, k: ((m, k), (k, n))),
     "joined": (lambda x, y: W(np.concatenate([x, x[:, :1] + 1], axis=1)) @ W(y), lambda m, n, k: ((m, k), (k + 1, n))),
     "rows picked": (lambda x, y: W(x[np.array([1, 0, 1])]) @ W(y), lambda m, n, k: ((m, k), (k, n))),
     "work before": (lambda x, y: W(np.maximum(x, 5) + 1) @ W(y ^ 3), lambda m, n, k: ((m, k), (k, n))),
