@@ -110,10 +110,12 @@ class _Lower:
         if self.role == "c" or not isinstance(v.type, Tile):
             return self.env[v.id]
         found = self.env[v.id, self.role]
+        if not any(isinstance(r, Part) for r in found.flat):
+            return found
+        out = np.empty(found.shape, dtype=object)  # each use takes its elements out where it stands; what is the same is merged later
         for at in np.ndindex(*found.shape):
-            if isinstance(found[at], Part):
-                found[at] = unpacked(self.b, found[at])
-        return found
+            out[at] = unpacked(self.b, found[at]) if isinstance(found[at], Part) else found[at]
+        return out
 
     def factors(self, shape: tuple[int, ...]) -> list[Any]:
         if self.fragments is not None:
