@@ -1,5 +1,6 @@
 """Matrix products of a warp.  Operands: the member mask, then the registers of A, B and C (and the metadata of a sparse A), as the
-fragments of `ir/fragments.py` lay them out; registers are i32 (packed elements), f32 or f64.
+fragments of `ir/fragments.py` lay them out; registers are i32 (packed elements), f32 or f64.  `unit` names an instruction of `fragments.UNITS`,
+whose layouts (and warp) are then meant; without it they are those of `mma.sync`.
 
 Products are exact; f32 accumulates in ascending k with one rounding each, 16-bit results round once at the end, f64 by fma, integers wrap
 (or saturate with `sat`).  The manual leaves order and rounding open for f32 and narrower.
@@ -17,7 +18,7 @@ from ..op import Effect, warp_op
 from ..types import F32, F64, I32, Type
 
 ATTRS: dict[str, Any] = {"shape": str, "a": str, "b": str, "c": str, "d": str, "sat": (True,), "bop": ("xor", "and"), "wmma": (True,),
-                         "alayout": ("row", "col"), "blayout": ("row", "col"), "sparse": int}  # fmt: skip
+                         "alayout": ("row", "col"), "blayout": ("row", "col"), "sparse": int, "unit": str}  # fmt: skip
 
 
 def register_type(t: str) -> Type:
@@ -31,6 +32,8 @@ def count(t: str, elements: int) -> int:
 
 def layouts(attrs: dict[str, Any]) -> dict[str, fragments.Fragment]:
     """The fragments of a product by name; with `wmma` A has k columns, C is m × n whatever the registers."""
+    if attrs.get("unit"):
+        return fragments.tables(attrs["unit"])
     m, n, k = fragments.shape_of(attrs["shape"])
     ta, tb, tc, td = (attrs[x] for x in "abcd")
     if attrs.get("wmma"):
@@ -61,7 +64,7 @@ def _rule(types: Sequence[Type], attrs: dict[str, Any]) -> tuple[Type, ...]:
 
 
 def unpacked(registers: Sequence[Any], t: str, n: int) -> Any:
-    """(32, n) elements as float64, int64 or (b1) bits."""
+    """(lanes, n) elements as float64, int64 or (b1) bits."""
     if t in ("f32", "f64"):
         return np.stack(registers, 1).astype(np.float64)
     words = np.stack([r.view(np.uint32) for r in registers], 1)
@@ -71,7 +74,7 @@ def unpacked(registers: Sequence[Any], t: str, n: int) -> Any:
         return (words & np.uint32(0xFFFFE000)).view(np.float32).astype(np.float64)
     bits = fragments.BITS[t]
     per = 32 // bits
-    parts = np.stack([(words >> np.uint32(bits * i)) & np.uint32((1 << bits) - 1) for i in range(per)], 2).reshape(32, -1)[:, :n]
+    parts = np.stack([(words >> np.uint32(bits * i)) & np.uint32((1 << bits) - 1) for i in range(per)], 2).reshape(len(words), -1)[:, :n]
     return decode(parts, t)
 
 
@@ -91,6 +94,15 @@ def decode(parts: Any, t: str) -> Any:
         top = 1 << (fragments.BITS[t] - 1)
         return (parts.astype(np.int64) ^ top) - top
     return parts.astype(np.int64)
+
+
+def numbers(x: Any, t: str) -> Any:
+    """Elements of a tile as the product takes them."""
+    if t == "tf32":
+        return (np.ascontiguousarray(x).view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32).astype(np.float64)
+    if t in ("s8", "u8"):
+        return np.ascontiguousarray(x).view(np.int8 if t == "s8" else np.uint8).astype(np.int64)
+    return x.astype(np.float64)
 
 
 def positions(k: int, t: str, meta: Any, selector: int) -> Any:
@@ -134,15 +146,16 @@ def _mma(ty: Any, mask: Any, *registers: Any, **attrs: Any) -> Any:
         a = dense
     quads = attrs["shape"] == "m8n8k4" and attrs["a"] == "f16"
     if quads:
-        d = np.concatenate([_product(a[8 * q : 8 * q + 8], b[:, 8 * q : 8 * q + 8], c[8 * q : 8 * q + 8], attrs) for q in range(4)])
+        d = np.concatenate([product(a[8 * q : 8 * q + 8], b[:, 8 * q : 8 * q + 8], c[8 * q : 8 * q + 8], attrs) for q in range(4)])
     else:
-        d = _product(a, b, c, attrs)
+        d = product(a, b, c, attrs)
     rows, cols = lay["d"]
     return tuple(_packed(d[rows, cols], attrs["d"]))
 
 
 @np.errstate(all="ignore")
-def _product(a: Any, b: Any, c: Any, attrs: dict[str, Any]) -> Any:
+def product(a: Any, b: Any, c: Any, attrs: dict[str, Any]) -> Any:
+    """D of whole matrices of numbers, in ascending k."""
     t = attrs["a"]
     if attrs.get("bop"):
         both = a[:, :, None] ^ b[None] if attrs["bop"] == "xor" else a[:, :, None] & b[None]
@@ -150,9 +163,11 @@ def _product(a: Any, b: Any, c: Any, attrs: dict[str, Any]) -> Any:
     if c.dtype.kind == "i":
         d = c + a @ b
         return np.clip(d, -(1 << 31), (1 << 31) - 1) if attrs.get("sat") else d
-    if t == "f64":
+    if t in ("f32", "f64"):
+        elem = F64 if t == "f64" else F32
+        a, b, c = (x.astype(elem.np) for x in (a, b, c))
         for k in range(a.shape[1]):
-            c = softfloat.ffma(F64, np.broadcast_to(a[:, k, None], c.shape), np.broadcast_to(b[None, k], c.shape), c)
+            c = softfloat.ffma(elem, *(np.ascontiguousarray(np.broadcast_to(x, c.shape)) for x in (a[:, k, None], b[None, k])), c)
         return c
     acc = c.astype(np.float32)
     for k in range(a.shape[1]):
@@ -161,7 +176,7 @@ def _product(a: Any, b: Any, c: Any, attrs: dict[str, Any]) -> Any:
 
 
 def _packed(values: Any, t: str) -> list[Any]:
-    """(32, n) results as registers."""
+    """(lanes, n) results as registers."""
     if t == "f64":
         return [np.ascontiguousarray(values[:, i]) for i in range(values.shape[1])]
     if t == "f32":
