@@ -53,6 +53,8 @@ class _Product:
         self.m, self.n, self.k = fragments.shape_of(self.attrs["shape"])
         if self.attrs.get("sparse") is not None:
             raise UnsupportedError("mma with a sparse A, as shuffles", place=i.loc)
+        if self.attrs.get("scale") is not None:
+            raise UnsupportedError("mma with scales, as shuffles", place=i.loc)
         at, self.words = 1, dict[str, list[Value]]()
         for x in "abc":
             size = count(self.attrs[x], self.lay[x][0].shape[1])

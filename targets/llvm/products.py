@@ -26,8 +26,10 @@ class Product:
 
     def __init__(self, e: Any, i: Instr) -> None:
         self.e, self.i, self.attrs = e, i, dict(i.attrs)
-        if self.attrs.get("sparse") is not None or not {self.attrs[x] for x in "abcd"} <= KNOWN:
-            raise e.d.lacks("mma of a sparse matrix" if self.attrs.get("sparse") is not None else f"mma of {self.attrs['a']} and {self.attrs['b']}", i)
+        what = [f"mma of {self.attrs['a']} and {self.attrs['b']}"] * (not {self.attrs[x] for x in "abcd"} <= KNOWN)
+        what += ["mma of a sparse matrix"] * (self.attrs.get("sparse") is not None) + ["mma with scales"] * (self.attrs.get("scale") is not None)
+        if what:
+            raise e.d.lacks(what[-1], i)
         self.layouts = layouts(self.attrs)
         self.registers: dict[str, tuple[Any, ...]] = {}
         self.home: dict[str, dict[tuple[int, int], tuple[int, int]]] = {}
