@@ -30,7 +30,8 @@ from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 # launch: i64 words
 LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
           "free": 11, "group": 12, "gx": 13, "gy": 14, "gz": 15, "cx": 16, "cy": 17, "cz": 18, "stop": 19, "where": 20, "printf": 21, "dynamic": 22,
-          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27}  # fmt: skip
+          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27,
+          "claims": 28}  # fmt: skip
 # block header: bytes
 BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "fault": 40, "barriers": 64, "arena": 1024}
 BARRIERS, BARRIER = 16, 16  # arrived, expected, accumulated
@@ -592,6 +593,10 @@ entry:
             return self.put(f"xor i32 {below if kind == 'ge' else self.put(f'or i32 {bit}, {below}')}, -1")
         raise UnsupportedError(f"the special register {name} on the CPU")
 
+    def _cancel(self, i: Instr) -> None:
+        self.helpers.setdefault("cancel", CANCEL)
+        self.define(i.result, self.put("call i32 @cancel.next(ptr %launch)"))
+
     def _read_clock(self, i: Instr) -> None:
         self.define(i.result, self.put(self.call("llvm.readcyclecounter", "i64", [])))
 
@@ -960,6 +965,10 @@ entry:
             if fn:
                 self.combine(i, dst, src, read, fn, i.attr("elem"))
                 return []
+            if i.attr("masked"):
+                self.helpers.setdefault("copy.masked", COPY_MASKED)
+                self.lines.append(f"  call void @copy.masked(ptr {dst}, ptr {src}, i64 {read}, i32 {self.val(i.args[3]).text})")
+                return []
             total = str(i.attr("bytes")) if i.attr("bytes") else self.val(i.args[3]).text if len(i.args) > 3 else read
             self.helpers.setdefault("copy", COPY)
             self.lines.append(f"  call void @copy.bytes(ptr {dst}, ptr {src}, i64 {read}, i64 {total})")
@@ -1046,6 +1055,59 @@ next:
 out:
   ret void
 }"""
+
+
+COPY_MASKED = """define internal void @copy.masked(ptr %dst, ptr %src, i64 %read, i32 %mask) #0 {
+entry:
+  br label %head
+head:
+  %k = phi i64 [ 0, %entry ], [ %k1, %next ]
+  %more = icmp ult i64 %k, %read
+  br i1 %more, label %body, label %out
+body:
+  %k32 = trunc i64 %k to i32
+  %bit = and i32 %k32, 15
+  %moved = lshr i32 %mask, %bit
+  %here = trunc i32 %moved to i1
+  br i1 %here, label %get, label %next
+get:
+  %p = getelementptr i8, ptr %src, i64 %k
+  %q = getelementptr i8, ptr %dst, i64 %k
+  %x = load i8, ptr %p
+  store i8 %x, ptr %q
+  br label %next
+next:
+  %k1 = add i64 %k, 1
+  br label %head
+out:
+  ret void
+}"""
+
+
+# The next group from the end that nobody has: the launch's `claims` are how many may still be free, then a byte for each group.
+CANCEL = """define internal i32 @cancel.next(ptr %launch) #0 {
+entry:
+  %pa = getelementptr i8, ptr %launch, i64 CLAIMS
+  %a = load i64, ptr %pa
+  %claims = inttoptr i64 %a to ptr
+  %bytes = getelementptr i8, ptr %claims, i64 8
+  br label %head
+head:
+  %n = atomicrmw sub ptr %claims, i64 1 monotonic
+  %some = icmp sgt i64 %n, 0
+  br i1 %some, label %try, label %none
+try:
+  %g = sub i64 %n, 1
+  %p = getelementptr i8, ptr %bytes, i64 %g
+  %old = atomicrmw xchg ptr %p, i8 1 acq_rel
+  %mine = icmp eq i8 %old, 0
+  br i1 %mine, label %yes, label %head
+yes:
+  %r = trunc i64 %g to i32
+  ret i32 %r
+none:
+  ret i32 -1
+}""".replace("CLAIMS", str(8 * LAUNCH["claims"]))
 
 
 # Whether [a, a + n) lies in one of the launch's regions or in the memory of the block's group.

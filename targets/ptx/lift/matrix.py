@@ -10,7 +10,7 @@ from ....ir.types import F32, F64, I8, I16, I32, I64, Scalar
 from .alu import joined
 from .convert import space_of
 from .core import X, lifts
-from .memory import _flat, access, items_of
+from .memory import access, flat, items_of
 
 ELEMENTS = frozenset(BITS) - {"e2m1x8"}
 
@@ -37,7 +37,7 @@ def _head(x: X, n: int) -> tuple[str, bool, str, str, Value, int]:
     if elements == "b8x16":
         elements = x.need("b6x16_p32", "b4x16_p64")
     where, base, disp = access(x, n, space)
-    return shape, trans, elements, where, _flat(x.b, base, disp), number
+    return shape, trans, elements, where, flat(x.b, base, disp), number
 
 
 def _matrices(x: X, n: int, count: int) -> tuple[Any, ...]:
@@ -325,7 +325,7 @@ def _wmma_memory(x: X, what: str) -> None:
     elements = wmma_elements(rows * cols, t) if which in "ab" else rows * cols // 32
     pointer = 1 if what == "load" else 0
     where, base, disp = access(x, pointer, space)
-    base = _flat(b, base, disp)
+    base = flat(b, base, disp)
     stride = b.source(x.operand(2), "u32") if x.count > 2 else b.const(I32, cols if layout == "row" else rows)
     lane = _lane(x)
     wide = base.type.elem
