@@ -1,8 +1,8 @@
 """Matrix products of a warp.  Operands: the member mask, then the registers of A, B and C, the metadata of a sparse A, the words of scales of A
 and of B, as the fragments of `ir/fragments.py` lay them out; registers are i32 (packed elements), f32 or f64.
 
-Products are exact; f32 accumulates in ascending k with one rounding each, 16-bit results round once at the end, f64 by fma, integers wrap
-(or saturate with `sat`).  The manual leaves order and rounding open for f32 and narrower.
+Products are exact; f32 accumulates in ascending k with one rounding each, 16-bit results round once at the end, f64 by fma (rounded
+as `rnd` says), integers wrap (or saturate with `sat`).  The manual leaves order and rounding open for f32 and narrower.
 
 With `scale` (the type of the scales) the depth is cut into `vec` chunks, and a product is multiplied by the scales of its row of A and of its column
 of B in its chunk, exactly.  Byte j of a word is the scale of chunk j: row r of A has its word in lane 4·(r mod 8) + r / 8, column c of B in lane 4·c.
@@ -21,7 +21,7 @@ from ..types import F32, F64, I32, Type
 
 ATTRS: dict[str, Any] = {"shape": str, "a": str, "b": str, "c": str, "d": str, "sat": (True,), "bop": ("xor", "and"), "wmma": (True,),
                          "alayout": ("row", "col"), "blayout": ("row", "col"), "sparse": int, "scale": ("ue8m0", "ue4m3"),
-                         "vec": int}  # fmt: skip
+                         "vec": int, "rnd": ("rz", "rm", "rp")}  # fmt: skip
 
 
 def register_type(t: str) -> Type:
@@ -164,7 +164,7 @@ def _product(a: Any, b: Any, c: Any, attrs: dict[str, Any], factors: Any = None)
         return np.clip(d, -(1 << 31), (1 << 31) - 1) if attrs.get("sat") else d
     if t == "f64":
         for k in range(a.shape[1]):
-            c = softfloat.ffma(F64, np.broadcast_to(a[:, k, None], c.shape), np.broadcast_to(b[None, k], c.shape), c)
+            c = softfloat.ffma(F64, np.broadcast_to(a[:, k, None], c.shape), np.broadcast_to(b[None, k], c.shape), c, rnd=attrs.get("rnd"))
         return c
     acc = c.astype(np.float32)
     for k in range(a.shape[1]):

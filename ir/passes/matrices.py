@@ -55,6 +55,8 @@ class _Product:
             raise UnsupportedError("mma with a sparse A, as shuffles", place=i.loc)
         if self.attrs.get("scale") is not None:
             raise UnsupportedError("mma with scales, as shuffles", place=i.loc)
+        if self.attrs.get("rnd") is not None:
+            raise UnsupportedError(f"mma rounded {self.attrs['rnd']}, as shuffles", place=i.loc)
         at, self.words = 1, dict[str, list[Value]]()
         for x in "abc":
             size = count(self.attrs[x], self.lay[x][0].shape[1])

@@ -225,7 +225,7 @@ def _mma(f: Fn, w: _Lanes, i: Instr) -> None:
     if attrs.get("scale"):
         _multiply_scaled(f, w, attrs, mats, n, k, at)
     for q in range(0 if attrs.get("scale") else 4 if quads else 1):
-        _multiply(f, w, attrs, mats, m, n, k, t, size, q)
+        _multiply(f, w, i, attrs, mats, m, n, k, t, size, q)
     rows, cols = lay["d"]
     place, width = mats["c"]
     table = _index_table(f, w, rows * width + cols)
@@ -388,7 +388,20 @@ def _double_table(w: _Lanes, kind: str) -> str:
     return "@" + name
 
 
-def _multiply(f: Fn, w: _Lanes, attrs: dict[str, Any], mats: dict[str, tuple[str, int]], m: int, n: int, k: int, t: str, size: int, q: int) -> None:
+def _directed(f: Fn, w: _Lanes, i: Instr, acc: str, xs: str, ys: str, n: int) -> str:
+    """xs·ys + acc in double, element by element, rounded as the instruction says."""
+    from ...ir.types import F64
+    from .dispatch import rounding
+
+    helper = rounding(w.lane, "ffma", i.attr("rnd"), F64, F64, 3, i)
+    for e in range(n):
+        parts = ", ".join(f"double {f.put(f'extractelement <{n} x double> {v}, i64 {e}')}" for v in (xs, ys, acc))
+        acc = f.put(f"insertelement <{n} x double> {acc}, double {f.put(f'call double @{helper}({parts})')}, i64 {e}")
+    return acc
+
+
+def _multiply(f: Fn, w: _Lanes, i: Instr, attrs: dict[str, Any], mats: dict[str, tuple[str, int]], m: int, n: int, k: int, t: str, size: int,
+              q: int) -> None:  # fmt: skip
     """C += A·B for rows 8q … of a quad pair, or the whole."""
     (a, wa), (b, wb), (c, wc) = mats["a"], mats["b"], mats["c"]
     vec = f"<{n} x {t}>"
@@ -413,6 +426,8 @@ def _multiply(f: Fn, w: _Lanes, attrs: dict[str, Any], mats: dict[str, tuple[str
                 wide.set(f.op("add", f"<{n} x i64>", wide.get(), p))
             elif t == "i32":
                 acc.set(f.op("add", vec, acc.get(), f.op("mul", vec, xs, ys)))
+            elif attrs.get("rnd"):
+                acc.set(_directed(f, w, i, acc.get(), xs, ys, n))
             else:
                 acc.set(f.call(vec, f"llvm.fma.v{n}f{8 * size}", [(vec, xs), (vec, ys), (vec, acc.get())], declare=True))
         if wide is not None:

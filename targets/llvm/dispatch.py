@@ -495,28 +495,10 @@ class Lane(_Emit):
         return self.clamped(r, out, False) if i.attr("sat") else r
 
     def directed(self, name: str, rnd: str, elem: Scalar, out: Scalar, args: list[str], i: Instr) -> str:
-        """Directed rounding: a helper that sets the rounding mode around one constrained operation."""
         t, u = NAMES[elem.name], NAMES[out.name]
-        kind = {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name) or CONSTRAINED.get(name)
-        if kind is None:
-            raise UnsupportedError(f"{name} with rounding {rnd}", place=i.loc)
-        if kind == "fpext":
+        if name == "fcvt" and out.bits >= elem.bits:
             return self.put(f"fpext {t} {args[0]} to {u}")
-        types = SUFFIX[out.name] if kind in CONSTRAINED.values() else f"{SUFFIX[out.name]}.{SUFFIX[elem.name]}"
-        helper = f"round.{rnd}.{kind}.{types}"
-        if helper not in self.helpers:
-            intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
-            names = ", ".join(f"{t} %a{n}" for n in range(len(args)))
-            self.declared.add("declare void @llvm.set.rounding(i32)")
-            self.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * len(args))}, metadata, metadata)")
-            self.helpers[helper] = f"""define internal {u} @{helper}({names}) #1 {{
-entry:
-  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2
-  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2
-  call void @llvm.set.rounding(i32 1) #2
-  ret {u} %r
-}}"""
-        return self.put(f"call {u} @{helper}({', '.join(f'{t} {a}' for a in args)})")
+        return self.put(f"call {u} @{rounding(self, name, rnd, elem, out, len(args), i)}({', '.join(f'{t} {a}' for a in args)})")
 
     # ---- special registers
 
@@ -1157,6 +1139,29 @@ no:
   ret i1 false
 }""".replace("REGIONS", str(8 * LAUNCH["regions"])).replace("COUNT", str(8 * LAUNCH["region_count"])).replace(
     "GROUP", str(8 * LAUNCH["group_stride"])).replace("STRIDE", str(8 * LAUNCH["block_stride"]))
+
+
+def rounding(lane: Any, name: str, rnd: str, elem: Scalar, out: Scalar, count: int, i: Instr) -> str:
+    """A helper that sets the rounding mode around one constrained operation of so many operands."""
+    t, u = NAMES[elem.name], NAMES[out.name]
+    kind = {"fcvt": "fptrunc", "stof": "sitofp", "utof": "uitofp"}.get(name) or CONSTRAINED.get(name)
+    if kind is None:
+        raise UnsupportedError(f"{name} with rounding {rnd}", place=i.loc)
+    types = SUFFIX[out.name] if kind in CONSTRAINED.values() else f"{SUFFIX[out.name]}.{SUFFIX[elem.name]}"
+    helper = f"round.{rnd}.{kind}.{types}"
+    if helper not in lane.helpers:
+        intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
+        names = ", ".join(f"{t} %a{n}" for n in range(count))
+        lane.declared.add("declare void @llvm.set.rounding(i32)")
+        lane.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * count)}, metadata, metadata)")
+        lane.helpers[helper] = f"""define internal {u} @{helper}({names}) #1 {{
+entry:
+  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2
+  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2
+  call void @llvm.set.rounding(i32 1) #2
+  ret {u} %r
+}}"""
+    return helper
 
 
 def _polls(i: Instr) -> bool:

@@ -28,6 +28,7 @@ class Product:
         self.e, self.i, self.attrs = e, i, dict(i.attrs)
         what = [f"mma of {self.attrs['a']} and {self.attrs['b']}"] * (not {self.attrs[x] for x in "abcd"} <= KNOWN)
         what += ["mma of a sparse matrix"] * (self.attrs.get("sparse") is not None) + ["mma with scales"] * (self.attrs.get("scale") is not None)
+        what += [f"mma rounded {self.attrs.get('rnd')}"] * (self.attrs.get("rnd") is not None)
         if what:
             raise e.d.lacks(what[-1], i)
         self.layouts = layouts(self.attrs)

@@ -206,6 +206,7 @@ def mma(x: X) -> None:
     sat = x.flag("satfinite")
     bop = x.pick("xor", "and")
     x.flag("popc")
+    rnd = x.pick("rn", "rz", "rm", "rp")
     d, a, c, acc = _take_types(x, 4)
     if kind and not {a, c} <= KINDS[kind][0]:
         raise x.bad(f".kind::{kind} does not take .{a} and .{c}")
@@ -214,7 +215,8 @@ def mma(x: X) -> None:
     args = [b.const(I32, -1)]
     for n, t in ((1, a), (2, c), (3, acc)):
         args += _registers(x, x.operand(n), t)
-    attrs: dict[str, Any] = {"shape": shape, "a": a, "b": c, "c": acc, "d": d, "sat": (sat and d == "s32") or None, "bop": bop or None}
+    attrs: dict[str, Any] = {"shape": shape, "a": a, "b": c, "c": acc, "d": d, "sat": (sat and d == "s32") or None, "bop": bop or None,
+                             **_rounding(x, rnd, d)}  # fmt: skip
     if shape == "m8n8k4" and a == "f16":
         attrs.update(alayout=layouts[0], blayout=layouts[1])
     if sparse:
@@ -283,6 +285,13 @@ def wmma(x: X) -> None:
         _wmma_memory(x, what)
 
 
+def _rounding(x: X, rnd: str, t: str) -> dict[str, str]:
+    """The attribute of a rounding direction, which only products of f64 have."""
+    if rnd and t != "f64":
+        raise x.bad(f"products of .{t} have no rounding .{rnd}")
+    return {"rnd": rnd} if rnd not in ("", "rn") else {}
+
+
 def _shape(x: X) -> str:
     shape = next(w for w in x.words if w[0] == "m" and w[1:2].isdigit())
     x.words.remove(shape)
@@ -296,8 +305,6 @@ def _wmma_mma(x: X) -> None:
     sat, bop = x.flag("satfinite"), x.pick("xor", "and")
     x.flag("popc")
     rnd = x.pick("rn", "rz", "rm", "rp")
-    if rnd not in ("", "rn"):
-        raise x.bad(f"rounding .{rnd} is not executed yet")
     ts = [w for w in x.words if w in ELEMENTS]
     x.words = [w for w in x.words if w not in ELEMENTS]
     if len(ts) == 2:  # .dtype.ctype: f16 operands
@@ -305,10 +312,11 @@ def _wmma_mma(x: X) -> None:
         a = c = "f16"
     else:
         d, a, c, acc = ts
+    rounding = _rounding(x, rnd, d)
     args = [b.const(I32, -1)]
     for n, t in ((1, a), (2, c), (3, acc)):
         args += _registers(x, x.operand(n), t)
-    r = b.make("mma", *args, shape=shape, a=a, b=c, c=acc, d=d, wmma=True, sat=(sat and d == "s32") or None, bop=bop or None)
+    r = b.make("mma", *args, **rounding, shape=shape, a=a, b=c, c=acc, d=d, wmma=True, sat=(sat and d == "s32") or None, bop=bop or None)
     _results(x, x.operand(0), r)
 
 

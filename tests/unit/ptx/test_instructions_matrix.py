@@ -324,6 +324,64 @@ def test_narrow_products_assemble(ptxas) -> None:  # type: ignore[no-untyped-def
     assemble(HEAD + "".join(kernel(c, 20, f"k{n}", registers=True) for n, c in enumerate(SCALED)), "sm_120a")
 
 
+DOUBLES = """.visible .entry k(.param .u64 pa, .param .u64 po)
+{{
+	.reg .b32 i, s;  .reg .b64 a, o, t;  .reg .f64 d<16>;
+	ld.param.u64 a, [pa];  ld.param.u64 o, [po];  mov.u32 i, %tid.x;
+	mul.wide.u32 t, i, 64;  add.u64 a, a, t;  add.u64 o, o, t;
+	ld.global.v2.f64 {{d0, d1}}, [a];  ld.global.v2.f64 {{d2, d3}}, [a+16];  ld.global.v2.f64 {{d4, d5}}, [a+32];  ld.global.v2.f64 {{d6, d7}}, [a+48];
+	{code}
+	st.global.v2.f64 [o], {{d8, d9}};  st.global.v2.f64 [o+16], {{d10, d11}};
+	ret;
+}}
+"""
+
+
+@MODES
+@pytest.mark.parametrize("rnd", ["", ".rn", ".rz", ".rm", ".rp"])
+def test_products_of_doubles_round_as_they_say(rnd: str, mode: str) -> None:
+    """m16n8k4: rows g and g + 8, columns 2·(lane mod 4) and the next; each step of k is one fused multiplication and addition."""
+    a = np.random.default_rng(7).standard_normal((32, 8)) * 1e3
+    code = f"mma.sync.aligned.m16n8k4.row.col.f64.f64.f64.f64{rnd} {{d8, d9, d10, d11}}, {{d0, d1}}, {{d2}}, {{d4, d5, d6, d7}};"
+    module = pj.load_ptx(HEAD + DOUBLES.format(code=code), device="interp" if mode == "interp" else "cpu")
+    if mode == "dispatch":
+        module.mode = mode
+    out = np.zeros((32, 8))
+    module["k"][1, 32](a, out)
+    raw, got = a.view(np.uint64).tolist(), out.view(np.uint64).tolist()
+    for lane, i in np.ndindex(32, 4):
+        row, column = place_c(lane, i)
+        acc = raw[lane][4 + i]
+        for k in range(4):
+            p = mul(num(raw[4 * (row % 8) + k][row // 8], "f64"), num(raw[4 * column + k][2], "f64"))
+            acc = pack(add(num(acc, "f64"), p), "f64", rnd[1:] or "rn")
+        assert got[lane][i] == acc, (lane, i)
+
+
+@MODES
+def test_wmma_of_doubles_rounds_as_it_says(mode: str) -> None:
+    """The layout is ours, so matrices come from memory: 8 × 4 times 4 × 8, once towards zero and once upwards."""
+    code = """mul.wide.u32 t, i, 64;  sub.u64 a, a, t;  sub.u64 o, o, t;
+	wmma.load.a.sync.aligned.row.m8n8k4.global.f64 {d0}, [a];
+	wmma.load.b.sync.aligned.col.m8n8k4.global.f64 {d1}, [a+256];
+	wmma.load.c.sync.aligned.row.m8n8k4.global.f64 {d2, d3}, [a+512];
+	wmma.mma.sync.aligned.row.col.m8n8k4.RND.f64.f64.f64.f64 {d4, d5}, {d0}, {d1}, {d2, d3};
+	wmma.store.d.sync.aligned.row.m8n8k4.global.f64 [o], {d4, d5};  ret;"""
+    data = np.random.default_rng(8).standard_normal(256)
+    raw = data.view(np.uint64).tolist()
+    for rnd in ("rz", "rp"):
+        module = pj.load_ptx(HEAD + DOUBLES.replace("{{", "{").replace("}}", "}").replace("{code}", code.replace("RND", rnd)), device="interp" if mode == "interp" else "cpu")
+        if mode == "dispatch":
+            module.mode = mode
+        out = np.zeros(256)
+        module["k"][1, 32](data, out)
+        for i, j in np.ndindex(8, 8):
+            acc = raw[64 + 8 * i + j]
+            for k in range(4):
+                acc = pack(add(num(acc, "f64"), mul(num(raw[4 * i + k], "f64"), num(raw[32 + 4 * j + k], "f64"))), "f64", rnd)
+            assert int(out.view(np.uint64)[8 * i + j]) == acc, (rnd, i, j)
+
+
 @pytest.mark.parametrize("statement,words", [
     (".sp.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 <y>, {x0, x1}, {x2, x3}, <x>, x8, 2", "selector"),
     (".sp.sync.aligned.m16n8k64.row.col.s32.s8.s8.s32 <y>, {x0, x1, x2, x3}, {x2, x3, x4, x5}, <x>, x8, 1", "selector"),
@@ -338,6 +396,7 @@ def test_narrow_products_assemble(ptxas) -> None:  # type: ignore[no-untyped-def
     (".sync.aligned.m16n8k32.row.col.kind::mxf8f6f4.block_scale.f32.f16.e2m1.f32.ue8m0 <f>, {x0, x1, x2, x3}, {x4, x5}, <f>, x6, {0, 0}, x7, {0, 0}", "f16"),
     (".sync.aligned.m16n8k32.row.col.kind::f8f6f4.block_scale.f32.e4m3.e2m1.f32 <f>, {x0, x1, x2, x3}, {x4, x5}, <f>", "block_scale"),
     (".sync.aligned.m16n8k32.row.col.kind::mxf8f6f4.f32.e4m3.e2m1.f32.ue8m0 <f>, {x0, x1, x2, x3}, {x4, x5}, <f>, x6, {0, 0}, x7, {0, 0}", "block_scale"),
+    (".sync.aligned.m16n8k16.row.col.rz.f32.f16.f16.f32 <f>, {x0, x1, x2, x3}, {x4, x5}, <f>", "rounding"),
     (".sync.aligned.m16n8k32.row.col.f32.e2m1x8.e2m1x8.f32 <f>, {x0, x1, x2, x3}, {x4, x5}, <f>", "types"),
 ])  # fmt: skip
 def test_what_no_product_is(statement: str, words: str) -> None:
