@@ -95,7 +95,7 @@ def cases() -> list[Case]:
         out.append(Case("mma" + c.text, None, lambda c=c: _none(matrix.differences(c, "dispatch", 0, c.ids != (0, 0, 0, 0)))))  # type: ignore[misc]
     for fn, more in ((matrix.test_ldmatrix_of_bytes, ()), (matrix.test_stmatrix_of_bytes, ()), (matrix.test_products_of_doubles_round_as_they_say, (".rz",)),
                      (matrix.test_wmma_of_doubles_rounds_as_it_says, ()), (memory.test_bulk_copies_with_a_byte_mask, (0x5AC3,)),
-                     (cancel.test_every_block_once, ((3, 2, 4),)), (cancel.test_clusters, (cancel.SHARED,)), (cancel.test_clusters, (cancel.GENERIC,))):  # fmt: skip
+                     (cancel.test_every_block_once, ((3, 2, 4),)), (cancel.test_clusters, (cancel.SHARED, (2, 3))), (cancel.test_clusters, (cancel.GENERIC, (4, 4))), (cancel.test_clusters_of_every_size, ())):  # fmt: skip
         out.append(Case(f"{fn.__name__} {more}", None, lambda fn=fn, more=more: fn(*more, "dispatch")))  # type: ignore[misc]
     for args in next(m for m in memory.test_bulk_reductions.pytestmark if m.args[0].startswith("fn,")).args[1]:
         out.append(Case(f"bulk {args[0]}.{args[1]}", None, lambda a=args: memory.test_bulk_reductions(*a, "dispatch")))  # type: ignore[misc]

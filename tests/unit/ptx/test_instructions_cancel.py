@@ -115,15 +115,25 @@ def test_every_block_once(grid: tuple[int, int, int], mode: str) -> None:
 
 
 @MODES
-@pytest.mark.parametrize("request_", [SHARED, GENERIC], ids=["shared", "generic"])
-def test_clusters(request_: str, mode: str) -> None:
-    grid, cluster = (6, 6, 1), (2, 3, 1)
-    out, who = np.zeros(36, np.uint32), np.full(36, 99999, np.uint32)
-    loaded(CLUSTERS.replace("REQUEST", request_), mode).launch(out, who, grid=grid, block=32, cluster=cluster)
+@pytest.mark.parametrize("request_,cluster", [(SHARED, (2, 3)), (GENERIC, (4, 4))], ids=["shared", "generic"])
+def test_clusters(request_: str, cluster: tuple[int, int], mode: str) -> None:
+    x, y = cluster
+    n = 6 * x * y
+    out, who = np.zeros(n, np.uint32), np.full(n, 99999, np.uint32)
+    loaded(CLUSTERS.replace("REQUEST", request_), mode).launch(out, who, grid=(3 * x, 2 * y, 1), block=32, cluster=(x, y, 1))
     assert (out == 32).all()
-    by_cluster = who.reshape(2, 3, 3, 2).transpose(0, 2, 1, 3).reshape(6, 6)
+    by_cluster = who.reshape(2, y, 3, x).transpose(0, 2, 1, 3).reshape(6, x * y)
     assert (by_cluster == by_cluster[:, :1]).all(), "a cluster's blocks go to the blocks of one cluster"
     assert len(set(by_cluster[:, 0].tolist())) < 6
+
+
+@MODES
+def test_clusters_of_every_size(mode: str) -> None:
+    kernel = loaded(CLUSTERS.replace("REQUEST", SHARED), mode)
+    for n in range(1, 17):
+        out, who = np.zeros(2 * n, np.uint32), np.full(2 * n, 99999, np.uint32)
+        kernel.launch(out, who, grid=2 * n, block=32, cluster=n)
+        assert (out == 32).all() and who.tolist() == [0] * 2 * n, n
 
 
 def test_a_cooperative_launch_has_nothing_to_cancel() -> None:

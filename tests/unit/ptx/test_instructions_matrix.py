@@ -244,8 +244,9 @@ HEAD = ".version 9.1\n.target sm_120a\n.address_size 64\n"
 
 
 def ran(case: Case, data: np.ndarray, mode: str, registers: bool = False) -> np.ndarray:
+    """On the CPU in a mode, or on a device."""
     text = HEAD + kernel(case, data.shape[1], registers=registers)
-    module = pj.load_ptx(text, device="interp" if mode == "interp" else "cpu")
+    module = pj.load_ptx(text, device="cpu" if mode in ("auto", "dispatch") else mode)
     if mode == "dispatch":
         module.mode = mode
     out = np.zeros((32, 4), np.uint32)
@@ -253,9 +254,8 @@ def ran(case: Case, data: np.ndarray, mode: str, registers: bool = False) -> np.
     return out
 
 
-def differences(case: Case, mode: str, seed: int, registers: bool = False) -> list[str]:
-    d = chosen(case, seed)
-    out = ran(case, words(case, d, seed), mode, registers)
+def disagree(case: Case, seed: int, out: np.ndarray) -> list[str]:
+    """Where D is not what it should be."""
     want, wrong = expected(case, seed), []
     for lane in range(32):
         for i in range(4):
@@ -263,8 +263,12 @@ def differences(case: Case, mode: str, seed: int, registers: bool = False) -> li
             got = int(out[lane, i // 2]) >> 16 * (i % 2) & 0xFFFF if case.c == "f16" else int(out[lane, i])
             nan = case.c != "s32" and is_nan(got, case.c) and is_nan(want[x][y], case.c)
             if got != want[x][y] and not nan:
-                wrong.append(f"mma{case.text} {mode} {seed}: D[{x}][{y}] is {got:#x}, expected {want[x][y]:#x}")
+                wrong.append(f"mma{case.text} {seed}: D[{x}][{y}] is {got:#x}, expected {want[x][y]:#x}")
     return wrong[:3]
+
+
+def differences(case: Case, mode: str, seed: int, registers: bool = False) -> list[str]:
+    return disagree(case, seed, ran(case, words(case, chosen(case, seed), seed), mode, registers))
 
 
 def sparse(kind: str, k: int, a: str, b: str, c: str, selector: int = 0, variant: str = "::ordered_metadata", **more: object) -> Case:
