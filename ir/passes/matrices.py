@@ -179,7 +179,7 @@ class _Product:
                 here = b.icmp(which, self.number(column // pair), pred="eq")
             out = b.select(here, v, out)
         self.made[key] = out
-        return out  # type: ignore[no-any-return]
+        return out
 
     def of_lane(self, word: Value, lanes: Sequence[int], part: Callable[[Value], Value], tag: int) -> Value:
         """Part of a word of another lane."""

@@ -285,7 +285,7 @@ def wmma(x: X) -> None:
         _wmma_memory(x, what)
 
 
-def _rounding(x: X, rnd: str, t: str) -> dict[str, str]:
+def _rounding(x: X, rnd: str, t: str) -> dict[str, Any]:
     """The attribute of a rounding direction, which only products of f64 have."""
     if rnd and t != "f64":
         raise x.bad(f"products of .{t} have no rounding .{rnd}")
