@@ -18,9 +18,9 @@ import numpy as np
 LANE = np.arange(32)
 Fragment = tuple[Any, Any]
 Digit = tuple[int, str, int]
-# element type → bits in a register
+# element type → bits in a register; narrow floats stand in containers of 8 bits, but `e2m1x8` is e2m1 eight to a register
 BITS = {"f16": 16, "bf16": 16, "tf32": 32, "f32": 32, "f64": 64, "s32": 32, "s8": 8, "u8": 8, "s4": 4, "u4": 4, "b1": 1, "e4m3": 8, "e5m2": 8,
-        "e2m3": 8, "e3m2": 8, "e2m1": 8}  # fmt: skip
+        "e2m3": 8, "e3m2": 8, "e2m1": 8, "e2m1x8": 4}  # fmt: skip
 
 
 def shape_of(text: str) -> tuple[int, int, int]:
@@ -198,3 +198,39 @@ def tables(unit: str) -> dict[str, Fragment]:
     u = UNITS[unit]
     c = table(u.c, "m", "n")
     return {"a": table(u.a, "m", "k"), "b": table(u.b, "k", "n"), "c": c, "d": c}
+
+
+class Nibble(NamedTuple):
+    """Four bits of the metadata of a sparse A: in which lane's word they stand, and the row, first stored element and first column of their chunk."""
+
+    lane: int
+    shift: int
+    row: int
+    stored: int
+    column: int
+
+
+SPARSE = {32: (8, 16), 16: (16, 32), 8: (32, 64), 4: (64, 128)}  # bits of an element → depths of sparse products
+CHUNK = {32: 2, 16: 4, 8: 4, 4: 8}  # columns of A that one nibble is about; half of them are stored, those of 4 bits in pairs
+
+
+def selectors(k: int, t: str) -> int:
+    """How many sparsity selectors there are: the fewer lanes of a quad hold the metadata, the more."""
+    return (1024 if BITS[t] >= 16 else 512) // BITS[t] // k
+
+
+@lru_cache(maxsize=None)
+def metadata(k: int, t: str, selector: int) -> tuple[Nibble, ...]:
+    """Where the positions of the stored elements of a 16 × k matrix A stand.  A word of 16-bit types and tf32 covers four chunks of row g (its low
+    half) and of row g + 8; one of 8- and 4-bit types covers eight chunks of one row, even lanes that of g and odd lanes that of g + 8."""
+    chunk, wide, out = CHUNK[BITS[t]], BITS[t] >= 16, []
+    for row in range(16):
+        lane, lower = 4 * (row % 8), row // 8
+        for n in range(k // chunk):
+            word, c = divmod(n, 4 if wide else 8)
+            if wide:
+                lane_of, shift = lane + selector * max(1, k // chunk // 4) + word, 16 * lower + 4 * c
+            else:
+                lane_of, shift = lane + 2 * (selector + word) + lower, 4 * c
+            out.append(Nibble(lane_of, shift, row, n * chunk // 2, n * chunk))
+    return tuple(out)

@@ -44,6 +44,7 @@ class Code:
         self.name, self.frame, self.shared, self.prints = head["name"], head["frame"], head["shared"], head["prints"]
         self.points, self.accesses, self.facts, self.mode = head["points"], head["accesses"], head["facts"], head["mode"]
         self.per: int = head["per"]
+        self.cancels: bool = head["cancels"]
         self.loaded = load(artifact)
         self.address, self.task = self.loaded.address(self.name), self.loaded.address(TASK)
         self.fn = RUN(self.address)
@@ -60,7 +61,9 @@ class Code:
         obj = compile_object(module.text, machine)
         artifact = link(obj) if LINUX_X86 else Artifact("object", obj, {module.name: 0, TASK: 0})
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
-        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode, "per": module.per,
+        cancels = any(i.op.name == "cancel" for f in (kernel, *kernel.functions) for i in f.instrs())
+        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "cancels": cancels, "facts": facts,
+                "mode": module.mode, "per": module.per,
                 "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": [str(i.loc) if i.loc else "" for i in module.sites]}  # fmt: skip
         code = Code(head, artifact, module.text)
         code.sites = module.sites
@@ -142,11 +145,13 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     stop, where = np.zeros(4, np.int32), np.zeros(4, np.int64)
     printed = _Printf(code.prints)
     table = np.array(sorted(regions), np.int64).reshape(-1, 2)
-    record[:29] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
-                   printed.address, shared, next(_grids), *const, _at(table), len(table), watch]  # fmt: skip
+    groups = blocks // count
+    claims = np.zeros(8 + groups if code.cancels else 8, np.uint8)  # how many may be free, then who is taken
+    claims[:8].view(np.int64)[0] = groups
+    record[:30] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
+                   printed.address, shared, next(_grids), *const, _at(table), len(table), watch, _at(claims)]  # fmt: skip
     error = np.zeros(4, np.int32)
     words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
-    groups = blocks // count
 
     def halt() -> None:
         stop[0] = 1

@@ -30,7 +30,7 @@ from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 # launch: i64 words
 LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
           "free": 11, "group": 12, "gx": 13, "gy": 14, "gz": 15, "cx": 16, "cy": 17, "cz": 18, "stop": 19, "where": 20, "printf": 21, "dynamic": 22,
-          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27, "watch": 28}  # fmt: skip
+          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27, "watch": 28, "claims": 29}  # fmt: skip
 # a record of what was out of bounds: two dumps of 64 bytes, then for each access 64 bytes: how often, and where and who the first was
 WATCH = {"head": 128, "site": 64, "count": 0, "address": 8, "x": 16, "y": 20, "z": 24, "linear": 28}
 # block header: bytes
@@ -496,28 +496,10 @@ class Lane(_Emit):
         return self.clamped(r, out, False) if i.attr("sat") else r
 
     def directed(self, name: str, rnd: str, elem: Scalar, out: Scalar, args: list[str], i: Instr) -> str:
-        """Directed rounding: a helper that sets the rounding mode around one constrained operation."""
         t, u = NAMES[elem.name], NAMES[out.name]
-        kind = {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name) or CONSTRAINED.get(name)
-        if kind is None:
-            raise UnsupportedError(f"{name} with rounding {rnd}", place=i.loc)
-        if kind == "fpext":
+        if name == "fcvt" and out.bits >= elem.bits:
             return self.put(f"fpext {t} {args[0]} to {u}")
-        types = SUFFIX[out.name] if kind in CONSTRAINED.values() else f"{SUFFIX[out.name]}.{SUFFIX[elem.name]}"
-        helper = f"round.{rnd}.{kind}.{types}"
-        if helper not in self.helpers:
-            intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
-            names = ", ".join(f"{t} %a{n}" for n in range(len(args)))
-            self.declared.add("declare void @llvm.set.rounding(i32)")
-            self.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * len(args))}, metadata, metadata)")
-            self.helpers[helper] = f"""define internal {u} @{helper}({names}) #1 {{
-entry:
-  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2
-  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2
-  call void @llvm.set.rounding(i32 1) #2
-  ret {u} %r
-}}"""
-        return self.put(f"call {u} @{helper}({', '.join(f'{t} {a}' for a in args)})")
+        return self.put(f"call {u} @{rounding(self, name, rnd, elem, out, len(args), i)}({', '.join(f'{t} {a}' for a in args)})")
 
     # ---- special registers
 
@@ -593,6 +575,10 @@ entry:
                 return self.put(f"or i32 {bit}, {below}")
             return self.put(f"xor i32 {below if kind == 'ge' else self.put(f'or i32 {bit}, {below}')}, -1")
         raise UnsupportedError(f"the special register {name} on the CPU")
+
+    def _cancel(self, i: Instr) -> None:
+        self.helpers.setdefault("cancel", CANCEL)
+        self.define(i.result, self.put("call i32 @cancel.next(ptr %launch)"))
 
     def _read_clock(self, i: Instr) -> None:
         self.define(i.result, self.put(self.call("llvm.readcyclecounter", "i64", [])))
@@ -964,12 +950,16 @@ entry:
             src = self.place(i.attr("from"), self.val(i.args[1]))
             read = self.put(f"zext i32 {self.val(i.args[2]).text} to i64")
             fn = i.attr("fn")
-            total = str(i.attr("bytes")) if i.attr("bytes") else self.val(i.args[3]).text if len(i.args) > 3 else read
+            total = str(i.attr("bytes")) if i.attr("bytes") else self.val(i.args[3]).text if len(i.args) > 3 and not i.attr("masked") else read
             if self.bounds:
                 src = self.tested(i, src, read, i.attr("from"))
                 dst = self.tested(i, dst, total, i.attr("to"), write=True)
             if fn:
                 self.combine(i, dst, src, read, fn, i.attr("elem"))
+                return []
+            if i.attr("masked"):
+                self.helpers.setdefault("copy.masked", COPY_MASKED)
+                self.lines.append(f"  call void @copy.masked(ptr {dst}, ptr {src}, i64 {read}, i32 {self.val(i.args[3]).text})")
                 return []
             self.helpers.setdefault("copy", COPY)
             self.lines.append(f"  call void @copy.bytes(ptr {dst}, ptr {src}, i64 {read}, i64 {total})")
@@ -1056,6 +1046,59 @@ next:
 out:
   ret void
 }"""
+
+
+COPY_MASKED = """define internal void @copy.masked(ptr %dst, ptr %src, i64 %read, i32 %mask) #0 {
+entry:
+  br label %head
+head:
+  %k = phi i64 [ 0, %entry ], [ %k1, %next ]
+  %more = icmp ult i64 %k, %read
+  br i1 %more, label %body, label %out
+body:
+  %k32 = trunc i64 %k to i32
+  %bit = and i32 %k32, 15
+  %moved = lshr i32 %mask, %bit
+  %here = trunc i32 %moved to i1
+  br i1 %here, label %get, label %next
+get:
+  %p = getelementptr i8, ptr %src, i64 %k
+  %q = getelementptr i8, ptr %dst, i64 %k
+  %x = load i8, ptr %p
+  store i8 %x, ptr %q
+  br label %next
+next:
+  %k1 = add i64 %k, 1
+  br label %head
+out:
+  ret void
+}"""
+
+
+# The next group from the end that nobody has: the launch's `claims` are how many may still be free, then a byte for each group.
+CANCEL = """define internal i32 @cancel.next(ptr %launch) #0 {
+entry:
+  %pa = getelementptr i8, ptr %launch, i64 CLAIMS
+  %a = load i64, ptr %pa
+  %claims = inttoptr i64 %a to ptr
+  %bytes = getelementptr i8, ptr %claims, i64 8
+  br label %head
+head:
+  %n = atomicrmw sub ptr %claims, i64 1 monotonic
+  %some = icmp sgt i64 %n, 0
+  br i1 %some, label %try, label %none
+try:
+  %g = sub i64 %n, 1
+  %p = getelementptr i8, ptr %bytes, i64 %g
+  %old = atomicrmw xchg ptr %p, i8 1 acq_rel
+  %mine = icmp eq i8 %old, 0
+  br i1 %mine, label %yes, label %head
+yes:
+  %r = trunc i64 %g to i32
+  ret i32 %r
+none:
+  ret i32 -1
+}""".replace("CLAIMS", str(8 * LAUNCH["claims"]))
 
 
 # Where an access of [a, a + n) goes: there, if that lies in its window (of shared or local memory; `length` < 0 for the others), or in one of the launch's
@@ -1186,6 +1229,29 @@ for _word, _value in {"ARENA": 8 * LAUNCH["arena"], "HEAD": BLOCK["arena"], "GRO
                       "REGIONS": 8 * LAUNCH["regions"], "COUNT": 8 * LAUNCH["region_count"], "FAULT": BLOCK["fault"], "WATCH": 8 * LAUNCH["watch"],
                       "SITE": WATCH["site"], "RECORDS": WATCH["head"], "LINEAR": FRAME["linear"]}.items():  # fmt: skip
     BOUNDS = BOUNDS.replace(_word, str(_value))
+
+
+def rounding(lane: Any, name: str, rnd: str, elem: Scalar, out: Scalar, count: int, i: Instr) -> str:
+    """A helper that sets the rounding mode around one constrained operation of so many operands."""
+    t, u = NAMES[elem.name], NAMES[out.name]
+    kind = {"fcvt": "fptrunc", "stof": "sitofp", "utof": "uitofp"}.get(name) or CONSTRAINED.get(name)
+    if kind is None:
+        raise UnsupportedError(f"{name} with rounding {rnd}", place=i.loc)
+    types = SUFFIX[out.name] if kind in CONSTRAINED.values() else f"{SUFFIX[out.name]}.{SUFFIX[elem.name]}"
+    helper = f"round.{rnd}.{kind}.{types}"
+    if helper not in lane.helpers:
+        intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
+        names = ", ".join(f"{t} %a{n}" for n in range(count))
+        lane.declared.add("declare void @llvm.set.rounding(i32)")
+        lane.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * count)}, metadata, metadata)")
+        lane.helpers[helper] = f"""define internal {u} @{helper}({names}) #1 {{
+entry:
+  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2
+  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2
+  call void @llvm.set.rounding(i32 1) #2
+  ret {u} %r
+}}"""
+    return helper
 
 
 def _polls(i: Instr) -> bool:
