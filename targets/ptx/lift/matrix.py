@@ -139,6 +139,7 @@ def mma(x: X) -> None:
     sat = x.flag("satfinite")
     bop = x.pick("xor", "and")
     x.flag("popc")
+    x.flag("rn")
     d, a, c, acc = _take_types(x, 4)
     if sparse and a not in ("f16", "bf16", "tf32"):
         raise x.bad(f"sparse products of .{a} are not executed yet")

@@ -10,7 +10,7 @@ from ptxjit.ir.op import all_ops, op
 from ptxjit.ir.passes import kernel_pipeline
 from ptxjit.ir.types import BF16, F16, F32, F64, I1, I8, I16, I32, I64
 from ptxjit.targets.ptx.facts import facts_for
-from ptxjit.targets.ptx.rows import ROWS, UNSUPPORTED
+from ptxjit.targets.ptx.rows.writing import ROWS, UNSUPPORTED
 from ptxjit.targets.ptx.tools import assemble
 from ptxjit.targets.ptx.write import CLASS, Writer, write_module
 

@@ -8,7 +8,7 @@ import pytest
 
 import ptxjit as pj
 import tests.corpus.cases  # noqa: F401
-from ptxjit.errors import UnsupportedError, UserError
+from ptxjit.errors import ReadError, UnsupportedError, UserError
 from tests.corpus.corpus import CASES, check, files
 from tests.corpus.test_corpus_runs import aligned
 
@@ -104,6 +104,6 @@ def test_spirv_and_opencl_c():
 @pytest.mark.parametrize("text", ["cvta.to.gobal.u64 %rd0, %rd0;", "cvta.to.u64 %rd0, %rd0;", "cvta.u64 %rd0, %rd0;", "isspacep.u64 %p0, %rd0;"])
 def test_a_state_space_that_is_missing(text):
     head = ".version 7.8\n.target sm_80\n.address_size 64\n.visible .entry k() { .reg .b64 %rd<2>; .reg .pred %p<2>;\n"
-    with pytest.raises(UnsupportedError, match="one of .global, .shared, .local, .const, .param is missing") as e:
+    with pytest.raises(ReadError, match="one of .const, .global, .local, .shared, .shared::cta, .shared::cluster, .param, .param::entry is missing") as e:
         pj.load_ptx(head + text + " ret; }")["k"].compile()
     assert e.value.place.startswith("<ptx>:5:1")
