@@ -14,7 +14,8 @@ section("9.7.9.3", "mov", """
     needs sm_13 1.0: .f64
 """)
 section("9.7.9.4", "mov (pack, unpack)", """
-    mov.type  d, a;       where d {}, a {}
+    mov.type  d, a;       where a {}    // pack
+    mov.type  d, a;       where d {}    // unpack; a sink may stand for a part
     .type = { .b16, .b32, .b64, .b128 };
     needs sm_70 8.3: .b128
 """)

@@ -45,11 +45,14 @@ def match(i: Instruction) -> Match:
 
 
 def _search(opcode: str, words: tuple[str, ...], kinds: tuple[Any, ...]) -> Match:
+    found: list[Match] = []
     for line in lines_of(opcode):
         places = line.assign(words)
         if places is not None and line.allows(words) and not _misfit(line, words, places, kinds):
             names = frozenset((*words, opcode, *(o.name for o in line.operands[: len(kinds)])))
-            return Match(line, places, line.need_of(names), line.later(names))
+            found.append(Match(line, places, line.need_of(names), line.later(names)))
+    if found:  # where several lines have it, the one that asks for least
+        return min(found, key=lambda m: (bool(m.later), m.need.arch, m.need.isa))
     raise _explained(opcode, words, kinds)
 
 

@@ -124,6 +124,9 @@ class _Operands:
             return o.name if o.name.isdigit() else what
         if what in ("offset", "grad", "lanes"):
             return self.special(what)
+        if what == "{}":  # two halves
+            half = {"b16": "b8r", "b32": "b16", "b64": "b32", "b128": "b64"}[self.usual]
+            return f"{{{self.register(half)}, {self.register(half)}}}"
         if what == "im2col":
             words = set(self.words)
             dims = next(int(w[0]) for w in self.words if re.fullmatch(r"\dd", w))
@@ -138,8 +141,6 @@ class _Operands:
         if t == "b8" and what == "b8":
             t = "b8r"
         count = count_of(self.line, o.name, self.words, self.places)
-        if what == "{}":
-            count = None
         if count is not None:
             t = "f64" if t == "f64" else "f32" if t == "f32" else t if t in TYPES and not re.match(r"[MNKW]x", what) and bank(t) != "%d" else "b32"
             if self.line.opcode in ("wgmma", "mma", "wmma") and t not in ("f32", "f64"):

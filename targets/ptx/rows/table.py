@@ -53,6 +53,11 @@ class Need(NamedTuple):
     def __or__(self, other: Need) -> Need:
         return Need(max(self.arch, other.arch), max(self.isa, other.isa))
 
+    def met_by(self, target: str) -> bool:
+        """Whether `sm_80` has it; what belongs to one architecture (sm_90a) or family (sm_100f) is on none without the letter."""
+        have = Need.read(target, "1.0").arch
+        return self.arch[0] <= have[0] and (not self.arch[1] or bool(have[1]))
+
     @property
     def target(self) -> str:
         return f"sm_{self.arch[0]}{self.arch[1]}"
@@ -83,11 +88,11 @@ class Operand(NamedTuple):
 
 
 # words that mean something by their order: types, state spaces, layouts
-_ORDERED = dict.fromkeys(
+ORDERED = dict.fromkeys(
     "pred b1 b8 b16 b32 b64 b128 u4 u8 u16 u32 u64 s4 s8 s16 s32 s64 f16 bf16 tf32 f32 f64 u16x2 s16x2 f16x2 bf16x2 f32x2 e4m3 e5m2 e2m3 e3m2 e2m1 e4m3x2 "
     "e5m2x2 e2m3x2 e3m2x2 e2m1x2 e4m3x4 e5m2x4 e2m3x4 e3m2x4 e2m1x4 ue8m0x2 s2f6x2 u2 s2".split(), 0
 )  # fmt: skip
-_ORDERED.update(dict.fromkeys("global shared shared::cta shared::cluster".split(), 1), row=2, col=2)
+ORDERED.update(dict.fromkeys("global shared shared::cta shared::cluster".split(), 1), row=2, col=2)
 Condition = tuple[tuple[frozenset[str], ...], ...]  # any of these: each of these: one of these words (or operands)
 # ---- reading the notation -------------------------------------------------------------------------------------------
 
@@ -247,7 +252,7 @@ def _fill(slots: Sequence[Slot], words: Sequence[str]) -> list[int] | None:
     def go(n: int) -> bool:
         if n == len(words):
             return required <= set(taken)
-        kind = _ORDERED.get(words[n])
+        kind = ORDERED.get(words[n])
         for k in places[n]:
             if k not in taken and (kind is None or k > last[kind]):
                 taken.append(k)
