@@ -22,7 +22,7 @@ from ptxjit.targets.ptx.rows import samples
 from ptxjit.targets.ptx.rows.matching import match
 from ptxjit.targets.ptx.rows.table import ORDERED, Need, sections
 
-FORMS = 40  # of a line, where it has more
+FORMS = 120  # of a line, where it has more; a sixth of that for ptxas
 EVERYTHING = Need((100, "a"), (9, 1))
 LINES = [line for s in sections() for line in s.rows() if line.opcode != "call"]  # calls: tests/unit/ptx, by hand
 CHAPTERS = sorted({line.section.number.split(".")[2] for line in LINES}, key=int)
@@ -83,7 +83,7 @@ def test_ptxas_takes_every_form_for_the_least_that_it_needs(ptxas):
     groups = defaultdict(list)
     for line in LINES:
         by_need = defaultdict(list)
-        for x in samples.chosen(line, FORMS // 2):
+        for x in samples.chosen(line, FORMS // 6):
             if line.opcode in ("cvta", "mapa", "alloca", "stacksave", "stackrestore") and x.words[-1] == "u32":
                 continue  # 32-bit addresses, which ptxas has given up
             if line.opcode == "ld" and "[par]" in x.text:

@@ -4,7 +4,6 @@ A matched opcode is remembered with the kinds of its operands, so that an instru
 """
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -65,7 +64,7 @@ def _misfit(line: Line, words: tuple[str, ...], places: tuple[str, ...], kinds: 
         count = f"{line.least} to {len(line.operands)}" if line.least < len(line.operands) else str(line.least)
         return f"{count} operands are expected ({names}), not {len(kinds)}"
     given = list(line.operands)
-    for k in range(len(given) - 1, -1, -1):  # optional operands that are left out: the last ones, unless the kinds say otherwise
+    for k in range(len(given) - 1, -1, -1):  # of the optional operands the last are left out
         if len(given) > len(kinds) and given[k].optional:
             del given[k]
     for n, (o, kind) in enumerate(zip(given, kinds)):
@@ -161,6 +160,8 @@ def _explained(opcode: str, words: tuple[str, ...], kinds: tuple[Any, ...]) -> M
     name = ".".join((opcode, *words))
     lines = lines_of(opcode)
     if not lines:
+        import difflib
+
         near = difflib.get_close_matches(opcode, opcodes(), 3)
         return Mismatch(f"{name} is not an instruction that this version knows (PTX ISA {VERSION})", "did you mean " + " or ".join(near) + "?" if near else "")
     best: tuple[int, str, Line] | None = None
