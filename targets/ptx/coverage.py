@@ -75,7 +75,7 @@ def rows() -> tuple[Row, ...]:
 def _row(s: Section) -> Row:
     """Samples: of every line one plain form and one with much in it, spread evenly where the lines are many."""
     found: list[Sample] = []
-    for line in s.rows():
+    for line in (row for row in s.rows() if not row.until):
         forms = [x for x in chosen(line, 24) if not (x.later and s.partly)]
         found += forms[:1] + forms[1:][-1:]
     if len(found) > MANY:

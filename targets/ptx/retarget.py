@@ -12,12 +12,8 @@ from ...ir.errors import UnsupportedError, UserError
 from .facts import ARCHS, number
 from .lift.core import Place, instructions
 from .older import lacked, replaced, rule_for
-from .rows.table import VERSION
+from .rows.table import VERSION, version_of
 from .syntax import Directive, Function, Instruction, Module
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(p) for p in text.split("."))
 
 
 def retarget(module: Module, arch: str | None, entry: str | None) -> str:
@@ -32,7 +28,7 @@ def retarget(module: Module, arch: str | None, entry: str | None) -> str:
             raise UserError(f"there is no PTX target ptx:{arch}", hint="known: " + ", ".join(f"ptx:{a}" for a in ARCHS))
         if own[-1] in "af" and number(own) != number(arch):
             raise UnsupportedError(f"{module.name} uses features of {own} alone, which {arch} does not have", hint="compile it for a target without a or f")
-        isa = max(isa, ARCHS[arch].isa, key=_version)
+        isa = max(isa, ARCHS[arch].isa, key=version_of)
         for f in (module.functions[n] for n in kept) if number(arch) <= number(own) else ():
             for i in instructions(f.body.items) if f.defined else ():
                 least = lacked(i, arch)

@@ -19,7 +19,7 @@ from ....ir.ops.memory import SREGS
 from ....ir.types import BF16, F16, F32, F64, I1, I8, I16, I32, I64, I128, Scalar, Type
 from ..lex import Source
 from ..rows.matching import Mismatch, match
-from ..rows.table import VERSION
+from ..rows.table import VERSION, version_of
 from ..syntax import (
     Address,
     Directive,
@@ -133,6 +133,7 @@ class Body(LaneOps):
 
     def __init__(self, module: Module, name: str, program: _Program) -> None:
         self.module, self.name, self.program = module, name, program
+        self.version = version_of(module.version)
         self.blocks: list[_Block] = [_Block("entry")]
         self.at = self.blocks[0]
         self.next = 0
@@ -373,7 +374,7 @@ class Body(LaneOps):
 
     def mismatch(self, i: Instruction, e: Mismatch) -> PtxjitError:
         """The error of an instruction that is not in the table: the file's fault, unless it is of a newer PTX ISA than the table."""
-        if tuple(int(p) for p in self.module.version.split(".")) > tuple(int(p) for p in VERSION.split(".")):
+        if self.version > version_of(VERSION):
             return UnsupportedError(f"{e.message} (the rows are those of PTX ISA {VERSION}, this module is of {self.module.version})", place=self.loc, hint=e.hint)
         return Source(self.module.text, self.module.name).error(e.message, i.start, e.hint or None)
 
@@ -595,6 +596,8 @@ class Body(LaneOps):
 
         try:
             found = match(i)
+            if found.line.until and self.version > found.line.until:
+                raise Mismatch(f"{i.name}: PTX ISA has this form until {'.'.join(map(str, found.line.until))} only", f"this module is of {self.module.version}")
         except Mismatch as e:
             raise self.mismatch(i, e) from None
         handler = table().get(i.opcode)

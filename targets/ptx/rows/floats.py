@@ -75,10 +75,11 @@ section("9.7.3.6", "fma.f32x2", """
     needs sm_100 8.6
 """)
 section("9.7.3.7", "mad", """
-    mad.rnd{.ftz}{.sat}.f32  d, a, b, c;    // .target sm_20; without .rnd for .target sm_1x
+    mad{.ftz}{.sat}.f32      d, a, b, c;    until 3.1    // .target sm_1x; mad.rn for later ones
+    mad.rnd{.ftz}{.sat}.f32  d, a, b, c;    // .target sm_20
     mad.rnd.f64              d, a, b, c;    // .target sm_13 and higher
     .rnd = { .rn, .rz, .rm, .rp };
-    needs sm_20 2.0: .f32
+    needs sm_20 2.0: .rnd & .f32
     needs sm_13 1.4: .f64
 """)
 section("9.7.3.8", "div", """

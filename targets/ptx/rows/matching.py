@@ -51,7 +51,7 @@ def _search(opcode: str, words: tuple[str, ...], kinds: tuple[Any, ...]) -> Matc
             names = frozenset((*words, opcode, *(o.name for o in line.operands[: len(kinds)])))
             found.append(Match(line, places, line.need_of(names), line.later(names)))
     if found:  # where several lines have it, the one that asks for least
-        return min(found, key=lambda m: (bool(m.later), m.need.arch, m.need.isa))
+        return min(found, key=lambda m: (bool(m.later), m.line.until, m.need.arch, m.need.isa))
     raise _explained(opcode, words, kinds)
 
 

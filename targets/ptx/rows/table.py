@@ -19,6 +19,7 @@ What the manual says in prose stands behind a line or on a line of its own:
                                        wide), a state space for an address, a count (`4xb32`, `.num.b32`, `MxK.atype` for a fragment), a literal
     operands d u32                     the same for all lines of the section
     …;  needs sm_90 8.0                lowest architecture and PTX ISA of the line
+    …;  until 3.1                      the last PTX ISA that has the line
     needs sm_90 8.0: .relu & .s32, .u16x2      … of the section, or of forms that have these words (`&` and, `,` or, a blank: any of)
     not .v8 & .b8 .b16                 forms that do not exist
     only .ftz: .f32                    words that need one of others
@@ -39,6 +40,11 @@ from ....ir.errors import BugError
 VERSION = "9.1"  # of the manual that the rows mirror
 
 
+def version_of(text: str) -> tuple[int, ...]:
+    """'8.3' → (8, 3)."""
+    return tuple(int(p) for p in text.split("."))
+
+
 class Need(NamedTuple):
     """The least that a form asks for: architecture ((90, 'a') is sm_90a) and PTX ISA."""
 
@@ -48,7 +54,7 @@ class Need(NamedTuple):
     @staticmethod
     def read(arch: str, isa: str) -> Need:
         suffix = arch[-1] if arch[-1].isalpha() else ""
-        return Need((int(arch[3:].rstrip("af")), suffix), tuple(int(p) for p in isa.split(".")))
+        return Need((int(arch[3:].rstrip("af")), suffix), version_of(isa))
 
     def __or__(self, other: Need) -> Need:
         return Need(max(self.arch, other.arch), max(self.isa, other.isa))
@@ -176,12 +182,15 @@ class Line:
         self.head = head[len(self.opcode) :]
         self.where = dict(section.operands)
         self.need = Need()
+        self.until: tuple[int, ...] = ()
         for clause in clauses:
             word, _, more = clause.partition(" ")
             if word == "where":
                 self.where.update(_pairs(more))
             elif word == "needs":
                 self.need |= Need.read(*more.split())
+            elif word == "until":
+                self.until = version_of(more)
             elif word:
                 raise BugError(f"a clause that rows do not have: {clause}")
         self.operands, late = _operands(rest.strip())

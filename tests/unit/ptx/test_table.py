@@ -5,6 +5,7 @@ import pytest
 
 import ptxjit as pj
 from ptxjit.errors import BugError, ReadError, UnsupportedError
+from ptxjit.targets.ptx.lift import lift
 from ptxjit.targets.ptx.parse import read
 from ptxjit.targets.ptx.rows.matching import _misfit, match
 from ptxjit.targets.ptx.rows.samples import ENTRY, HEAD
@@ -141,6 +142,15 @@ def test_what_a_wrong_instruction_is_told(statement, message, hint):
 def test_a_newer_module_is_not_blamed():
     e = refusal("add.sat.u32 %r0, %r1, %r2", version="9.3")
     assert isinstance(e, UnsupportedError) and e.message == "add.sat.u32: .sat is not known here (the rows are those of PTX ISA 9.1, this module is of 9.3)"
+
+
+def test_forms_of_old_modules():
+    """`mad.f32` without a rounding is `mad.rn.f32`, and gone after PTX ISA 3.1."""
+    old = HEAD.format(version="3.1", target="sm_20")
+    for sample in ("mad.f32 %f0, %f1, %f2, %f3", "mad.rn.f32 %f0, %f1, %f2, %f3"):
+        assert "ffma" in str(lift(read(old + ENTRY.format(n=0, quad="", extra="", sample=sample + ";"), "x"), "k0").kernel)
+    e = refusal("mad.f32 %f0, %f1, %f2, %f3", version="3.2")
+    assert isinstance(e, ReadError) and e.message == "mad.f32: PTX ISA has this form until 3.1 only" and e.hint == "this module is of 3.2"
 
 
 def test_what_is_not_executed_says_why():
