@@ -7,10 +7,16 @@
 """
 from __future__ import annotations
 
+_loaded = False
+
 
 def load() -> None:
     """Reads the chapters, in the manual's order."""
+    global _loaded
+    if _loaded:
+        return
     from . import integer, carry, floats, half, compare, logic, convert, memory, texture, control, sync, matrix, wgmma, tcgen05, misc  # noqa: F401, I001
     from .table import SECTIONS
 
     SECTIONS.sort(key=lambda s: [int(p) for p in s.number.split(".")])
+    _loaded = True

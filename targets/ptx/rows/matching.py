@@ -193,7 +193,7 @@ def _distance(line: Line, words: tuple[str, ...], kinds: tuple[Any, ...]) -> tup
     for n, w in enumerate(words):
         if line.assign(words[:n] + words[n + 1 :]) is not None:
             return 10, f".{w} is not known here"
-    best = 12, "the order of its types is not one that the manual has"
+    best = 12, "its types do not go together, or not in this order"
     for slots in line.variants:
         left, open_slots = [], list(slots)
         for w in words:

@@ -1,4 +1,4 @@
-"""Syntax lines of the PTX manual as data, and matching of instructions against them.
+"""Syntax lines of the PTX manual as data.
 
 A chapter is sections; a section's text is the manual's, line by line:
 
@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -100,6 +101,8 @@ ORDERED = dict.fromkeys(
 )  # fmt: skip
 ORDERED.update(dict.fromkeys("global shared shared::cta shared::cluster".split(), 1), row=2, col=2)
 Condition = tuple[tuple[frozenset[str], ...], ...]  # any of these: each of these: one of these words (or operands)
+
+
 # ---- reading the notation -------------------------------------------------------------------------------------------
 
 _WORD = re.compile(r"\.?([\w:]+)(?:\{((?:\s*::\w+,?)+)\})?")
@@ -312,23 +315,27 @@ class Section:
         return tuple(dict.fromkeys(m[1] for m in map(_SYNTAX.match, self.source.splitlines()) if m))
 
     def rows(self) -> list[Line]:
-        if not self.lines:
-            joined: list[str] = []
-            for t in filter(None, (re.sub(r"\s*//.*", "", t).strip() for t in self.source.splitlines())):
-                before = joined[-1] if joined else ""
-                if t.startswith("where ") or before.count("{") > before.count("}") or _SYNTAX.match(before) and ";" not in before:
-                    joined[-1] += " " + t
-                else:
-                    joined.append(t)
-            for t in joined:
-                if t[0] == ".":
-                    self._set(t)
-                elif t.startswith("operands "):
-                    self.operands.update(_pairs(t[9:]))
-            for t in joined:
-                if t[0] != "." and not t.startswith("operands "):
-                    self._line(t)
+        with _LOCK:
+            if not self.lines:
+                self._read()
         return self.lines
+
+    def _read(self) -> None:
+        joined: list[str] = []
+        for t in filter(None, (re.sub(r"\s*//.*", "", t).strip() for t in self.source.splitlines())):
+            before = joined[-1] if joined else ""
+            if t.startswith("where ") or before.count("{") > before.count("}") or _SYNTAX.match(before) and ";" not in before:
+                joined[-1] += " " + t
+            else:
+                joined.append(t)
+        for t in joined:
+            if t[0] == ".":
+                self._set(t)
+            elif t.startswith("operands "):
+                self.operands.update(_pairs(t[9:]))
+        for t in joined:
+            if t[0] != "." and not t.startswith("operands "):
+                self._line(t)
 
     def _set(self, text: str) -> None:
         *names, members = (part.strip() for part in text.rstrip(";").split("="))
@@ -374,6 +381,7 @@ class Section:
 
 
 SECTIONS: list[Section] = []
+_LOCK = threading.RLock()
 _INDEX: dict[str, list[Section]] = {}
 
 
@@ -388,9 +396,9 @@ def section(number: str, name: str, text: str) -> Section:
 
 def sections() -> list[Section]:
     """The whole table, in the order of the manual."""
-    if not SECTIONS:
-        from . import load
+    from . import load
 
+    with _LOCK:
         load()
     return SECTIONS
 
