@@ -29,7 +29,7 @@ from .emit import NAMES, SUFFIX, Val, _Emit
 W = 32
 MASK = "<32 x i1>"
 VARYING_SREGS = ("tid", "laneid", "lanemask")
-REFUSED = frozenset("call call_indirect printf alloca mbarrier copy async_wait cluster_barrier shfl vote_any vote_all".split())
+REFUSED = frozenset("call call_indirect printf alloca mbarrier copy async_wait cluster_barrier cancel shfl vote_any vote_all".split())
 BARRIER_OPS = frozenset(("named_barrier", "bar"))
 COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
 BARRIER_STATE = 4

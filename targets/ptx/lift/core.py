@@ -792,7 +792,7 @@ class X:
 
 # Instructions that are put into a block of their own when guarded.
 SPLIT = frozenset("bra brx call ret exit trap bar barrier shfl vote match redux activemask elect mma wmma ldmatrix stmatrix movmatrix mbarrier "
-                  "cp nanosleep alloca setmaxnreg griddepcontrol brkpt stackrestore stacksave fence membar".split())  # fmt: skip
+                  "cp nanosleep alloca setmaxnreg griddepcontrol brkpt stackrestore stacksave fence membar clusterlaunchcontrol".split())  # fmt: skip
 
 
 class _Program:

@@ -176,7 +176,6 @@ section("9.7.9.21", "cvt of s2f6", """
     cvt.rn.satfinite{.relu}{.scaled::n2::ue8m0}.s2f6x2.bf16x2   d, a{, scale-factor};      where d b16, scale-factor b16
     cvt.rn{.satfinite}{.relu}{.scaled::n2::ue8m0}.bf16x2.s2f6x2 d, a{, scale-factor};      where d b32, a b16, scale-factor b16
     needs sm_100a 9.1
-    later the format s2f6
 """)
 section("9.7.9.22", "cvt.pack", """
     cvt.pack.sat.convertType.abType        d, a, b;      where d b32

@@ -58,7 +58,6 @@ section("9.7.14.4.5", "wmma.mma", """
     .op     = { .xor, .and }
     not .s8 & .u8, .s4 & .u4
     needs sm_80 7.1: .and
-    later .rz .rm .rp: this rounding
 """ + _WMMA_SINCE)  # fmt: skip
 _MMA_SINCE = """
     .ctype = .dtype = { .f16, .f32 };
@@ -80,9 +79,10 @@ section("9.7.14.5.14", "mma (f16, bf16, tf32)", """
     .layout = { .row, .col };
 """ + _MMA_SINCE)  # fmt: skip
 section("9.7.14.5.14", "mma (f64)", """
-    mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64   d, a, b, c;   where d 2xf64, a 1xf64, b 1xf64, c 2xf64;   needs sm_80 7.0
-    mma.sync.aligned.shape.row.col{.rn}.f64.f64.f64.f64    d, a, b, c;   where d MxN.f64, a MxK.f64, b KxN.f64, c MxN.f64;   needs sm_90 7.8
+    mma.sync.aligned.m8n8k4.row.col{.rnd}.f64.f64.f64.f64   d, a, b, c;   where d 2xf64, a 1xf64, b 1xf64, c 2xf64;   needs sm_80 7.0
+    mma.sync.aligned.shape.row.col{.rnd}.f64.f64.f64.f64    d, a, b, c;   where d MxN.f64, a MxK.f64, b KxN.f64, c MxN.f64;   needs sm_90 7.8
     .shape   = { .m16n8k4, .m16n8k8, .m16n8k16 };
+    .rnd     = { .rn, .rz, .rm, .rp };   // only in the manual's examples
 """)  # fmt: skip
 section("9.7.14.5.14", "mma (integers, bits)", """
     mma.sync.aligned.shape8.row.col{.satfinite}.s32.bytes.bytes.s32   d, a, b, c;   where d MxN.s32, a MxK.u8, b KxN.u8, c MxN.s32
@@ -107,6 +107,8 @@ section("9.7.14.5.14", "mma (fp8)", """
     needs sm_89 8.7: .m16n8k16, .f16
 """ + _MMA_SINCE)  # fmt: skip
 section("9.7.14.5.14", "mma (fp6, fp4)", """
+    mma.sync.aligned.m16n8k16.row.col.kind.f16.f8type.f8type.f16   d, a, b, c;   where d MxN.f16, a 2xb32, b 1xb32, c MxN.f16
+    mma.sync.aligned.m16n8k16.row.col.kind.f32.f8type.f8type.f32   d, a, b, c;   where d MxN.f32, a 2xb32, b 1xb32, c MxN.f32
     mma.sync.aligned.m16n8k32.row.col.kind.f16.f8f6f4type.f8f6f4type.f16   d, a, b, c;   where d MxN.f16, a 4xb32, b 2xb32, c MxN.f16
     mma.sync.aligned.m16n8k32.row.col.kind.f32.f8f6f4type.f8f6f4type.f32   d, a, b, c;   where d MxN.f32, a 4xb32, b 2xb32, c MxN.f32
     .kind = { .kind::f8f6f4 };
@@ -127,7 +129,6 @@ section("9.7.14.5.14", "mma.block_scale", """
     not .scale_vec::2X & .ue4m3
     needs sm_120a 8.7
     needs sm_120a 9.1: .scale_vec::4X & .ue8m0
-    later block scaling
 """ + _MMA_SINCE)  # fmt: skip
 section("9.7.14.5.15", "ldmatrix", """
     ldmatrix.sync.aligned.m8n8.num{.trans}{.ss}.b16 r, [p];  where r .num.b32, p shared
@@ -136,7 +137,7 @@ section("9.7.14.5.15", "ldmatrix", """
     needs sm_75 6.5
     needs sm_75 7.8: .shared::cta
 """)
-section("9.7.14.5.15", "ldmatrix (b8)", """
+section("9.7.14.5.15", "ldmatrix (b8, b6, b4)", """
     ldmatrix.sync.aligned.m16n16.num.trans{.ss}.b8               r, [p];  where r .num.b32, p shared
     ldmatrix.sync.aligned.m8n16.num{.ss}.dst_fmt.src_fmt         r, [p];  where r .num.b32, p shared
     ldmatrix.sync.aligned.m16n16.num.trans{.ss}.dst_fmt.src_fmt  r, [p];  where r .num.b32, p shared
@@ -146,7 +147,6 @@ section("9.7.14.5.15", "ldmatrix (b8)", """
     .dst_fmt = { .b8x16 };
     .src_fmt = { .b6x16_p32, .b4x16_p64 };
     needs sm_100a 8.6
-    later these shapes and formats
 """)
 section("9.7.14.5.16", "stmatrix", """
     stmatrix.sync.aligned.m8n8.num{.trans}{.ss}.b16 [p], r;  where r .num.b32, p shared
@@ -159,7 +159,6 @@ section("9.7.14.5.16", "stmatrix (b8)", """
     .num    = { .x1, .x2, .x4 };
     .ss     = { .shared{::cta} };
     needs sm_100a 8.6
-    later this shape
 """)
 section("9.7.14.5.17", "movmatrix", """
     movmatrix.sync.aligned.shape.trans.type d, a;  where d b32, a b32
@@ -183,9 +182,7 @@ for _variant in ("sp", "sp::ordered_metadata"):
     .shape16 = {{ .m16n8k16, .m16n8k32 }};
     .shape32 = {{ .m16n8k8, .m16n8k16 }};
 """ + _SPARSE)  # fmt: skip
-section("9.7.14.6.3", "mma.sp (integers, fp8)", """
-    mma.spvariant.sync.aligned.m16n8k64.row.col.f32.f8type.f8type.f32             d, a, b, c, e, f;
-        where d 4xf32, a 4xb32, b 4xb32, c 4xf32, e b32, f 0;   needs sm_89 8.4
+section("9.7.14.6.3", "mma.sp (integers)", """
     mma.spvariant.sync.aligned.shape8.row.col{.satfinite}.s32.bytes.bytes.s32     d, a, b, c, e, f;
         where d MxN.s32, a MxK/2.u8, b KxN.u8, c MxN.s32, e b32, f 0
     mma.spvariant.sync.aligned.shape4.row.col{.satfinite}.s32.subs.subs.s32       d, a, b, c, e, f;
@@ -195,13 +192,23 @@ section("9.7.14.6.3", "mma.sp (integers, fp8)", """
     .shape4  = { .m16n8k64, .m16n8k128 }
     .bytes   = { .u8, .s8 };
     .subs    = { .u4, .s4 };
-    later sparse products of 8 and 4 bits
 """ + _SPARSE)  # fmt: skip
-section("9.7.14.6.3", "mma.sp (fp6, fp4, block_scale)", """
+section("9.7.14.6.3", "mma.sp (fp8)", """
+    mma.spvariant.sync.aligned.m16n8k64.row.col.f32.f8type.f8type.f32             d, a, b, c, e, f;
+        where d 4xf32, a 4xb32, b 4xb32, c 4xf32, e b32, f 0
+    .spvariant = { .sp, .sp::ordered_metadata };
+    needs sm_89 8.4
+""" + _SPARSE)  # fmt: skip
+section("9.7.14.6.3", "mma.sp (fp6, fp4)", """
+    mma.sp::ordered_metadata.sync.aligned.m16n8k64.row.col.f16.f8type.f8type.f16 d, a, b, c, e, f;    // only in the manual's notes
+        where d MxN.f16, a 4xb32, b 4xb32, c MxN.f16, e b32, f 0
     mma.sp::ordered_metadata.sync.aligned.m16n8k64.row.col.kind::f8f6f4.f16.f8f6f4type.f8f6f4type.f16 d, a, b, c, e, f;
         where d MxN.f16, a 4xb32, b 4xb32, c MxN.f16, e b32, f 0
     mma.sp::ordered_metadata.sync.aligned.m16n8k64.row.col.kind::f8f6f4.f32.f8f6f4type.f8f6f4type.f32 d, a, b, c, e, f;
         where d MxN.f32, a 4xb32, b 4xb32, c MxN.f32, e b32, f 0
+    needs sm_120a 8.7
+""" + _SPARSE)  # fmt: skip
+section("9.7.14.6.3", "mma.sp.block_scale", """
     mma.sp::ordered_metadata.sync.aligned.m16n8k128.row.col.kind::mxf4.block_scale{.scale_vec::2X}.f32.e2m1.e2m1.f32.ue8m0
         d, a, b, c, e, f, scale-a-data, {byte-id-a, thread-id-a}, scale-b-data, {byte-id-b, thread-id-b};
         where d 4xf32, a 4xb32, b 4xb32, c 4xf32, e b32, f 0, scale-a-data b32, scale-b-data b32
@@ -216,5 +223,4 @@ section("9.7.14.6.3", "mma.sp (fp6, fp4, block_scale)", """
     not .scale_vec::2X & .ue4m3
     needs sm_120a 8.7
     needs sm_120a 9.1: .scale_vec::4X & .ue8m0
-    later block scaling and small floats
 """ + _SPARSE)  # fmt: skip

@@ -260,7 +260,6 @@ section("9.7.9.25.4.1", "cp.async.bulk.cp_mask", """
         where dstMem global, srcMem shared, size b32, byteMask b16
     .level::cache_hint =    { .L2::cache_hint }
     needs sm_100 8.6
-    later a byte mask
 """)  # fmt: skip
 _REDUCE = """
     .redOp =                { .and, .or, .xor,

@@ -320,7 +320,6 @@ section("9.7.13.17", "clusterlaunchcontrol.try_cancel", """
     .space = { .shared::cta };
     needs sm_100 8.6
     needs sm_100a 8.6: .multicast::cluster::all
-    later cluster launch control
 """)
 section("9.7.13.18", "clusterlaunchcontrol.query_cancel", """
     clusterlaunchcontrol.query_cancel.is_canceled.pred.b128 pred, try_cancel_response;   where pred pred
@@ -328,5 +327,4 @@ section("9.7.13.18", "clusterlaunchcontrol.query_cancel", """
     clusterlaunchcontrol.query_cancel.dimension.b32.b128 reg, try_cancel_response;   where reg b32
     .dimension = { .get_first_ctaid::x, .get_first_ctaid::y, .get_first_ctaid::z };
     needs sm_100 8.6
-    later cluster launch control
 """)

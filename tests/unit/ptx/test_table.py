@@ -154,8 +154,9 @@ def test_forms_of_old_modules():
 
 
 def test_what_is_not_executed_says_why():
-    e = refusal("wmma.mma.sync.aligned.row.col.m8n8k4.rz.f64.f64.f64.f64 {%d0, %d1}, {%d2}, {%d3}, {%d4, %d5}")
-    assert isinstance(e, UnsupportedError) and e.message.endswith("is not executed yet: this rounding") and e.place.startswith("<ptx>:")
+    e = refusal("tcgen05.dealloc.cta_group::1.sync.aligned.b32 %r1, 32")
+    assert isinstance(e, UnsupportedError) and e.message == "tcgen05.dealloc.cta_group::1.sync.aligned.b32 is not executed yet: tensor memory"
+    assert e.place.startswith("<ptx>:")
 
 
 def test_a_match_is_remembered():
