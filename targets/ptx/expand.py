@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...ir.instr import Instr, Value
 from ...ir.types import F16, F32, F64, I1, I8, I32, I64
-from .rows import ICMP, ROWS
+from .rows.writing import ICMP, ROWS
 
 
 class Expand:

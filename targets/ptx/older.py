@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from .rows.matching import Mismatch, match
 from .syntax import Instruction
 
 Rule = Callable[[Instruction, Sequence[str]], list[str]]
@@ -86,21 +87,31 @@ def _bf16(i: Instruction, ops: Sequence[str]) -> list[str]:
     return [*head, *_bf16_bits(ops[1], "%pj2", 0), f"cvt.u16.u32 {ops[0]}, %pj2;"]
 
 
-# pattern over the instruction's full name, from which architecture on it is there, the rule
-RULES: list[tuple[re.Pattern[str], int, Rule]] = [
-    (re.compile(r"cp\.async\.(ca|cg)\.shared(::cta)?\.global(\.L2::\d+B)?$"), 80, _copy),
-    (re.compile(r"cp\.async\.(commit_group|wait_group|wait_all)$"), 80, _nothing),
-    (re.compile(r"redux\.sync\.(add|min|max|and|or|xor)\.(u32|s32|b32)$"), 80, _redux),
-    (re.compile(r"elect\.sync$"), 90, _elect),
-    (re.compile(r"cvt\.rn\.f16x2\.f32$"), 80, _pair),
-    (re.compile(r"cvt\.rn\.bf16(x2)?\.f32$"), 80, _bf16),
-    (re.compile(r"(discard|applypriority)\b"), 80, _nothing),
-]  # fmt: skip
+# pattern over the instruction's full name, the rule; from which architecture on it is there, its row says
+RULES: list[tuple[re.Pattern[str], Rule]] = [
+    (re.compile(r"cp\.async\.(ca|cg)\.shared(::cta)?\.global(\.L2::\d+B)?$"), _copy),
+    (re.compile(r"cp\.async\.(commit_group|wait_group|wait_all)$"), _nothing),
+    (re.compile(r"redux\.sync\.(add|min|max|and|or|xor)\.(u32|s32|b32)$"), _redux),
+    (re.compile(r"elect\.sync$"), _elect),
+    (re.compile(r"cvt\.rn\.f16x2\.f32$"), _pair),
+    (re.compile(r"cvt\.rn\.bf16(x2)?\.f32$"), _bf16),
+    (re.compile(r"(discard|applypriority)\b"), _nothing),
+]
 
 
-def rule_for(i: Instruction, arch: int) -> Rule | None:
+def lacked(i: Instruction, arch: str) -> str:
+    """What an instruction asks for (`sm_90`) where an architecture lacks it, else ''; `?` for one that no row has."""
+    try:
+        need = match(i).need
+    except Mismatch:
+        return "?"
+    return "" if need.met_by(arch) else need.target
+
+
+def rule_for(i: Instruction, arch: str) -> Rule | None:
     """The rule that replaces an instruction on an architecture that lacks it."""
-    return next((rule for pattern, since, rule in RULES if arch < since and pattern.match(i.name)), None)
+    rule = next((rule for pattern, rule in RULES if pattern.match(i.name)), None)
+    return rule if rule is not None and lacked(i, arch) else None
 
 
 def replaced(i: Instruction, text: str, rule: Rule) -> str:

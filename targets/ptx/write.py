@@ -19,7 +19,7 @@ from .bytes import Bytes
 from .expand import Expand
 from .facts import ARCHS
 from .products import SINCE, mma
-from .rows import APPROX, FCMP, ICMP, ROWS, UNSUPPORTED
+from .rows.writing import APPROX, FCMP, ICMP, ROWS, UNSUPPORTED
 
 CLASS = {"i1": "p", "i8": "rs", "i16": "rs", "f16": "rs", "bf16": "rs", "i32": "r", "i64": "rd", "f32": "f", "f64": "fd"}
 DECLARE = {"p": ".pred", "rs": ".b16", "r": ".b32", "rd": ".b64", "f": ".f32", "fd": ".f64"}
@@ -221,7 +221,7 @@ class Writer(Expand):
         if i.op.name in UNSUPPORTED:
             raise UnsupportedError(f"{i.op} for {self.facts.target}: {UNSUPPORTED[i.op.name]}", place=i.loc)
         t = i.args[0].type.elem if i.op.name != "select" else i.args[1].type.elem
-        pattern = APPROX.get(i.op.name) if i.attr("approx") and t is F32 else ROWS.get(i.op.name, {}).get(t.name)
+        pattern = (APPROX if i.attr("approx") and t is F32 else ROWS).get(i.op.name, {}).get(t.name)
         if pattern is None:
             raise UnsupportedError(f"{i.op} on {t} for {self.facts.target}", place=i.loc)
         self.fill(i, pattern)
@@ -233,14 +233,11 @@ class Writer(Expand):
                 raise self.lacks(i, k)
         text = pattern.replace("{.rnd}", "." + attrs.get("rnd", "rn"))
         text = text.replace("{.ftz}", ".ftz" if attrs.get("ftz") else "").replace("{.sat}", ".sat" if attrs.get("sat") else "")
-        if "CMP" in text:
+        if "{.cmp}" in text:
             pred = attrs.get("pred", "oeq" if i.op.name == "fcmp" else "eq")
-            if i.op.name == "icmp":
-                if pred[0] == "u":
-                    text = text.replace(".s", ".u")
-                text = text.replace("CMP", ICMP[pred])
-            else:
-                text = text.replace("CMP", FCMP[pred])
+            if i.op.name == "icmp" and pred[0] == "u":
+                text = text.replace(".s", ".u")
+            text = text.replace("{.cmp}", "." + (ICMP if i.op.name == "icmp" else FCMP)[pred])
         name, _, operands = text.partition(" ")
         given = dict(zip("abc", i.args))
         first = True

@@ -17,6 +17,9 @@ from ....ir.kernel import Kernel
 from ....ir.op import Attrs, LaneOps, Op, freeze_attrs, op
 from ....ir.ops.memory import SREGS
 from ....ir.types import BF16, F16, F32, F64, I1, I8, I16, I32, I64, I128, Scalar, Type
+from ..lex import Source
+from ..rows.matching import Mismatch, match
+from ..rows.table import VERSION, version_of
 from ..syntax import (
     Address,
     Directive,
@@ -130,6 +133,7 @@ class Body(LaneOps):
 
     def __init__(self, module: Module, name: str, program: _Program) -> None:
         self.module, self.name, self.program = module, name, program
+        self.version = version_of(module.version)
         self.blocks: list[_Block] = [_Block("entry")]
         self.at = self.blocks[0]
         self.next = 0
@@ -368,6 +372,12 @@ class Body(LaneOps):
         """The error that names the instruction and its place."""
         return UnsupportedError(message if self.doing in message else f"{self.doing}: {message}", place=self.loc, hint=hint)
 
+    def mismatch(self, i: Instruction, e: Mismatch) -> PtxjitError:
+        """The error of an instruction that is not in the table: the file's fault, unless it is of a newer PTX ISA than the table."""
+        if self.version > version_of(VERSION):
+            return UnsupportedError(f"{e.message} (the rows are those of PTX ISA {VERSION}, this module is of {self.module.version})", place=self.loc, hint=e.hint)
+        return Source(self.module.text, self.module.name).error(e.message, i.start, e.hint or None)
+
     def source(self, o: Any, t: str) -> Value:
         """An operand as a value of PTX type `t`."""
         ty = ir_type(t)
@@ -584,10 +594,15 @@ class Body(LaneOps):
         self.loc, self.doing = Place(self.module.name, i.line, i.column, self.position(i.position)), i.name
         from . import table
 
+        try:
+            found = match(i)
+            if found.line.until and self.version > found.line.until:
+                raise Mismatch(f"{i.name}: PTX ISA has this form until {'.'.join(map(str, found.line.until))} only", f"this module is of {self.module.version}")
+        except Mismatch as e:
+            raise self.mismatch(i, e) from None
         handler = table().get(i.opcode)
-        if handler is None:
-            known = "is not executed yet" if i.opcode in LATER else "is not an instruction that this version knows"
-            raise self.fail(f"{i.name} {known}", "see `ptxjit doctor --ptx-coverage`")
+        if found.later or handler is None:
+            raise self.fail(f"{i.name} is not executed yet" + (f": {found.later}" if found.later else ""), "see `ptxjit doctor --ptx-coverage`")
         guard = None
         if i.guard is not None:
             guard = self.source(i.guard, "pred")
@@ -778,8 +793,6 @@ class X:
 # Instructions that are put into a block of their own when guarded.
 SPLIT = frozenset("bra brx call ret exit trap bar barrier shfl vote match redux activemask elect mma wmma ldmatrix stmatrix movmatrix mbarrier "
                   "cp nanosleep alloca setmaxnreg griddepcontrol brkpt stackrestore stacksave fence membar clusterlaunchcontrol".split())  # fmt: skip
-# Parsed, but not executed in this version.
-LATER = frozenset("wgmma tcgen05 tensormap tex tld4 txq suld sust sured suq istypep multimem".split())
 
 
 class _Program:

@@ -12,7 +12,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 import ptxjit as pj  # noqa: E402
-from ptxjit.ir.errors import PtxjitError, UnsupportedError  # noqa: E402
+from ptxjit.ir.errors import PtxjitError, ReadError  # noqa: E402
 
 MODES = pytest.mark.parametrize("mode", ["auto", "dispatch", "interp"])
 
@@ -162,6 +162,6 @@ def test_requests_assemble(ptxas) -> None:  # type: ignore[no-untyped-def]
 ])  # fmt: skip
 def test_what_is_not_a_request(statement: str) -> None:
     text = PERSISTENT.replace("mov.u32 n, 0;", f"mov.u32 n, 0;\n\t{statement};")
-    with pytest.raises(UnsupportedError, match="clusterlaunchcontrol") as e:
+    with pytest.raises(ReadError, match="clusterlaunchcontrol") as e:
         pj.load_ptx(text)["k"].compile()
     assert str(e.value.place).endswith(":10:2") and isinstance(e.value, PtxjitError)

@@ -344,7 +344,7 @@ def test_wmma(mode):
     ("cvt.rn.pack2.f32.s32 f0, r1", "pack2"), ("ld.global.frob.u32 r0, [a]", "frob"), ("atom.global.mul.u32 r0, [a], r1", "mul"),
     ("bar.sync.frob 0", "frob"), ("mma.sync.frob.m8n8k4.row.col.f64.f64.f64.f64 {d0, d1}, {d2}, {d3}, {d0, d1}", "mma"), ("frobnicate.b32 r0", "frobnicate"),
     ("tex.1d.v4.f32.s32 {f0, f1, f2, f3}, [a, {r1}]", "tex.1d.v4.f32.s32"), ("wgmma.fence.sync.aligned", "wgmma.fence"),
-    ("lop3.b32 r0, r1, r2, r3, r4", "constant"), ("setp.s32 p, r0, r1", "comparison"), ("add.s32 r0, r1", "operand"), ("fma.rn.f32 f0, f1, f2, q", "i1"),
+    ("lop3.b32 r0, r1, r2, r3, r4", "constant"), ("setp.s32 p, r0, r1", "one of .eq"), ("add.s32 r0, r1", "operand"), ("fma.rn.f32 f0, f1, f2, q", "i1"),
     ("vote.sync.most.pred p, q, -1", "vote"), ("shfl.sync.left.b32 r0, r1, 1, 31, -1", "shfl"), ("prmt.b32.f5e r0, r1, r2, r3", "f5e"),
     ("mul.f32.hi f0, f1, f2", "mul"), ("cp.async.ca.shared.global [r0], [a], r1", "cp.async"), ("mov.b32 r0, {h0, h1, h2}", "mov"),
 ])  # fmt: skip

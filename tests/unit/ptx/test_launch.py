@@ -122,7 +122,7 @@ def test_errors_belong_to_their_kernel():
     with pytest.raises(UnsupportedError, match="tcgen05.*not executed yet") as e:
         mod["later"].compile()
     assert e.value.place == "<ptx>:12:59"
-    with pytest.raises(UnsupportedError, match="frobnicate.b32 is not an instruction"):
+    with pytest.raises(ReadError, match="frobnicate.b32 is not an instruction"):
         mod["unknown"].compile()
     with pytest.raises(ReadError, match="%r9 is not declared") as r:
         mod["broken"].compile()

@@ -10,7 +10,10 @@ from ptxjit.ir.op import all_ops, op
 from ptxjit.ir.passes import kernel_pipeline
 from ptxjit.ir.types import BF16, F16, F32, F64, I1, I8, I16, I32, I64
 from ptxjit.targets.ptx.facts import facts_for
-from ptxjit.targets.ptx.rows import ROWS, UNSUPPORTED
+from ptxjit.targets.ptx.lift.core import instructions
+from ptxjit.targets.ptx.parse import read
+from ptxjit.targets.ptx.rows.matching import match
+from ptxjit.targets.ptx.rows.writing import ROWS, UNSUPPORTED
 from ptxjit.targets.ptx.tools import assemble
 from ptxjit.targets.ptx.write import CLASS, Writer, write_module
 
@@ -34,7 +37,9 @@ def lowered(kernel, arch):
 
 
 def assembled(kernels, arch):
-    assemble(write_module(kernels, facts_for(f"ptx:{arch}")), arch)
+    text = write_module(kernels, facts_for(f"ptx:{arch}"))
+    follows(text, arch)
+    assemble(text, arch)
 
 
 def written(cases, arch):
@@ -49,6 +54,15 @@ def written(cases, arch):
         else:
             good.append(k)
     return good, refused
+
+
+def follows(text, arch):
+    """Every instruction of a module that we wrote follows a row, which the architecture and the stated `.version` have; how many there are."""
+    module = read(text, "written.ptx")
+    found = [match(i) for f in module.functions.values() for i in instructions(f.body.items)]
+    version = tuple(int(p) for p in module.version.split("."))
+    assert all(m.need.met_by(arch) and m.need.isa <= version for m in found), [m for m in found if not m.need.met_by(arch) or m.need.isa > version]
+    return len(found)
 
 
 def without(cases, *names):
@@ -121,6 +135,17 @@ def test_an_attribute_is_said_or_refused(lane_cases):
         except UnsupportedError:
             pass
     assert not dropped, dropped
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_90", "sm_120"])
+def test_what_is_written_follows_the_rows(arch, lane_cases, random_kernel):
+    """Every lane op on every type, with its attributes, all math, memory and random kernels (the others are checked where they are assembled)."""
+    facts = facts_for(f"ptx:{arch}")
+    cases = [*without(lane_cases(), PRED_CAST), *without(lane_cases(attributes=True), PRED_CAST), *lane_cases("math")]
+    kernels = written(cases, arch)[0]
+    kernels += [lowered(memory_kernel(t, n, s, g), arch) for t in MEMORY for n in (1, 2) for s in ("global", "shared") for g in (False, True)]
+    kernels += [lowered(random_kernel(seed, elem), arch) for seed in range(6) for elem in (F32, F64, F16, BF16)]
+    assert sum(follows(write_module([k], facts), arch) for k in kernels) > 10_000
 
 
 # ---- memory, lanes, control -----------------------------------------------------------------------------------------

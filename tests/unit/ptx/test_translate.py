@@ -8,7 +8,7 @@ import pytest
 
 import ptxjit as pj
 import tests.corpus.cases  # noqa: F401
-from ptxjit.errors import UnsupportedError, UserError
+from ptxjit.errors import ReadError, UnsupportedError, UserError
 from tests.corpus.corpus import CASES, check, files
 from tests.corpus.test_corpus_runs import aligned
 
@@ -32,6 +32,43 @@ def test_another_architecture_and_one_entry():
         pj.translate(SAXPY, target="ptx:sm_12").as_text()
 
 
+LATE = """.version 8.8
+.target sm_120
+.address_size 64
+.visible .entry k() {
+    .reg .pred %p<2>; .reg .b16 %h<4>; .reg .b32 %r<9>; .reg .b64 %rd<4>; .reg .f32 %f<9>; .shared .align 8 .b64 bar;
+    STATEMENT
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize("statement,arch,least", [
+    ("min.NaN.f32 %f0, %f1, %f2;", "sm_75", "sm_80"), ("min.xorsign.abs.f32 %f0, %f1, %f2;", "sm_80", "sm_86"), ("min.f32 %f0, %f1, %f2, %f3;", "sm_90", "sm_100"),
+    ("add.s16x2 %r0, %r1, %r2;", "sm_89", "sm_90"), ("add.rn.bf16 %h0, %h1, %h2;", "sm_80", "sm_90"), ("fma.rn.relu.f16 %h0, %h1, %h2, %h3;", "sm_75", "sm_80"),
+    ("ld.global.L2::256B.b32 %r0, [%rd0];", "sm_75", "sm_80"), ("ld.shared::cluster.b32 %r0, [%r1];", "sm_89", "sm_90"),
+    ("ld.global.v8.b32 {%r0, %r1, %r2, %r3, %r4, %r5, %r6, %r7}, [%rd0];", "sm_90", "sm_100"), ("atom.global.add.noftz.bf16x2 %r0, [%rd0], %r1;", "sm_80", "sm_90"),
+    ("fence.acquire.gpu;", "sm_80", "sm_90"), ("mbarrier.try_wait.shared.b64 %p0, [bar], %rd1;", "sm_80", "sm_90"), ("bar.sync 0;", "sm_75", ""),
+    ("cvt.rn.satfinite.e4m3x2.f32 %h0, %f1, %f2;", "sm_80", "sm_89"), ("cvt.f32.bf16 %f0, %h1;", "sm_75", "sm_80"), ("add.f32x2 %rd0, %rd1, %rd2;", "sm_90", "sm_100"),
+])  # fmt: skip
+def test_what_an_older_card_lacks_is_named(statement, arch, least):
+    """By the rows of the instructions: ISA 9.7, "Target ISA Notes"."""
+    text = LATE.replace("STATEMENT", statement)
+    if not least:
+        assert f".target {arch}" in pj.translate(text, target=f"ptx:{arch}").as_text()
+        return
+    with pytest.raises(UnsupportedError) as e:
+        pj.translate(text, target=f"ptx:{arch}").as_text()
+    assert e.value.message == f"{statement.split()[0].rstrip(';')} needs {least} and has no form for {arch}" and e.value.place.endswith(":6:5")
+
+
+def test_an_instruction_that_no_row_has_cannot_go_back():
+    text = LATE.replace("STATEMENT", "later.b32 %r0;")
+    with pytest.raises(UnsupportedError, match="later.b32 is not an instruction of PTX ISA 9.1: whether sm_80 has it is not known"):
+        pj.translate(text, target="ptx:sm_80").as_text()
+    assert ".target sm_120a" in pj.translate(text.replace("sm_120", "sm_100"), target="ptx:sm_120a").as_text()
+
+
 def lacking() -> list[str]:
     """Kernels of the corpus that have something that sm_75 lacks and a rule says otherwise."""
     from ptxjit import targets
@@ -43,7 +80,7 @@ def lacking() -> list[str]:
         path = next((p for p in files(entry) if ".sm_80.O3." in p.name), None)
         if path is not None:
             f = targets.target("ptx").read(path.read_bytes(), path.name).functions[name]
-            if any(rule_for(i, 75) for i in instructions(f.body.items)):
+            if any(rule_for(i, "sm_75") for i in instructions(f.body.items)):
                 out.append(name)
     return out
 
@@ -104,6 +141,6 @@ def test_spirv_and_opencl_c():
 @pytest.mark.parametrize("text", ["cvta.to.gobal.u64 %rd0, %rd0;", "cvta.to.u64 %rd0, %rd0;", "cvta.u64 %rd0, %rd0;", "isspacep.u64 %p0, %rd0;"])
 def test_a_state_space_that_is_missing(text):
     head = ".version 7.8\n.target sm_80\n.address_size 64\n.visible .entry k() { .reg .b64 %rd<2>; .reg .pred %p<2>;\n"
-    with pytest.raises(UnsupportedError, match="one of .global, .shared, .local, .const, .param is missing") as e:
+    with pytest.raises(ReadError, match="one of .const, .global, .local, .shared, .shared::cta, .shared::cluster, .param, .param::entry is missing") as e:
         pj.load_ptx(head + text + " ret; }")["k"].compile()
     assert e.value.place.startswith("<ptx>:5:1")
