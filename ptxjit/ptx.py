@@ -332,13 +332,18 @@ class Kernel:
         elif self.module.device == "interp":
             _ = self.facts
         elif self._code is None:
-            from . import cache
-
-            t, bounds = self.module.target, self.module.bounds
-            self._code = cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(t.facts), str(bounds), self.module.mode), t.load_kernel,
-                                      lambda: t.compile_kernel(self.entry.kernel, self.facts, bounds, self.module.mode))  # fmt: skip
+            self._code = self._compiled(self.module.mode)
+            if hasattr(self._code, "again"):  # code that is made for some launches, and made again for others
+                self._code.again = self._compiled
             self._facts = self._code.facts
         return self
+
+    def _compiled(self, mode: str) -> Any:
+        from . import cache
+
+        t, bounds = self.module.target, self.module.bounds
+        return cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(t.facts), str(bounds), mode), t.load_kernel,
+                            lambda: t.compile_kernel(self.entry.kernel, self.facts, bounds, mode))  # fmt: skip
 
     def stats(self) -> dict[str, Any]:
         """How it was compiled: `mode` ('widened', or 'dispatch' with the reason), bytes of a frame and of static shared memory."""

@@ -8,16 +8,17 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...ir.errors import DeviceError, ResourceError, UserError
+from ...ir.errors import BugError, DeviceError, ResourceError, UserError
 from ...ir.kernel import Kernel
 from ...ir.passes import kernel_pipeline
 from ...ir.printf import format_c
 from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, Dispatch
+from ..llvm.lanes import FORMS, form_of
 from .link import Artifact
 from .load import LINUX_X86, load
 from .pool import POOL, RUN, TASK, interruptible
@@ -47,6 +48,21 @@ class Code:
         self.address, self.task = self.loaded.address(self.name), self.loaded.address(TASK)
         self.fn = RUN(self.address)
         self.spare: list[tuple[Any, int, int]] = []
+        self.form: str = head["form"]  # of the blocks that it is for; '' for all
+        self.again: Callable[[str], Code] | None = None  # compiles for another mode
+        self.others: dict[str, Code] = {}
+
+    def fitting(self, grid: tuple[int, int, int], block: tuple[int, int, int]) -> Code:
+        """The code for such a launch."""
+        form = form_of(grid, block)
+        if self.form in ("", form):
+            return self
+        found = self.others.get(form)
+        if found is None:
+            if self.again is None:
+                raise BugError(f"{self.name} was compiled for blocks in {self.form}, and is launched with {form}")
+            found = self.others[form] = self.again(f"auto, {form}")
+        return found
 
     @staticmethod
     def compile(kernel: Kernel, device: Any, facts: dict[str, Any], bounds: bool, mode: str = "auto") -> Code:
@@ -54,11 +70,15 @@ class Code:
         from .link import link
 
         kernel = legal(kernel, device)
-        module = Dispatch(kernel, host().triple, bounds, mode)
+        mode, _, form = mode.partition(", ")
+        if not form:
+            need = facts.get("limits", {}).get("reqntid", ())
+            form = form_of((1, 1, 1), (*need, 1, 1, 1)[:3]) if need else FORMS[0]
+        module = Dispatch(kernel, host().triple, bounds, mode, form=form, wide=device.vector_bits == 512)
         obj = compile_object(module.text)
         artifact = link(obj) if LINUX_X86 else Artifact("object", obj, {module.name: 0, TASK: 0})
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
-        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode, "per": module.per,
+        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode, "per": module.per, "form": module.form,
                 "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": module.accesses}  # fmt: skip
         return Code(head, artifact, module.text)
 
@@ -109,6 +129,7 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
            cooperative: bool, cluster: tuple[int, int, int], const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
     """Runs a grid and returns when it is done.  `values` are the parameters as 64-bit words, `const` address and size of the constant bank;
     `regions` (address, bytes) of what the kernel may touch, where it was compiled with `bounds`."""
+    code = code.fitting(grid, block)
     threads, blocks = block[0] * block[1] * block[2], grid[0] * grid[1] * grid[2]
     if threads > MAX_THREADS or threads == 0:
         raise ResourceError(f"a block has 1 to {MAX_THREADS} threads, not {threads}", hint="use more, smaller blocks")

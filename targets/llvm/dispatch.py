@@ -17,6 +17,7 @@ The layouts of `launch`, block and frame are in `Launch`, `BLOCK` and `FRAME`; `
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ...ir.analysis import in_cycles
@@ -138,6 +139,10 @@ class Lane(_Emit):
 
     # ---- segments, liveness, frame
 
+    def needs(self, v: Value) -> Iterable[Value]:
+        """Other values that reading this one reads."""
+        return ()
+
     def _cut(self) -> None:
         loops = in_cycles(self.k)
         for n, b in enumerate(self.k.blocks):
@@ -197,6 +202,8 @@ class Lane(_Emit):
             have = {v.id for v in s.params}
 
             def use(v: Value, label: str = s.label, gen: set[int] = gen, have: set[int] = have) -> None:
+                for x in self.needs(v):
+                    use(x)
                 if v.id in home:
                     values[v.id] = v
                     if home[v.id] != label:
@@ -1109,10 +1116,11 @@ class Dispatch:
     """The module of one kernel, and what its launcher must know: bytes of a frame, threads per frame, the instruction at each point, and
     `mode`: 'widened', or 'dispatch' with the reason."""
 
-    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto", debug: Locations | None = None) -> None:
+    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto", debug: Locations | None = None,
+                 form: str = "any", wide: bool = True) -> None:  # fmt: skip
         declared: set[str] = set()
         helpers: dict[str, str] = {}
-        self.mode, self.per = "dispatch", 1
+        self.mode, self.per, self.form = "dispatch", 1, ""
         from . import scheduler
 
         lane: Lane | None = None
@@ -1120,10 +1128,11 @@ class Dispatch:
             from .warp import Refused, Warp, init_function, step_function
 
             try:
-                warp = Warp(kernel, declared, helpers)
+                warp = Warp(kernel, declared, helpers, form, wide)
                 warp.debug = debug
                 texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, 32)]
                 lane, self.mode, self.per = warp, "widened", 32
+                self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""
             except Refused as e:
                 self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")
                 declared.clear()

@@ -12,7 +12,7 @@ directed rounding.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ...ir.analysis import in_cycles
@@ -25,10 +25,11 @@ from .asm import Fn
 from .collectives import collective
 from .dispatch import BARRIER, BARRIERS, BLOCK, FRAME, LAUNCH, RUN, Lane, _NoShapes, _polls
 from .emit import NAMES, SUFFIX, Val, _Emit
+from .lanes import COPIES, FORMS, Lanes, Shape, splits, uniform
+from .shaped import Grouped, Shaped
 
 W = 32
 MASK = "<32 x i1>"
-VARYING_SREGS = ("tid", "laneid", "lanemask")
 REFUSED = frozenset("call call_indirect printf alloca mbarrier copy async_wait cluster_barrier shfl vote_any vote_all".split())
 BARRIER_OPS = frozenset(("named_barrier", "bar"))
 COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
@@ -42,13 +43,21 @@ class Refused(UnsupportedError):
 class Plan:
     """Which values vary over a warp, and which blocks are linearised (block of the divergent branch → region)."""
 
-    def __init__(self, k: Kernel) -> None:
+    def __init__(self, k: Kernel, form: str = "any") -> None:
         self.k = k
         self.order = reverse_post_order(k)
+        self.lanes = Lanes(k, form)
+        given = {p.value.id for p in k.params}
+        self.first = self.lanes.solve(self.order, lambda v: v.id in given, ())
         self.varying: set[int] = set()
+        self.used_in: dict[int, set[int]] = {}  # value → blocks that read it
+        for n in self.order:
+            for i in k.blocks[n].instrs:
+                for v in i.operands():
+                    self.used_in.setdefault(v.id, set()).add(n)
+        self.joined: set[int] = set()  # parameters of blocks where divergent code ends
         self.regions: dict[int, tuple[set[int], int | None]] = {}  # branch block → (blocks, join)
         self.inside: dict[int, int] = {}  # linearised block → its branch block
-        self.crossing = self._crossing()
         self.after = self._post_dominators()
         for i in k.instrs():
             if i.op.name in REFUSED or i.attr("space") == "cluster":
@@ -56,22 +65,55 @@ class Plan:
         while self._values() | self._branches():
             pass
         self._allowed()
+        loop, direct = self._loops()
+        self.blend = {v.id for n in self.inside for v in self._blended(n, loop, direct)} | self.joined
+        free = {p.id for b in k.blocks for p in b.params} - self.blend
+        found = self.lanes.solve(self.order, lambda v: v.id not in self.varying, free, self.blend)
+        self.shapes: dict[int, Shape] = {v: s for v, s in found.items() if v in self.varying}
+
+    def shape(self, v: Value) -> Shape | None:
+        """How it differs between lanes, where that is known."""
+        return self.shapes.get(v.id) if v.id in self.varying else uniform()
+
+    def _loops(self) -> tuple[dict[int, frozenset[int]], set[int]]:
+        """(block → innermost loop of linearised code around it, heads of loops whose parameters all lanes get at once)."""
+        loop: dict[int, frozenset[int]] = {}
+        direct: set[int] = set()
+        work: list[tuple[list[int], int | None]] = [([n for n in self.order if n in self.inside], None)]
+        while work:
+            nodes, cut = work.pop()
+            for part in components(self.k, nodes, cut):
+                n = next(iter(part))
+                if len(part) == 1 and (n == cut or all(e.target != n for e in self.k.blocks[n].terminator.edges)):
+                    continue
+                entries = [(m, e.target) for m in self.order if m not in part for e in self.k.blocks[m].terminator.edges if e.target in part]
+                for m in part:
+                    loop[m] = frozenset(part)
+                if len({t for _, t in entries}) != 1:
+                    continue
+                h = entries[0][1]
+                back = sum(e.target == h for m in part for e in self.k.blocks[m].terminator.edges)
+                outside = [m for m, _ in entries]
+                if back == 1 and (len(outside) == 1 or len(set(outside)) == len(outside) and not self.inside.keys() & set(outside)):
+                    direct.add(h)
+                work.append(([m for m in self.order if m in part], h))
+        return loop, direct
+
+    def _blended(self, n: int, loop: dict[int, frozenset[int]], direct: set[int]) -> Iterator[Value]:
+        """Values of a linearised block that lanes keep when others go on: parameters that lanes get on several ways, what is read behind a loop."""
+        b, around = self.k.blocks[n], loop.get(n)
+        for p in b.params:
+            if n not in direct or not self.used_in.get(p.id, set()) <= loop[n]:
+                yield p
+        if around is not None:
+            for i in b.instrs:
+                for r in i.results:
+                    if not self.used_in.get(r.id, set()) <= around:
+                        yield r
 
     def dies(self, n: int) -> bool:
         b = self.k.blocks[n]
         return len(b.instrs) == 1 and b.terminator.op.name == "return"
-
-    def _crossing(self) -> set[int]:
-        """Values used in another block than their own."""
-        home: dict[int, int] = {}
-        for n, b in enumerate(self.k.blocks):
-            for v in b.params:
-                home[v.id] = n
-            for i in b.instrs:
-                for v in i.results:
-                    home[v.id] = n
-        return {v.id for n, b in enumerate(self.k.blocks) for i in b.instrs for v in i.operands() if home.get(v.id, n) != n} | {
-            v.id for b in self.k.blocks for v in b.params}
 
     def _post_dominators(self) -> dict[int, int | None]:
         """Immediate post-dominator of each block; None stands for the end.  Sides that only return are left out: their lanes die."""
@@ -101,33 +143,33 @@ class Plan:
 
     def _values(self) -> bool:
         before = len(self.varying)
+        loop, direct = self._loops()
+        for n in self.inside:
+            self.varying.update(v.id for v in self._blended(n, loop, direct))
         again = True
         while again:
             size = len(self.varying)
             for n in self.order:
-                b = self.k.blocks[n]
-                masked = n in self.inside
-                if masked:
-                    self.varying.update(p.id for p in b.params)
-                for i in b.instrs:
-                    if i.results and self._varies(i, masked):
+                for i in self.k.blocks[n].instrs:
+                    if i.results and self._varies(i, self.varying):
                         self.varying.update(r.id for r in i.results)
-                    if masked:
-                        self.varying.update(r.id for r in i.results if r.id in self.crossing)
                     for e in i.edges:
                         for a, p in zip(e.args, self.k.blocks[e.target].params):
-                            if a.id in self.varying or masked:
+                            if a.id in self.varying:
                                 self.varying.add(p.id)
             again = len(self.varying) != size
         return len(self.varying) != before
 
-    def _varies(self, i: Instr, masked: bool) -> bool:
-        return self._varies_by(i, masked, self.varying)
-
-    def _varies_by(self, i: Instr, masked: bool, varying: set[int]) -> bool:
+    def _varies(self, i: Instr, varying: set[int]) -> bool:
         name = i.op.name
         if name == "sreg":
-            return str(i.attr("name")).startswith(VARYING_SREGS)
+            reg = str(i.attr("name"))
+            return reg.startswith("lanemask") or reg.startswith(("tid.", "laneid")) and self.lanes.varies(reg)
+        first = self.first.get(i.results[0].id)
+        if first is not None and first.flat and first.group == W:
+            return False
+        if name == "icmp" and self.lanes.same_for_all(i, lambda v: self.first.get(v.id)):
+            return False
         if name in ("atom", "shfl_sync", "match_any_sync", "read_clock"):
             return name != "read_clock"
         if name == "mma":
@@ -136,7 +178,7 @@ class Plan:
             return False
         if name == "elect_sync":
             return True
-        if name == "ld" and (masked or i.guard is not None or i.attr("space") == "local"):
+        if name == "ld" and (i.guard is not None or i.attr("space") == "local"):
             return True
         if name in ("to_generic", "from_generic", "is_space") and i.attr("space") == "local":
             return True
@@ -167,7 +209,8 @@ class Plan:
             for m in blocks:
                 self.inside[m] = n
             if join is not None and blocks:
-                self.varying.update(p.id for p in self.k.blocks[join].params)
+                self.joined.update(p.id for p in self.k.blocks[join].params)
+                self.varying |= self.joined
             found = True
         return found
 
@@ -209,7 +252,7 @@ class Plan:
             size = len(differ)
             for n in self.order:
                 for i in self.k.blocks[n].instrs:
-                    if i.results and (self._varies_by(i, n in self.inside, differ)):
+                    if i.results and self._varies(i, differ):
                         differ.update(r.id for r in i.results)
                     for e in i.edges:
                         differ.update(p.id for a, p in zip(e.args, self.k.blocks[e.target].params) if a.id in differ)
@@ -295,13 +338,14 @@ def components(k: Kernel, nodes: Sequence[int], cut: int | None = None) -> list[
     return out[::-1]
 
 
-class Warp(Lane):
+class Warp(Shaped, Lane):
     """The function of one warp: `i32 NAME.lane(args, launch, block, arena, frame, point)`, with a frame per warp."""
 
-    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str]) -> None:
+    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], form: str = "any", wide: bool = True) -> None:
         if kernel.functions:
             raise Refused("calls")
-        self.plan = Plan(kernel)
+        self.plan = Plan(kernel, form)
+        self.form, self.wide_masks = form, wide  # wide: the machine has masked loads and stores of all sizes
         super().__init__(kernel, declared, helpers)
         self.w = W
         self.ops = 0
@@ -309,18 +353,20 @@ class Warp(Lane):
     # ---- frame
 
     def _layout(self) -> None:
-        at = FRAME["ops"] + 64  # results of barriers, alive
+        at = FRAME["ops"] + 64  # results of barriers; alive, and alive at the start
+        self.lockstep = all(_whole_block(i, self.plan.lanes.const) for i in self.k.instrs() if i.op.name in BARRIER_OPS)
         self.tid_at: dict[str, int] = {}
         for i in self.k.instrs():
-            if i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") and i.attr("name")[-1] not in self.tid_at:
+            if self.form == "any" and i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") and i.attr("name")[-1] not in self.tid_at:
                 self.tid_at[i.attr("name")[-1]] = at
                 at += 4 * W
-        self.results_at, self.alive_at = FRAME["ops"] + 16, FRAME["ops"] + 48
+        self.results_at, self.alive_at, self.start_at = FRAME["ops"] + 16, FRAME["ops"] + 48, FRAME["ops"] + 52
         for p in self.points:
             for v in p.live:
                 if v.id not in self.saved:
-                    size = v.type.elem.bytes * (W if v.id in self.plan.varying else 1)
-                    at = -(-at // 64) * 64
+                    shape = self.plan.shape(v)
+                    size = v.type.elem.bytes * (W if shape is None else W // shape.group)
+                    at = -(-at // 64) * 64 if shape is None else -(-at // 8) * 8
                     self.saved[v.id] = at
                     at += max(size, 8)
         self.local_at = -(-at // 64) * 64
@@ -362,7 +408,7 @@ class Warp(Lane):
                 head.append(f"  %p{n} = load {NAMES[elem.name]}, ptr %ps{n}, align {max(1, elem.bytes)}")
             self.vals[p.value.id] = Val(f"%p{n}", elem, 0)
         for v in self.crossing.values():
-            head.append(f"  %c{v.id} = alloca {self.type_of(v)}, align 64")
+            head += [f"  {place} = alloca {self.type_of(v)}" for place in self.places(v)]
         head.append(f"  %alive = alloca {MASK}")
         for m in sorted(plan.inside):
             head += [f"  %m{m} = alloca {MASK}", f"  store {MASK} zeroinitializer, ptr %m{m}"]
@@ -389,16 +435,11 @@ class Warp(Lane):
 
     def prologue(self) -> None:
         """Which lanes there are: the last warp of a block may be partial."""
-        base = self.from_frame("linear")
-        threads = self.word32("threads")
-        left = self.do("sub i32", threads, base)
-        lanes = self.splat(left, I32)
-        inside = self.put(f"icmp ult <32 x i32> {self.iota(I32, 1)}, {lanes}")
-        self.n += 1
-        fresh = self.put("icmp eq i32 %pc, 0")
-        p = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
-        kept = self.put(f"bitcast i32 {self.put(f'load i32, ptr {p}')} to {MASK}")
-        self.lines.append(f"  store {MASK} {self.put(f'select i1 {fresh}, {MASK} {inside}, {MASK} {kept}')}, ptr %alive")
+        bits = self.frame_load(self.start_at, I32)
+        if self.points:
+            fresh = self.put("icmp eq i32 %pc, 0")
+            bits = self.put(f"select i1 {fresh}, i32 {bits}, i32 {self.frame_load(self.alive_at, I32)}")
+        self.lines.append(f"  store {MASK} {self.put(f'bitcast i32 {bits} to {MASK}')}, ptr %alive")
 
     def segment(self, s: Any) -> None:
         for i in s.instrs:
@@ -415,8 +456,17 @@ class Warp(Lane):
 
     # ---- values
 
+    def needs(self, v: Value) -> Iterable[Value]:
+        shape = self.plan.shapes.get(v.id)
+        return [x for x, _, _ in shape.anchors] if shape is not None else ()
+
+    def places(self, v: Value) -> list[str]:
+        """The variables of a value that crosses blocks: one, or one for each group of lanes."""
+        shape = self.plan.shape(v)
+        return [f"%c{v.id}", *(f"%c{v.id}_{n}" for n in range(1, 1 if shape is None else W // shape.group))]
+
     def type_of(self, v: Value) -> str:
-        return self.ty(v.type.elem, v.id in self.plan.varying)
+        return self.ty(v.type.elem, self.plan.shape(v) is None)
 
     def step(self, v: Value) -> int | None:
         return None if v.id in self.plan.varying else 0
@@ -424,9 +474,93 @@ class Warp(Lane):
     def val(self, v: Value) -> Val:
         found = self.local_vals.get(v.id) or self.vals.get(v.id)
         if found is None:
-            found = Val(self.put(f"load {self.type_of(v)}, ptr %c{v.id}"), v.type.elem, self.step(v))
+            texts = [self.put(f"load {self.type_of(v)}, ptr {place}") for place in self.places(v)]
+            found = Val(texts[0], v.type.elem, self.step(v)) if v.id not in self.plan.shapes else Grouped(texts, v.type.elem)
             self.local_vals[v.id] = found
         return found
+
+    def vec(self, v: Value) -> str:
+        x = self.val(v)
+        if not isinstance(x, Grouped):
+            return x.vector if x.step is None else self.splat(x.text, x.elem)
+        if not x.vector:
+            x.vector = self.spread(x.texts, x.elem, self.exact(v))
+        return x.vector
+
+    def exact(self, v: Value) -> str:
+        """What the lanes have beyond the scalars of their groups: a vector, '' where it is zero."""
+        shape = self.plan.shapes[v.id]
+        t = self.ty(v.type.elem, True)
+        offs = list(shape.offs)
+        parts = []
+        for x, kind, factor in shape.anchors:
+            offs = [o - factor * p for o, p in zip(offs, self.plan.shapes[x.id].offs)]
+            wide = self.put(f"{kind}ext <32 x i32> {self.vec(x)} to {t}")
+            bases = [self.put(f"{kind}ext i32 {b} to i64") for b in self.bases(x)]
+            part = self.put(f"sub {t} {wide}, {self.spread(bases, I64, '')}")
+            parts.append(part if factor == 1 else self.put(f"mul {t} {part}, splat (i64 {factor})"))
+        out = "" if not any(offs) else f"<{', '.join(f'{NAMES[v.type.elem.name]} {o}' for o in offs)}>"
+        for part in parts:
+            out = self.put(f"add {t} {out}, {part}") if out else part
+        return out
+
+    def spread(self, texts: Sequence[str], elem: Scalar, beyond: str) -> str:
+        """The scalars of groups as a vector, and something added."""
+        t = self.ty(elem, True)
+        if len(texts) == 1:
+            x = self.splat(texts[0], elem)
+        else:
+            x = "poison"
+            for n, text in enumerate(texts):
+                x = self.put(f"insertelement {t} {x}, {NAMES[elem.name]} {text}, i64 {n}")
+            order = ", ".join(f"i32 {lane * len(texts) // W}" for lane in range(W))
+            x = self.put(f"shufflevector {t} {x}, {t} poison, <32 x i32> <{order}>")
+        return self.put(f"add {t} {x}, {beyond}") if beyond else x
+
+    def bases(self, v: Value) -> list[str]:
+        """The scalars of a value's groups."""
+        x = self.val(v)
+        return x.texts if isinstance(x, Grouped) else [x.text]
+
+    def first_of(self, v: Value, group: int, n: int) -> str:
+        """The value of the first lane of the n-th group of that many lanes."""
+        shape = self.plan.shape(v)
+        assert shape is not None
+        at, more = splits(shape, group)[n]
+        base = self.bases(v)[at]
+        return self.put(f"add {NAMES[v.type.elem.name]} {base}, {more}") if more else base
+
+    def grouped(self, i: Instr, shape: Shape) -> None:
+        """An integer whose lanes differ in a known way, by scalars."""
+        name, out = i.op.name, i.result
+        t, u = NAMES[i.args[0].type.elem.name] if i.args else "i32", NAMES[out.type.elem.name]
+        texts = []
+        for n in range(W // shape.group):
+            if name == "sreg":
+                reg = str(i.attr("name"))
+                texts.append("0" if reg == "laneid" or reg == "tid.x" and self.form != FORMS[0] else self.from_frame(reg[-1]))
+                continue
+            args = [self.first_of(a, shape.group, n) for a in i.args]
+            if name in COPIES or t == u and name in ("sext", "zext", "trunc"):
+                texts.append(args[0])
+            elif name in ("sext", "zext", "trunc"):
+                texts.append(self.put(f"{name} {t} {args[0]} to {u}"))
+            else:
+                texts.append(self.do(f"{ {'iadd': 'add', 'isub': 'sub', 'imul': 'mul'}.get(name, name)} {t}", *args))
+        self.local_vals[out.id] = Grouped(texts, out.type.elem)
+        if out.id in self.crossing:
+            self.put_away(out, texts)
+
+    def put_away(self, v: Value, texts: Sequence[str]) -> None:
+        t = NAMES[v.type.elem.name]
+        self.lines += [f"  store {t} {text}, ptr {place}" for text, place in zip(texts, self.places(v))]
+
+    def instr(self, i: Instr) -> None:
+        shape = self.plan.shapes.get(i.results[0].id) if len(i.results) == 1 else None
+        if shape is not None:
+            self.grouped(i, shape)
+        else:
+            super().instr(i)
 
     def define(self, v: Value, text: str) -> None:
         self.local_vals[v.id] = Val(text, v.type.elem, self.step(v))
@@ -443,7 +577,7 @@ class Warp(Lane):
     def keep(self, v: Value, text: str, mask: str) -> None:
         """Into the variable, where the mask holds."""
         t = self.type_of(v)
-        if mask and v.id in self.plan.varying:
+        if mask and v.id in self.plan.blend:
             old = self.put(f"load {t}, ptr %c{v.id}")
             text = self.put(f"select {MASK} {mask}, {t} {text}, {t} {old}")
         self.lines.append(f"  store {t} {text}, ptr %c{v.id}")
@@ -467,9 +601,10 @@ class Warp(Lane):
         """Lanes that return."""
         alive = self.put(f"load {MASK}, ptr %alive")
         gone = self.both(alive, mask)
-        n = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(gone))]))
-        p = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['live']}")
-        self.lines.append(f"  store i32 {self.do('sub i32', self.put(f'load i32, ptr {p}'), n)}, ptr {p}")
+        if not self.lockstep:
+            n = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(gone))]))
+            p = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['live']}")
+            self.lines.append(f"  store i32 {self.do('sub i32', self.put(f'load i32, ptr {p}'), n)}, ptr {p}")
         rest = self.put(f"xor {MASK} {mask}, splat (i1 true)")
         self.lines.append(f"  store {MASK} {self.both(alive, rest)}, ptr %alive")
 
@@ -498,12 +633,11 @@ class Warp(Lane):
             else:
                 cases = " ".join(f"i32 {k}, label %{lab}" for k, (lab, _) in enumerate(labels))
                 self.lines.append(f"  switch i32 {x}, label %{labels[-1][0]} [ {cases} ]")
-            kept = dict(self.local_vals)
             for lab, e in labels:
                 self.lines.append(f"{lab}:")
-                self.local_vals = dict(kept)
-                self.pass_on(e, "")
-                self.go(e.target)
+                with self.aside():
+                    self.pass_on(e, "")
+                    self.go(e.target)
 
     def go(self, target: int) -> None:
         """To a block; a linearised loop is written where it is entered."""
@@ -531,9 +665,18 @@ class Warp(Lane):
     def pass_on(self, e: Edge, mask: str) -> None:
         """The arguments of an edge."""
         params = self.k.blocks[e.target].params
-        texts = [self.vec(a) if p.id in self.plan.varying else self.val(a).text for a, p in zip(e.args, params)]
-        for p, text in zip(params, texts):
-            self.keep(p, text, mask)
+        texts: list[list[str]] = []
+        for a, p in zip(e.args, params):
+            shape = self.plan.shape(p)
+            if shape is None:
+                texts.append([self.vec(a)])
+            else:
+                texts.append([self.first_of(a, shape.group, n) for n in range(W // shape.group)])
+        for p, parts in zip(params, texts):
+            if p.id in self.plan.shapes:
+                self.put_away(p, parts)
+            else:
+                self.keep(p, parts[0], mask)
             self.local_vals.pop(p.id, None)
 
     def diverge(self, t: Instr, region: tuple[set[int], int | None]) -> None:
@@ -638,8 +781,9 @@ class Warp(Lane):
             number = self.uniform(i.args[0], i)
             counted = self.uniform(i.args[1], i) if i.attr("counted") else "0"
             what = i.args[-1] if i.attr("kind") in ("popc", "and", "or") else None
-        self.count_in(number, counted, i, what)
-        self.frame_store(FRAME["ops"], I32, self.do("and i32", number, "15"))
+        if not self.lockstep:
+            self.count_in(number, counted, i, what)
+            self.frame_store(FRAME["ops"], I32, self.do("and i32", number, "15"))
         for v in p.live:
             self.save(v)
         q = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
@@ -683,11 +827,12 @@ class Warp(Lane):
 
     def save(self, v: Value) -> None:
         t = self.memory_of(v)
-        p = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id]}")
-        x = self.vec(v) if v.id in self.plan.varying else self.val(v).text
-        if v.type.elem is I1:
-            x = self.put(f"zext {self.type_of(v)} {x} to {t}")
-        self.lines.append(f"  store {t} {x}, ptr {p}, align 8")
+        shaped = v.id in self.plan.shapes
+        for n, x in enumerate(self.bases(v) if shaped else [self.vec(v) if v.id in self.plan.varying else self.val(v).text]):
+            p = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id] + n * v.type.elem.bytes}")
+            if v.type.elem is I1:
+                x = self.put(f"zext {self.type_of(v)} {x} to {t}")
+            self.lines.append(f"  store {t} {x}, ptr {p}, align {64 if t.startswith('<') else v.type.elem.bytes}")
 
     def memory_of(self, v: Value) -> str:
         return self.type_of(v).replace("i1", "i8") if v.type.elem is I1 else self.type_of(v)
@@ -696,11 +841,12 @@ class Warp(Lane):
         p = s.point
         for v in p.live:
             t = self.memory_of(v)
-            q = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id]}")
-            x = self.put(f"load {t}, ptr {q}, align 8")
-            if v.type.elem is I1:
-                x = self.put(f"trunc {t} {x} to {self.type_of(v)}")
-            self.lines.append(f"  store {self.type_of(v)} {x}, ptr %c{v.id}")
+            for n, place in enumerate(self.places(v)):
+                q = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id] + n * v.type.elem.bytes}")
+                x = self.put(f"load {t}, ptr {q}, align {64 if t.startswith('<') else v.type.elem.bytes}")
+                if v.type.elem is I1:
+                    x = self.put(f"trunc {t} {x} to {self.type_of(v)}")
+                self.lines.append(f"  store {self.type_of(v)} {x}, ptr {place}")
         i = p.instr
         if i.results:
             total, everyone = (self.frame_load(self.results_at + 16 * n, I32) for n in (0, 1))
@@ -723,8 +869,8 @@ class Warp(Lane):
             self.define(i.result, "zeroinitializer")
 
     def _sreg(self, i: Instr) -> None:
-        name = i.attr("name")
-        if not str(name).startswith(VARYING_SREGS):
+        name = str(i.attr("name"))
+        if self.step(i.result) == 0:
             self.same(i.result, self.sreg(name))
             return
         t = "<32 x i32>"
@@ -798,7 +944,10 @@ class Warp(Lane):
                 x = self.put(f"bitcast {at} {x} to {t}") if at != t else x
                 self.define(r, self.put(f"icmp ne i8 {x}, 0") if elem is I1 else x)
             return
-        mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        mask = self.guard_mask(i)
+        if self.shaped_load(i, base, index, elem, mask):
+            return
+        a = self.addresses(i, base, index)
         if len(i.results) > 1 and elem.bits <= 64 and elem is not I1:
             self.wide_load(i, elem, a, mask)
             return
@@ -846,6 +995,15 @@ class Warp(Lane):
         self.lines.append(f"  call void @lanes.gather.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %ld{n})")
         return self.put(f"load {t}, ptr %ld{n}")
 
+    def by_lane_store(self, m: str, size: int, a: str, mask: str, x: str) -> None:
+        """A scatter through memory."""
+        self.n += 1
+        n = self.n
+        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %st{n} = alloca <32 x {m}>, align 64"]
+        self.lines += [f"  store <32 x i64> {a}, ptr %ad{n}", f"  store <32 x {m}> {x}, ptr %st{n}"]
+        self.helper("scatter", m, size)
+        self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %st{n})")
+
     def split_args(self, i: Instr, values: int) -> tuple[Value, Value | None, tuple[Value, ...]]:
         n = len(i.args) - values
         return i.args[0], i.args[1] if n == 2 else None, i.args[n:]
@@ -883,7 +1041,10 @@ class Warp(Lane):
         count = i.attr("count", 1)
         base, index, data = self.split_args(i, count)
         elem = i.attr("to")
-        mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        mask = self.guard_mask(i)
+        if self.shaped_store(i, base, index, elem, mask, data):
+            return
+        a = self.addresses(i, base, index)
         if count in (2, 4) and elem.bits <= 64 and elem is not I1:
             self.wide_store(i, elem, a, mask, data)
             return
@@ -893,8 +1054,7 @@ class Warp(Lane):
 
     def wide_store(self, i: Instr, elem: Scalar, a: str, mask: str, data: tuple[Value, ...]) -> None:
         count, m = len(data), NAMES[elem.name]
-        t = f"<32 x {m}>"
-        parts = [self.vec(v) for v in data]
+        parts = columns = [self.vec(v) for v in data]
         self.n += 1
         n = self.n
         self.lines.append(f"  br i1 {self.dense(a, mask, elem.bytes * count)}, label %run{n}, label %loose{n}")
@@ -910,12 +1070,8 @@ class Warp(Lane):
         p = self.put(f"inttoptr i64 {self.put(f'extractelement <32 x i64> {a}, i64 0')} to ptr")
         self.lines.append(f"  store {whole} {x}, ptr {p}, align {elem.bytes}")
         self.lines += [f"  br label %taken{n}", f"loose{n}:"]
-        self.helper("scatter", m, elem.bytes)
-        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %st{n} = alloca {t}, align 64"]
-        for k, v in enumerate(data):
-            at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
-            self.lines += [f"  store <32 x i64> {at}, ptr %ad{n}", f"  store {t} {self.vec(v)}, ptr %st{n}"]
-            self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %st{n})")
+        for k, x in enumerate(columns):
+            self.by_lane_store(m, elem.bytes, a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})"), mask, x)
         self.lines += [f"  br label %taken{n}", f"taken{n}:"]
 
     def scattered(self, elem: Scalar, a: str, mask: str, x: str, i: Instr) -> None:
@@ -935,10 +1091,7 @@ class Warp(Lane):
         self.declared.add(f"declare void @llvm.masked.store.{suffix}.p0({t}, ptr, {MASK})")
         self.lines.append(f"  call void @llvm.masked.store.{suffix}.p0({t} {x}, ptr align {elem.bytes} {p}, {MASK} {mask})")
         self.lines += [f"  br label %put{n}", f"each{n}:"]
-        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %st{n} = alloca {t}, align 64"]
-        self.lines += [f"  store <32 x i64> {a}, ptr %ad{n}", f"  store {t} {x}, ptr %st{n}"]
-        self.helper("scatter", m, elem.bytes)
-        self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %st{n})")
+        self.by_lane_store(m, elem.bytes, a, mask, x)
         self.lines += [f"  br label %put{n}", f"put{n}:"]
 
     def _atom(self, i: Instr) -> None:
@@ -1150,8 +1303,13 @@ class _Shim:
         self.name, self.frame, self.results_at, self.helpers, self.declared = name, frame, results_at, helpers, declared
 
 
+def _whole_block(i: Instr, const: dict[int, Any]) -> bool:
+    """A barrier for all threads of the block, without a result: `__syncthreads()`."""
+    return i.op.name == "bar" or i.attr("kind") == "sync" and not i.attr("counted") and const.get(i.args[0].id) == 0
+
+
 def init_function(warp: Warp) -> str:
-    """NAME.init: what the frames of a group hold for all its blocks, the lanes' %tid."""
+    """NAME.init: what the frames of a group hold for all its blocks: the warps' numbers and lanes, the lanes' %tid."""
     f = Fn(f"define internal void @{warp.name}.init(ptr %launch, ptr %base) #0", warp.declared)
 
     def word(name: str) -> str:
@@ -1167,11 +1325,22 @@ def init_function(warp: Warp) -> str:
         with f.count(whole, "i64") as t:
             fr = f.at(frames, f.op("mul", "i64", f.op("lshr", "i64", t, 5), warp.frame))
             lane = f.op("shl", "i64", f.op("and", "i64", t, 31), 2)
+            with f.when(f.cmp("eq", "i64", lane, 0)):
+                left = f.op("sub", "i64", threads, t)
+                bits = f.op("lshr", "i64", "4294967295", f.op("and", "i64", f.op("sub", "i64", "0", left), 31))
+                bits = f.select(f.cmp("ult", "i64", left, 32), "i64", bits, "4294967295")
+                f.store("i32", f.put(f"trunc i64 {bits} to i32"), fr, warp.start_at)
+                f.store("i32", f.put(f"trunc i64 {t} to i32"), fr, FRAME["linear"])
+                f.store("i64", "0", fr)
             row = f.op("udiv", "i64", t, tx)
             parts = {"x": lambda: f.op("urem", "i64", t, tx), "y": lambda: f.op("urem", "i64", row, ty), "z": lambda: f.op("udiv", "i64", row, ty)}
             for axis, at in warp.tid_at.items():
                 v = f.put(f"trunc i64 {parts[axis]()} to i32")
                 f.store("i32", v, f.at(fr, at), lane)
+            if warp.form != "any":
+                with f.when(f.cmp("eq", "i64", lane, 0)):
+                    for axis, part in parts.items():
+                        f.store("i32", f.put(f"trunc i64 {part()} to i32"), fr, FRAME[axis])
     f.line("ret void")
     return f.text()
 
@@ -1238,8 +1407,59 @@ def each_lane(name: str, kind: str, m: str, size: int, declared: set[str]) -> st
     return f.text()
 
 
+def lockstep_function(warp: Warp) -> str:
+    """NAME.step for kernels whose barriers are for the whole block: each warp runs to its next barrier in turn, and then all go on."""
+    f = Fn(f"define internal i32 @{warp.name}.step(ptr %args, ptr %launch, ptr %blk) #0", warp.declared)
+
+    def word(name: str) -> str:
+        return f.load("i64", "%launch", 8 * LAUNCH[name])
+
+    warps = f.op("lshr", "i64", f.op("add", "i64", word("threads"), 31), 5)
+    arena = f.at("%blk", BLOCK["arena"])
+    frames = f.at(arena, f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64))
+    stop = f.put(f"inttoptr i64 {word('stop')} to ptr")
+    size = f.op("mul", "i64", warps, warp.frame)
+
+    def run(at: str, pc: str) -> str:
+        fr = f.at(frames, at)
+        r = f.call("i32", f"{warp.name}.lane", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", "%blk"), ("ptr", arena), ("ptr", fr), ("i32", pc)])
+        with f.when(f.cmp("slt", "i32", r, 0)):
+            f.store("i32", f.put(f"trunc i64 {f.op('shl', 'i64', f.op('udiv', 'i64', at, warp.frame), 5)} to i32"), "%blk", BLOCK["status"])
+            f.ret("i32 3")
+        return r
+
+    at = f.var("i64", "0")
+    if not warp.points:
+        with f.loop(lambda: f.cmp("ult", "i64", at.get(), size)):
+            run(at.get(), "0")
+            at.set(f.op("add", "i64", at.get(), warp.frame))
+    else:
+        with f.loop(lambda: f.cmp("ult", "i64", at.get(), size)):
+            f.store("i64", "0", f.at(frames, at.get()))
+            at.set(f.op("add", "i64", at.get(), warp.frame))
+        again = f.var("i32", "1")
+        with f.loop(lambda: f.cmp("ne", "i32", again.get(), 0)):
+            again.set("0")
+            at.set("0")
+            with f.loop(lambda: f.cmp("ult", "i64", at.get(), size)):
+                fr = f.at(frames, at.get())
+                with f.when(f.cmp("eq", "i32", f.load("i32", fr), RUN)):
+                    r = run(at.get(), f.load("i32", fr, FRAME["pc"]))
+                    f.store("i32", r, fr, FRAME["pc"])
+                    f.store("i32", f.put(f"zext i1 {f.cmp('eq', 'i32', r, 0)} to i32"), fr)
+                    again.set(f.op("or", "i32", again.get(), r))
+                at.set(f.op("add", "i64", at.get(), warp.frame))
+            with f.when(f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)):
+                f.ret("i32 4")
+    f.store("i32", "0", "%blk", BLOCK["live"])
+    f.line("ret i32 0")
+    return f.text()
+
+
 def step_function(warp: Warp) -> str:
     """NAME.step: runs the warps of a block until they are done or stand still."""
+    if warp.lockstep:
+        return lockstep_function(warp)
     f = Fn(f"define internal i32 @{warp.name}.step(ptr %args, ptr %launch, ptr %blk) #0", warp.declared)
 
     def word(name: str) -> str:
