@@ -84,6 +84,11 @@ entry:
 }"""
 
 
+def conversion(name: str, elem: Scalar, out: Scalar) -> str | None:
+    """LLVM's word for a conversion that rounds."""
+    return {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name)
+
+
 class _Point:
     """Where a lane waits: its number, the instruction, what is alive afterwards."""
 
@@ -503,7 +508,7 @@ class Lane(_Emit):
     def directed(self, name: str, rnd: str, elem: Scalar, out: Scalar, args: list[str], i: Instr) -> str:
         """Directed rounding: a helper that sets the rounding mode around one constrained operation."""
         t, u = NAMES[elem.name], NAMES[out.name]
-        kind = {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name) or CONSTRAINED.get(name)
+        kind = conversion(name, elem, out) or CONSTRAINED.get(name)
         if kind is None:
             raise UnsupportedError(f"{name} with rounding {rnd}", place=i.loc)
         if kind == "fpext":

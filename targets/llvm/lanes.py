@@ -148,6 +148,11 @@ class Lanes:
     def __init__(self, k: Kernel, form: str) -> None:
         self.k, self.form = k, form
         self.const = {i.result.id: i.attr("value") for i in k.instrs() if i.op.name == "constant" and not i.result.type.elem.is_float}
+        for i in k.instrs():  # a constant of 32 bits is widened where it is used
+            if i.op.name in ("sext", "zext", "trunc") and i.args[0].id in self.const and i.args[0].type in (I32, I64):
+                n, bits = int(self.const[i.args[0].id]), i.args[0].type.elem.bits if i.op.name != "trunc" else i.result.type.elem.bits
+                n &= (1 << bits) - 1
+                self.const[i.result.id] = n - (1 << bits) if n >> (bits - 1) and i.op.name != "zext" else n
         self.defs = {r.id: i for i in k.instrs() for r in i.results}
         self.most = self._most()
 

@@ -20,10 +20,10 @@ from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.passes.cleanup import reverse_post_order
-from ...ir.types import I1, I32, I64, Scalar
+from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIERS, BLOCK, FRAME, LAUNCH, RUN, Lane, _NoShapes, _polls
+from .dispatch import BARRIER, BARRIERS, BLOCK, CONSTRAINED, FRAME, LAUNCH, ROUND, RUN, Lane, _NoShapes, _polls, conversion
 from .emit import NAMES, SUFFIX, Val, _Emit
 from .lanes import COPIES, FORMS, Lanes, Shape, splits, uniform
 from .shaped import Grouped, Shaped
@@ -858,9 +858,63 @@ class Warp(Shaped, Lane):
     # ---- instructions
 
     def lane(self, i: Instr, vec: bool) -> str:
-        if i.attr("rnd") in ("rz", "rm", "rp") and i.op.name not in ("ftos", "ftou"):
-            raise Refused(f"{i.op.name}.{i.attr('rnd')}", place=i.loc)
-        return _Emit.lane(self, i, vec)
+        rnd = i.attr("rnd")
+        if rnd not in ("rz", "rm", "rp") or i.op.name in ("ftos", "ftou"):
+            return _Emit.lane(self, i, vec)
+        if not vec:
+            return Lane.lane(self, i, vec)
+        elem, out = i.args[0].type.elem, i.result.type.elem
+        args = [self.vec(a) for a in i.args]
+        if i.attr("ftz") and elem.is_float:
+            args = [self.flushed(a, elem, True) for a in args]
+        r = self.directed_lanes(i.op.name, rnd, elem, out, args, i)
+        if i.attr("ftz") and out.is_float:
+            r = self.flushed(r, out, True)
+        return self.clamped(r, out, True) if i.attr("sat") else r
+
+    def directed_lanes(self, name: str, rnd: str, elem: Scalar, out: Scalar, args: list[str], i: Instr) -> str:
+        """Directed rounding of 32 lanes: AVX-512 has it in the instruction; else the mode is set around one operation on vectors."""
+        kind = conversion(name, elem, out) or CONSTRAINED.get(name)
+        if kind is None:
+            raise Refused(f"{name}.{rnd}", place=i.loc)
+        t, u = self.ty(elem, True), self.ty(out, True)
+        if kind == "fpext":
+            return self.put(f"fpext {t} {args[0]} to {u}")
+        if self.wide_masks and elem in (F32, F64) and kind in CONSTRAINED.values():
+            return self.embedded(kind, rnd, elem, args)
+        plain = kind in CONSTRAINED.values()
+        types = self.suffix(out, True) if plain else f"{self.suffix(out, True)}.{self.suffix(elem, True)}"
+        helper = f"round.{rnd}.{kind}.{types}"
+        if helper not in self.helpers:
+            intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
+            names = ", ".join(f"{t} %a{n}" for n in range(len(args)))
+            self.declared.add("declare void @llvm.set.rounding(i32)")
+            self.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * len(args))}, metadata, metadata)")
+            loads = [f"  %a{n} = load {t}, ptr %p{n}, align 64" for n in range(len(args))]
+            params = ", ".join(f"ptr %p{n}" for n in range(len(args)))
+            self.helpers[helper] = "\n".join([
+                f"define internal void @{helper}(ptr %out, {params}) #1 {{", "entry:", *loads, f"  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2",
+                f'  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2',
+                "  call void @llvm.set.rounding(i32 1) #2", f"  store {u} %r, ptr %out, align 64", "  ret void", "}"])  # fmt: skip
+        self.n += 1
+        n = self.n
+        self.allocas += [f"  %ro{n} = alloca {u}, align 64", *(f"  %ra{n}_{k} = alloca {t}, align 64" for k in range(len(args)))]
+        self.lines += [f"  store {t} {a}, ptr %ra{n}_{k}" for k, a in enumerate(args)]
+        self.lines.append(f"  call void @{helper}(ptr %ro{n}, {', '.join(f'ptr %ra{n}_{k}' for k in range(len(args)))})")
+        return self.put(f"load {u}, ptr %ro{n}")
+
+    def embedded(self, kind: str, rnd: str, elem: Scalar, args: list[str]) -> str:
+        """By the rounding that AVX-512 instructions carry."""
+        lanes, s = (16, "ps") if elem is F32 else (8, "pd")
+        t, m = f"<{lanes} x {NAMES[elem.name]}>", NAMES[elem.name]
+        name = f"llvm.x86.avx512.{'vfmadd' if kind == 'fma' else kind.removeprefix('f')}.{s}.512"
+        parts = []
+        for at in range(0, W, lanes):
+            order = ", ".join(f"i32 {k}" for k in range(at, at + lanes))
+            xs = [self.put(f"shufflevector <32 x {m}> {a}, <32 x {m}> poison, <{lanes} x i32> <{order}>") for a in args]
+            self.declared.add(f"declare {t} @{name}({', '.join([t] * len(xs))}, i32)")
+            parts.append(self.put(f"call {t} @{name}({', '.join(f'{t} {x}' for x in xs)}, i32 {8 | {'rm': 1, 'rp': 2, 'rz': 3}[rnd]})"))
+        return self.joined(parts, lanes, m)
 
     def _undef(self, i: Instr) -> None:
         if self.step(i.result) == 0:
@@ -1100,7 +1154,11 @@ class Warp(Shaped, Lane):
         if elem.bits > 64:
             raise Refused("128-bit atomics", place=i.loc)
         base, index, data = self.split_args(i, 2 if fn == "cas" else 1)
-        mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        mask = self.guard_mask(i)
+        if not i.results and fn in REDUCED and elem in (I32, I64) and self.step(base) == 0 and index is None:
+            self.one_for_all(i, base, fn, elem, mask, data[0])
+            return
+        a = self.addresses(i, base, index)
         t = NAMES[elem.name]
         self.n += 1
         n = self.n
@@ -1116,7 +1174,8 @@ class Warp(Shaped, Lane):
         inner.declared, inner.helpers, inner.lines, inner.n, inner.w = self.declared, self.helpers, [], 0, 1
         inner.local_vals, inner.vals, inner.crossing = {}, {}, {}
         values = [inner.put(f"load {t}, ptr {inner.put(f'getelementptr {t}, ptr %o{k}, i64 %i')}") for k in range(len(data))]
-        result = Lane.atomic(inner, i, "%p", fn, elem, values)
+        own = i.attr("space", "global") == "shared"  # of a block that runs on this thread
+        result = alone(inner, fn, elem, values) if own and fn in ALONE and elem.bits >= 32 else Lane.atomic(inner, i, "%p", fn, elem, values)
         self.declared.add("declare i32 @llvm.cttz.i32(i32, i1)")
         params = ", ".join(f"ptr %o{k}" for k in range(len(data)))
         self.helpers[name] = "\n".join([
@@ -1133,6 +1192,21 @@ class Warp(Shaped, Lane):
             self.define(i.result, self.put(f"load <32 x {t}>, ptr %old{n}"))
 
     _red = _atom
+
+    def one_for_all(self, i: Instr, base: Value, fn: str, elem: Scalar, mask: str, v: Value) -> None:
+        """All lanes change one element, and nobody asks what it was: the lanes are combined first."""
+        t, name = self.ty(elem, True), REDUCED[fn]
+        top, low = (1 << (elem.bits - 1)) - 1, -(1 << (elem.bits - 1))
+        nothing = {"and": -1, "umin": -1, "smin": top, "smax": low}.get(name, 0)
+        x = self.put(f"select {MASK} {mask}, {t} {self.vec(v)}, {t} splat ({NAMES[elem.name]} {nothing})")
+        total = self.put(self.call(f"llvm.vector.reduce.{name}.v32{SUFFIX[elem.name]}", NAMES[elem.name], [(t, x)]))
+        p = self.place(i.attr("space", "global"), self.val(base), None, 1, i.attr("disp", 0))
+        self.n += 1
+        n = self.n
+        some = self.put(f"icmp ne i32 {self.bits(mask)}, 0")
+        self.lines += [f"  br i1 {some}, label %red{n}, label %reds{n}", f"red{n}:"]
+        Lane.atomic(self, i, p, fn, elem, [total])
+        self.lines += [f"  br label %reds{n}", f"reds{n}:"]
 
     def _report(self, i: Instr) -> None:
         p = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.k.params)}')}")
@@ -1301,6 +1375,30 @@ class _Shim:
 
     def __init__(self, name: str, frame: int, results_at: int, helpers: dict[str, str], declared: set[str]) -> None:
         self.name, self.frame, self.results_at, self.helpers, self.declared = name, frame, results_at, helpers, declared
+
+
+REDUCED = {"iadd": "add", "and": "and", "or": "or", "xor": "xor", "imin_s": "smin", "imax_s": "smax", "imin_u": "umin", "imax_u": "umax"}
+ALONE = frozenset((*REDUCED, "exch", "cas", "fadd"))
+
+
+def alone(e: Lane, fn: str, elem: Scalar, texts: list[str]) -> str:
+    """A read-modify-write at %p that no other thread of the machine can see half done; the old value."""
+    t = NAMES[elem.name]
+    old = e.put(f"load {t}, ptr %p, align {elem.bytes}")
+    if fn == "exch":
+        new = texts[0]
+    elif fn == "cas":
+        w = f"i{elem.bits}"
+        a, b = (e.put(f"bitcast {t} {x} to {w}") if t != w else x for x in (old, texts[0]))
+        new = e.put(f"select i1 {e.put(f'icmp eq {w} {a}, {b}')}, {t} {texts[1]}, {t} {old}")
+    elif fn == "fadd":
+        new = e.put(f"fadd {t} {old}, {texts[0]}")
+    elif fn[:4] in ("imin", "imax"):
+        new = e.put(e.call(f"llvm.{REDUCED[fn]}.{t}", t, [(t, old), (t, texts[0])]))
+    else:
+        new = e.put(f"{REDUCED[fn]} {t} {old}, {texts[0]}")
+    e.lines.append(f"  store {t} {new}, ptr %p, align {elem.bytes}")
+    return old
 
 
 def _whole_block(i: Instr, const: dict[int, Any]) -> bool:
