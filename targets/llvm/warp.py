@@ -23,7 +23,7 @@ from ...ir.passes.cleanup import reverse_post_order
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIERS, BLOCK, CONSTRAINED, FRAME, LAUNCH, ROUND, RUN, Lane, _NoShapes, _polls, conversion
+from .dispatch import BARRIER, BARRIERS, BLOCK, CONSTRAINED, FRAME, FUEL, LAUNCH, ROUND, RUN, YIELD, Lane, _NoShapes, _polls, conversion
 from .emit import NAMES, SUFFIX, Val, _Emit
 from .lanes import COPIES, FORMS, Lanes, Shape, splits, uniform
 from .shaped import Grouped, Shaped
@@ -55,6 +55,8 @@ class Plan:
             for i in k.blocks[n].instrs:
                 for v in i.operands():
                     self.used_in.setdefault(v.id, set()).add(n)
+        self.polls: set[int] = set()  # id() of instructions at which a warp gives way
+        self.spins: dict[int, Instr] = {}  # heads of linearised loops at which a warp gives way
         self.joined: set[int] = set()  # parameters of blocks where divergent code ends
         self.regions: dict[int, tuple[set[int], int | None]] = {}  # branch block → (blocks, join)
         self.inside: dict[int, int] = {}  # linearised block → its branch block
@@ -270,9 +272,9 @@ class Plan:
                     out |= part
         return out
 
-    def _allowed(self) -> None:
+    def _tainted(self, loops: set[int]) -> set[int]:
+        """Values in loops that depend on what other threads may write meanwhile."""
         k = self.k
-        loops = in_cycles(k)
         tainted: set[int] = set()
         again = True
         while again:
@@ -283,18 +285,106 @@ class Plan:
                         tainted.update(r.id for r in i.results)
                     for e in i.edges:
                         tainted.update(p.id for a, p in zip(e.args, k.blocks[e.target].params) if a.id in tainted)
+                    join = self.after.get(n)
+                    if len(i.edges) > 1 and i.args[0].id in tainted and join in loops:
+                        tainted.update(p.id for p in k.blocks[join].params)
             again = len(tainted) != size
+        return tainted
+
+    def _allowed(self) -> None:
+        k = self.k
+        loops = in_cycles(k)
+        tainted = self._tainted(loops)
         ragged = self._ragged()
+        loop, _ = self._loops()
         for n, b in enumerate(k.blocks):
             for i in b.instrs:
-                if n in loops and i.op.terminator and i.args and i.args[0].id in tainted:
-                    raise Refused("a loop that waits for other threads", place=i.loc)
+                if n in loops and i.op.terminator and len(i.edges) > 1 and i.args[0].id in tainted:
+                    self._spin(n, i, loop.get(n))
                 if i.op.name == "pause":
                     raise Refused("pause", place=i.loc)
                 if n in self.inside and i.op.name in BARRIER_OPS:
                     raise Refused(f"{i.op.name} in divergent code", place=i.loc)
                 if n in ragged and i.op.name in COLLECTIVES:
                     raise Refused(f"{i.op.name} in a divergent loop", place=i.loc)
+
+    # ---- loops that wait for other threads
+
+    def _spin(self, n: int, t: Instr, loop: frozenset[int] | None) -> None:
+        """Takes a loop that may wait for other threads, if those are not lanes of this warp that stand behind it.  The warp gives way in it: where
+        control flow is uniform at the polls, in linearised code at the head of the loop."""
+        if n not in self.inside:
+            around = next(p for p in components(self.k, self.order) if n in p)
+            polls = [i for m in sorted(around) if m not in self.inside for i in self.k.blocks[m].instrs if _polls(i) and i.op.name != "red"]
+            if not polls:
+                raise Refused("a loop that waits for other threads, whose polls are in divergent code", place=t.loc)
+            self.polls.update(id(i) for i in polls)
+            return
+        if loop is None:  # a side branch of a uniform loop, which is asked about itself
+            return
+        region = next(blocks for blocks, _ in self.regions.values() if n in blocks)
+        join = next(j for blocks, j in self.regions.values() if n in blocks)
+        others = region - loop - self._alone(loop)
+        if any(self._writes(i) for m in others for i in self.k.blocks[m].instrs) or join is not None and self._writes_before_barrier(join):
+            raise Refused("a loop that waits for other threads, which may be lanes of its warp", place=t.loc)
+        heads = {e.target for m in self.order if m not in loop for e in self.k.blocks[m].terminator.edges if e.target in loop}
+        if len(heads) != 1:
+            raise Refused("a divergent loop with several entries", place=t.loc)
+        self.spins.setdefault(heads.pop(), t)
+
+    @staticmethod
+    def _writes(i: Instr) -> bool:
+        return i.op.name in ("st", "atom", "red", "copy")
+
+    def _writes_before_barrier(self, start: int) -> bool:
+        """Whether lanes that wait behind a region could write before a barrier that needs them all."""
+        seen, stack = set[int](), [start]
+        while stack:
+            m = stack.pop()
+            if m in seen:
+                continue
+            seen.add(m)
+            for i in self.k.blocks[m].instrs:
+                if i.op.name in BARRIER_OPS and _whole_block(i, self.lanes.const):
+                    break
+                if self._writes(i):
+                    return True
+            else:
+                stack.extend(e.target for e in self.k.blocks[m].terminator.edges)
+        return False
+
+    def _alone(self, loop: frozenset[int]) -> set[int]:
+        """Blocks around a loop that at most one lane of the warp gets to: `if (threadIdx.x == 0)`."""
+        out: set[int] = set()
+        for n in self.order:
+            t = self.k.blocks[n].terminator
+            if t.op.name != "branch":
+                continue
+            for e, yes in zip(t.edges, (True, False)):
+                if self._picks_one(t.args[0], yes) and t.edges[0].target != t.edges[1].target:
+                    seen, stack = {e.target}, [0]  # what is reached without that edge's target is not behind it
+                    while stack:
+                        m = stack.pop()
+                        if m not in seen:
+                            seen.add(m)
+                            stack.extend(x.target for x in self.k.blocks[m].terminator.edges)
+                    into = [m for m in self.order for x in self.k.blocks[m].terminator.edges if x.target == e.target]
+                    behind = (set(self.order) - seen) | {e.target}
+                    if all(m == n or m in behind for m in into) and loop <= behind:
+                        out |= behind
+        return out
+
+    def _picks_one(self, v: Value, yes: bool) -> bool:
+        """Whether a predicate is true (false) in one lane of a warp at most."""
+        i = self.lanes.defs.get(v.id)
+        if i is None:
+            return False
+        if i.op.name == "icmp" and i.attr("pred") == ("eq" if yes else "ne"):
+            for x, y in (i.args, i.args[::-1]):
+                s = self.first.get(x.id)
+                if s is not None and s.group == W and not s.anchors and len(set(s.offs)) == W and y.id not in self.varying:
+                    return True
+        return i.op.name == ("and" if yes else "or") and any(self._picks_one(a, yes) for a in i.args)
 
 
 def components(k: Kernel, nodes: Sequence[int], cut: int | None = None) -> list[set[int]]:
@@ -345,6 +435,7 @@ class Warp(Shaped, Lane):
         if kernel.functions:
             raise Refused("calls")
         self.plan = Plan(kernel, form)
+        self.spinning: dict[int, Any] = {}  # head of a linearised loop → its point
         self.form, self.wide_masks = form, wide  # wide: the machine has masked loads and stores of all sizes
         super().__init__(kernel, declared, helpers)
         self.w = W
@@ -355,6 +446,8 @@ class Warp(Shaped, Lane):
     def _layout(self) -> None:
         at = FRAME["ops"] + 64  # results of barriers; alive, and alive at the start
         self.lockstep = all(_whole_block(i, self.plan.lanes.const) for i in self.k.instrs() if i.op.name in BARRIER_OPS)
+        self.whole_block = self.lockstep
+        self.lockstep = self.lockstep and not self.plan.polls and not self.plan.spins  # blocks of a group that wait for each other take turns
         self.tid_at: dict[str, int] = {}
         for i in self.k.instrs():
             if self.form == "any" and i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") and i.attr("name")[-1] not in self.tid_at:
@@ -369,6 +462,14 @@ class Warp(Shaped, Lane):
                     at = -(-at // 64) * 64 if shape is None else -(-at // 8) * 8
                     self.saved[v.id] = at
                     at += max(size, 8)
+        if self.spinning:  # there all variables are kept
+            for v in self.crossing.values():
+                if v.id not in self.saved:
+                    at = -(-at // 64) * 64
+                    self.saved[v.id] = at
+                    at += v.type.elem.bytes * W
+            self.masks_at = -(-at // 64) * 64
+            at = self.masks_at + 4 * len(self.plan.inside)
         self.local_at = -(-at // 64) * 64
         self.frame = -(-(self.local_at + W * -(-self.k.local // 16) * 16) // 64) * 64
         self.local_stride = -(-self.k.local // 16) * 16
@@ -381,15 +482,19 @@ class Warp(Shaped, Lane):
             s.params = b.params
             self.segments.append(s)
             for i in b.instrs:
-                waits = i.op.name == "bar" or i.op.name == "named_barrier" and i.attr("kind") != "arrive"
+                waits, polls = i.op.name == "bar" or i.op.name == "named_barrier" and i.attr("kind") != "arrive", id(i) in self.plan.polls
                 if not waits:
                     s.instrs.append(i)
-                    continue
-                p = _Point(len(self.points) + 1, i, BARRIER_)
+                    if not polls:
+                        continue
+                p = _Point(len(self.points) + 1, i, YIELD if polls else BARRIER_)
                 self.points.append(p)
-                s.point, s.next = p, f"b{n}p{p.number}"
+                s.point, s.next, s.poll = p, f"b{n}p{p.number}", polls
                 s = _Segment(s.next, n)
                 self.segments.append(s)
+        for h, t in self.plan.spins.items():
+            self.spinning[h] = _Point(len(self.points) + 1, t, YIELD)
+            self.points.append(self.spinning[h])
 
     # ---- the function
 
@@ -412,6 +517,8 @@ class Warp(Shaped, Lane):
         head.append(f"  %alive = alloca {MASK}")
         for m in sorted(plan.inside):
             head += [f"  %m{m} = alloca {MASK}", f"  store {MASK} zeroinitializer, ptr %m{m}"]
+        if self.plan.polls or self.plan.spins:
+            head += ["  %fuel = alloca i32", f"  store i32 {FUEL}, ptr %fuel"]
         self.allocas: list[str] = []
         self.lines, self.local_vals, self.mask = [], {}, ""
         self.prologue()
@@ -431,6 +538,10 @@ class Warp(Shaped, Lane):
                 self.lines, self.local_vals, self.mask = [], {}, ""
                 self.resume(s)
                 body += [f"r{s.point.number}:", *self.lines]
+        for h, p in self.spinning.items():
+            self.lines, self.local_vals, self.mask = [], {}, ""
+            self.spin_on(h)
+            body += [f"r{p.number}:", *self.lines]
         return "\n".join(head + self.allocas + start + body + ["}"])
 
     def prologue(self) -> None:
@@ -733,6 +844,8 @@ class Warp(Shaped, Lane):
             top, out = f"loop{self.n}", f"out{self.n}"
             self.lines += [f"  br label %{top}", f"{top}:"]
             self.local_vals = {}
+            if h in self.spinning:
+                self.spin(h)
             self.parts(inside, h)
             some = self.put(f"icmp ne i32 {self.bits(self.put(f'load {MASK}, ptr %m{h}'))}, 0")
             self.lines += [f"  br i1 {some}, label %{top}, label %{out}", f"{out}:"]
@@ -773,8 +886,44 @@ class Warp(Shaped, Lane):
 
     # ---- barriers
 
+    def give_way(self, on: str) -> None:
+        """Branches to `on` while there is fuel; what follows is written for when it is gone."""
+        left = self.put(f"sub i32 {self.put('load i32, ptr %fuel')}, 1")
+        self.lines.append(f"  store i32 {left}, ptr %fuel")
+        gone = self.put(f"icmp sle i32 {left}, 0")
+        self.n += 1
+        self.lines += [f"  br i1 {gone}, label %give{self.n}, label %{on}", f"give{self.n}:"]
+
+    def leave(self, p: Any, live: Iterable[Value]) -> None:
+        for v in live:
+            self.save(v)
+        q = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
+        self.lines.append(f"  store i32 {self.bits(self.put(f'load {MASK}, ptr %alive'))}, ptr {q}")
+        self.lines.append(f"  ret i32 {p.number}")
+
+    def spin(self, h: int) -> None:
+        """At the head of a linearised loop that waits for other threads: after some turns the warp gives way, with all its variables and masks."""
+        self.give_way(f"spin{h}")
+        for n, m in enumerate(sorted(self.plan.inside)):
+            q = self.put(f"getelementptr i8, ptr %frame, i64 {self.masks_at + 4 * n}")
+            self.lines.append(f"  store i32 {self.bits(self.put(f'load {MASK}, ptr %m{m}'))}, ptr {q}")
+        self.leave(self.spinning[h], self.crossing.values())
+        self.lines.append(f"spin{h}:")
+        self.local_vals = {}
+
+    def spin_on(self, h: int) -> None:
+        self.restore(self.crossing.values())
+        for n, m in enumerate(sorted(self.plan.inside)):
+            q = self.put(f"getelementptr i8, ptr %frame, i64 {self.masks_at + 4 * n}")
+            self.lines.append(f"  store {MASK} {self.mask_of(self.put(f'load i32, ptr {q}'))}, ptr %m{m}")
+        self.lines.append(f"  br label %spin{h}")
+
     def wait(self, s: Any) -> None:
         p = s.point
+        if s.poll:
+            self.give_way(s.next)
+            self.leave(p, p.live)
+            return
         i = p.instr
         number, counted, what = "0", "0", None
         if i.op.name == "named_barrier":
@@ -784,11 +933,7 @@ class Warp(Shaped, Lane):
         if not self.lockstep:
             self.count_in(number, counted, i, what)
             self.frame_store(FRAME["ops"], I32, self.do("and i32", number, "15"))
-        for v in p.live:
-            self.save(v)
-        q = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
-        self.lines.append(f"  store i32 {self.bits(self.put(f'load {MASK}, ptr %alive'))}, ptr {q}")
-        self.lines.append(f"  ret i32 {p.number}")
+        self.leave(p, p.live)
 
     def uniform(self, v: Value, i: Instr) -> str:
         if v.id in self.plan.varying:
@@ -837,9 +982,8 @@ class Warp(Shaped, Lane):
     def memory_of(self, v: Value) -> str:
         return self.type_of(v).replace("i1", "i8") if v.type.elem is I1 else self.type_of(v)
 
-    def resume(self, s: Any) -> None:
-        p = s.point
-        for v in p.live:
+    def restore(self, live: Iterable[Value]) -> None:
+        for v in live:
             t = self.memory_of(v)
             for n, place in enumerate(self.places(v)):
                 q = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id] + n * v.type.elem.bytes}")
@@ -847,8 +991,12 @@ class Warp(Shaped, Lane):
                 if v.type.elem is I1:
                     x = self.put(f"trunc {t} {x} to {self.type_of(v)}")
                 self.lines.append(f"  store {self.type_of(v)} {x}, ptr {place}")
+
+    def resume(self, s: Any) -> None:
+        p = s.point
+        self.restore(p.live)
         i = p.instr
-        if i.results:
+        if i.results and not s.poll:
             total, everyone = (self.frame_load(self.results_at + 16 * n, I32) for n in (0, 1))
             kind = i.attr("kind")
             text = total if kind == "popc" else self.put(f"icmp ne i32 {total}, 0" if kind == "or" else f"icmp eq i32 {total}, {everyone}")
@@ -1579,11 +1727,13 @@ def step_function(warp: Warp) -> str:
                 with f.when(f.cmp("slt", "i32", r, 0)):
                     f.store("i32", f.op("shl", "i32", w, 5), "%blk", BLOCK["status"])
                     f.ret("i32 3")
-                f.store("i32", f.load("i32", f.at(kinds, f.op("mul", "i64", f.widen(r), 4))), fr)
+                kind = f.load("i32", f.at(kinds, f.op("mul", "i64", f.widen(r), 4)))
+                f.store("i32", kind, fr)
                 f.store("i32", r, fr, FRAME["pc"])
-                moved.set("1")
-        if warp.points:
-            with f.count(str(BARRIERS)) as b:
+                with f.when(f.cmp("ne", "i32", kind, YIELD)):
+                    moved.set("1")
+        if any(p.kind != YIELD for p in warp.points):
+            with f.count("1" if warp.whole_block else str(BARRIERS)) as b:
                 p = f.at(f.at("%blk", BLOCK["barriers"]), f.op("mul", "i64", f.widen(b), BARRIER))
                 arrived = f.load("i32", p)
                 counted = f.load("i32", p, 4)
@@ -1605,8 +1755,16 @@ def step_function(warp: Warp) -> str:
             f.ret("i32 0")
         with f.when(f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)):
             f.ret("i32 4")
+        spinning = f.var("i32", "0")
+        if any(p.kind == YIELD for p in warp.points):
+            spinning.set("0")
+            with f.count(warps) as w:
+                fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
+                with f.when(f.cmp("eq", "i32", f.load("i32", fr), YIELD)):
+                    f.store("i32", str(RUN), fr)
+                    spinning.set("1")
         with f.when(f.cmp("eq", "i32", moved.get(), 0)):
-            f.ret("i32 2")
+            f.ret("i32 " + f.put(f"sub i32 2, {spinning.get()}"))
     f.line("ret i32 0")
     return f.text()
 
