@@ -1189,22 +1189,15 @@ class Warp(Shaped, Lane):
         """A gather through memory."""
         m = "i8" if elem is I1 else NAMES[elem.name]
         t = f"<32 x {m}>"
-        self.n += 1
-        n = self.n
-        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %ld{n} = alloca {t}, align 64"]
-        self.lines += [f"  store <32 x i64> {a}, ptr %ad{n}", f"  store {t} {fill}, ptr %ld{n}"]
         self.helper("gather", m, elem.bytes)
-        self.lines.append(f"  call void @lanes.gather.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %ld{n})")
-        return self.put(f"load {t}, ptr %ld{n}")
+        self.helpers.setdefault(f"lanes.load.{m}", any_load(m, elem.bytes, self.wide_masks, self.declared))
+        return self.put(f"call {t} @lanes.load.{m}(<32 x i64> {a}, i32 {self.bits(mask)}, {t} {fill})")
 
     def by_lane_store(self, m: str, size: int, a: str, mask: str, x: str) -> None:
         """A scatter through memory."""
-        self.n += 1
-        n = self.n
-        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %st{n} = alloca <32 x {m}>, align 64"]
-        self.lines += [f"  store <32 x i64> {a}, ptr %ad{n}", f"  store <32 x {m}> {x}, ptr %st{n}"]
         self.helper("scatter", m, size)
-        self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %st{n})")
+        self.helpers.setdefault(f"lanes.store.{m}", any_store(m, size, self.wide_masks, self.declared))
+        self.lines.append(f"  call void @lanes.store.{m}(<32 x i64> {a}, i32 {self.bits(mask)}, <32 x {m}> {x})")
 
     def split_args(self, i: Instr, values: int) -> tuple[Value, Value | None, tuple[Value, ...]]:
         n = len(i.args) - values
@@ -1214,24 +1207,12 @@ class Warp(Shaped, Lane):
         """A vector load where the addresses follow one another, else lane by lane."""
         m = "i8" if elem is I1 else NAMES[elem.name]
         t = f"<32 x {m}>"
-        self.n += 1
-        n = self.n
         if old is not None and elem is I1:
             old = self.put(f"zext {MASK} {old} to {t}")
         fill = old or "zeroinitializer"
         if elem.bits > 64:
             raise Refused("128-bit accesses", place=i.loc)
-        fits, first = self.contiguous(a, mask, elem.bytes)
-        self.lines.append(f"  br i1 {fits}, label %row{n}, label %each{n}")
-        self.lines.append(f"row{n}:")
-        p = self.put(f"inttoptr i64 {first} to ptr")
-        suffix = f"v32{'i8' if elem is I1 else SUFFIX[elem.name]}"
-        self.declared.add(f"declare {t} @llvm.masked.load.{suffix}.p0(ptr, {MASK}, {t})")
-        x = self.put(f"call {t} @llvm.masked.load.{suffix}.p0(ptr align {elem.bytes} {p}, {MASK} {mask}, {t} {fill})")
-        self.lines += [f"  br label %got{n}", f"each{n}:"]
-        y = self.by_lane(elem, a, mask, fill)
-        self.lines += [f"  br label %got{n}", f"got{n}:"]
-        x = self.put(f"phi {t} [ {x}, %row{n} ], [ {y}, %each{n} ]")
+        x = self.by_lane(elem, a, mask, fill)
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 
     def helper(self, kind: str, m: str, size: int) -> None:
@@ -1283,18 +1264,7 @@ class Warp(Shaped, Lane):
             raise Refused("128-bit accesses", place=i.loc)
         if elem is I1:
             x = self.put(f"zext {MASK} {x} to {t}")
-        self.n += 1
-        n = self.n
-        fits, first = self.contiguous(a, mask, elem.bytes)
-        self.lines.append(f"  br i1 {fits}, label %row{n}, label %each{n}")
-        self.lines.append(f"row{n}:")
-        p = self.put(f"inttoptr i64 {first} to ptr")
-        suffix = f"v32{'i8' if elem is I1 else SUFFIX[elem.name]}"
-        self.declared.add(f"declare void @llvm.masked.store.{suffix}.p0({t}, ptr, {MASK})")
-        self.lines.append(f"  call void @llvm.masked.store.{suffix}.p0({t} {x}, ptr align {elem.bytes} {p}, {MASK} {mask})")
-        self.lines += [f"  br label %put{n}", f"each{n}:"]
         self.by_lane_store(m, elem.bytes, a, mask, x)
-        self.lines += [f"  br label %put{n}", f"put{n}:"]
 
     def _atom(self, i: Instr) -> None:
         """Lane by lane, ascending."""
@@ -1589,6 +1559,49 @@ def init_function(warp: Warp) -> str:
                         f.store("i32", f.put(f"trunc i64 {part()} to i32"), fr, FRAME[axis])
     f.line("ret void")
     return f.text()
+
+
+def in_a_row(size: int) -> list[str]:
+    """%fits: the active lanes' addresses (%a) follow one another from an active lane 0; %p is its pointer."""
+    steps = ", ".join(f"i64 {size * k}" for k in range(W))
+    return ["  %first = extractelement <32 x i64> %a, i64 0", "  %one = insertelement <32 x i64> poison, i64 %first, i64 0",
+            "  %all = shufflevector <32 x i64> %one, <32 x i64> poison, <32 x i32> zeroinitializer", f"  %want = add <32 x i64> %all, <{steps}>",
+            f"  %m = bitcast i32 %mask to {MASK}", "  %same = icmp eq <32 x i64> %a, %want", f"  %idle = xor {MASK} %m, splat (i1 true)",
+            f"  %good = or {MASK} %same, %idle", f"  %bits = bitcast {MASK} %good to i32", "  %run = icmp eq i32 %bits, -1",
+            "  %odd = trunc i32 %mask to i1", "  %fits = and i1 %run, %odd", "  %p = inttoptr i64 %first to ptr",
+            "  %addresses = alloca <32 x i64>, align 64"]  # fmt: skip
+
+
+def any_load(m: str, size: int, wide: bool, declared: set[str]) -> str:
+    """lanes.load: a row of memory at once, anything else by `lanes.gather`."""
+    t = f"<32 x {m}>"
+    suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
+    if wide:
+        declared.add(f"declare {t} @llvm.masked.load.v32{suffix}.p0(ptr, {MASK}, {t})")
+        row = [f"  %x = call {t} @llvm.masked.load.v32{suffix}.p0(ptr align {size} %p, {MASK} %m, {t} %old)"]
+    else:  # the whole row, if all of it is asked for
+        row = [f"  %x = load {t}, ptr %p, align {size}"]
+    return "\n".join([
+        f"define internal {t} @lanes.load.{m}(<32 x i64> %a, i32 %mask, {t} %old) noinline #0 {{", "entry:", *in_a_row(size), f"  %data = alloca {t}, align 64",
+        *([] if wide else ["  %full = icmp eq i32 %mask, -1"]), f"  %go = and i1 %fits, {'true' if wide else '%full'}",
+        "  br i1 %go, label %row, label %each", "row:", *row, f"  ret {t} %x",
+        "each:", "  store <32 x i64> %a, ptr %addresses, align 64", f"  store {t} %old, ptr %data, align 64",
+        f"  call void @lanes.gather.{m}(ptr %addresses, i32 %mask, ptr %data)", f"  %y = load {t}, ptr %data, align 64", f"  ret {t} %y", "}"])  # fmt: skip
+
+
+def any_store(m: str, size: int, wide: bool, declared: set[str]) -> str:
+    """lanes.store: a row of memory at once, anything else by `lanes.scatter`."""
+    t = f"<32 x {m}>"
+    suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
+    if wide:
+        declared.add(f"declare void @llvm.masked.store.v32{suffix}.p0({t}, ptr, {MASK})")
+    row = f"  call void @llvm.masked.store.v32{suffix}.p0({t} %x, ptr align {size} %p, {MASK} %m)" if wide else f"  store {t} %x, ptr %p, align {size}"
+    return "\n".join([
+        f"define internal void @lanes.store.{m}(<32 x i64> %a, i32 %mask, {t} %x) noinline #0 {{", "entry:", *in_a_row(size), f"  %data = alloca {t}, align 64",
+        *([] if wide else ["  %full = icmp eq i32 %mask, -1"]), f"  %go = and i1 %fits, {'true' if wide else '%full'}",
+        "  br i1 %go, label %row, label %each", "row:", row, "  ret void",
+        "each:", "  store <32 x i64> %a, ptr %addresses, align 64", f"  store {t} %x, ptr %data, align 64",
+        f"  call void @lanes.scatter.{m}(ptr %addresses, i32 %mask, ptr %data)", "  ret void", "}"])  # fmt: skip
 
 
 def each_lane(name: str, kind: str, m: str, size: int, declared: set[str]) -> str:
