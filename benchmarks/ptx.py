@@ -223,7 +223,9 @@ def compile_times(text: str, names: list[str]) -> None:
     for title, source, name in jobs:
         fast, count, alu, kernel = compile_time(source, name, "auto")
         slow, *_ = compile_time(source, name, "dispatch")
-        print(f"{title:34}{fast:8.0f}ms {fast / alu:5.2f} ms/op {slow:8.0f}ms {slow / alu:5.2f} ms/op   {count}, {kernel.stats()['mode']}", flush=True)
+        stats = kernel.stats()
+        how = stats["mode"] + ": " + ", ".join(f"{part:.0%} {way}" for way, part in stats["share"].items() if part)
+        print(f"{title:34}{fast:8.0f}ms {fast / alu:5.2f} ms/op {slow:8.0f}ms {slow / alu:5.2f} ms/op   {count}, {how}", flush=True)
 
 
 # ---- the contest ----------------------------------------------------------------------------------------------------

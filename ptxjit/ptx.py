@@ -346,14 +346,20 @@ class Kernel:
                             lambda: t.compile_kernel(self.entry.kernel, self.facts, bounds, mode))  # fmt: skip
 
     def stats(self) -> dict[str, Any]:
-        """How it was compiled: `mode` ('widened', or 'dispatch' with the reason), bytes of a frame and of static shared memory."""
+        """How it was compiled: `mode` ('widened', or 'dispatch' with the reason), `share` of its instructions that are computed once for a warp
+        ('scalar'), on vectors, and lane by lane, `blocks` for which this code is (another form is compiled when it is launched), LLVM's `level`,
+        bytes of a frame and of static shared memory."""
         self.compile()
         if self.module.native is not None:
             return {"kernel": self.name, **self.module.native.stats(self.name)}
-        if self._code is None:
+        code = self._code
+        if code is None:
             return {"kernel": self.name, "mode": "interpreted"}
-        return {"kernel": self.name, "mode": self._code.mode, "lanes": self._code.per, "frame bytes": self._code.frame,
-                "shared bytes": self._code.shared, "points": len(self._code.points)}  # fmt: skip
+        out = {"kernel": self.name, "mode": code.mode, "lanes": code.per, "frame bytes": code.frame, "shared bytes": code.shared, "points": len(code.points)}
+        if hasattr(code, "share"):
+            total = max(1, sum(code.share.values()))
+            out |= {"instructions": total, "share": {k: round(n / total, 3) for k, n in code.share.items()}, "blocks": code.form or "any", "level": code.level}
+        return out
 
     def __getitem__(self, config: Any) -> Any:
         """`[grid, block]` or `[grid, block, shared_bytes]`."""

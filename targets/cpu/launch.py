@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.analysis import in_cycles
 from ...ir.errors import BugError, DeviceError, ResourceError, UserError
 from ...ir.kernel import Kernel
 from ...ir.passes import kernel_pipeline
@@ -48,6 +49,9 @@ class Code:
         self.address, self.task = self.loaded.address(self.name), self.loaded.address(TASK)
         self.fn = RUN(self.address)
         self.spare: list[tuple[Any, int, int]] = []
+        self.share: dict[str, int] = head["share"]  # instructions by how they are computed
+        self.level: int = head["level"]  # of LLVM's optimiser
+        self.short: bool = head["short"]  # no loops: a small grid is done before anybody could end it
         self.form: str = head["form"]  # of the blocks that it is for; '' for all
         self.again: Callable[[str], Code] | None = None  # compiles for another mode
         self.others: dict[str, Code] = {}
@@ -66,7 +70,7 @@ class Code:
 
     @staticmethod
     def compile(kernel: Kernel, device: Any, facts: dict[str, Any], bounds: bool, mode: str = "auto") -> Code:
-        from ..llvm.compile import compile_object, host
+        from ..llvm.compile import compile_object, host, level_of
         from .link import link
 
         kernel = legal(kernel, device)
@@ -78,7 +82,8 @@ class Code:
         obj = compile_object(module.text)
         artifact = link(obj) if LINUX_X86 else Artifact("object", obj, {module.name: 0, TASK: 0})
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
-        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode, "per": module.per, "form": module.form,
+        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode, "per": module.per, "form": module.form, "share": module.share,
+                "level": level_of(module.text), "short": not kernel.functions and not in_cycles(kernel),
                 "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": module.accesses}  # fmt: skip
         return Code(head, artifact, module.text)
 
@@ -166,7 +171,9 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     def halt() -> None:
         stop[0] = 1
 
-    if blocks * threads < SMALL:
+    if blocks * threads < SMALL and code.short:
+        code.fn(_at(words), 0, groups, _at(record))
+    elif blocks * threads < SMALL:
         interruptible(lambda: code.fn(_at(words), 0, groups, _at(record)), halt)
     else:
         interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), halt)

@@ -1126,6 +1126,8 @@ class Dispatch:
         declared: set[str] = set()
         helpers: dict[str, str] = {}
         self.mode, self.per, self.form = "dispatch", 1, ""
+        count = sum(i.op.name not in ("constant", "jump", "return") for f in (kernel, *kernel.functions) for i in f.instrs())
+        self.share = {"scalar": 0, "vector": 0, "lane by lane": count}  # instructions by how they are computed
         from . import scheduler
 
         lane: Lane | None = None
@@ -1137,6 +1139,7 @@ class Dispatch:
                 warp.debug = debug
                 texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, 32)]
                 lane, self.mode, self.per = warp, "widened", 32
+                self.share = warp.share()
                 self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""
             except Refused as e:
                 self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")

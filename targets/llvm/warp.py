@@ -26,7 +26,7 @@ from .collectives import collective
 from .dispatch import BARRIER, BARRIERS, BLOCK, CONSTRAINED, FRAME, FUEL, LAUNCH, ROUND, RUN, YIELD, Lane, _NoShapes, _polls, conversion
 from .emit import NAMES, SUFFIX, Val, _Emit
 from .lanes import COPIES, FORMS, Lanes, Shape, splits, uniform
-from .shaped import Grouped, Shaped
+from .shaped import Grouped, Shaped, pieces
 
 W = 32
 MASK = "<32 x i1>"
@@ -551,6 +551,36 @@ class Warp(Shaped, Lane):
             fresh = self.put("icmp eq i32 %pc, 0")
             bits = self.put(f"select i1 {fresh}, i32 {bits}, i32 {self.frame_load(self.alive_at, I32)}")
         self.lines.append(f"  store {MASK} {self.put(f'bitcast i32 {bits} to {MASK}')}, ptr %alive")
+
+    def share(self) -> dict[str, int]:
+        """How many instructions are computed once for a warp or for a group of its lanes, how many on vectors, how many lane by lane."""
+        out = dict.fromkeys(("scalar", "vector", "lane by lane"), 0)
+        for n in self.plan.order:
+            for i in self.k.blocks[n].instrs:
+                if i.op.name not in ("constant", "jump", "return"):
+                    out[self.way(i)] += 1
+        return out
+
+    def way(self, i: Instr) -> str:
+        name, space = i.op.name, i.attr("space", "global")
+        if name in ("ld", "st", "atom", "red"):
+            base, index, data = self.split_args(i, {"ld": 0, "st": i.attr("count", 1)}.get(name, 2 if i.attr("fn") == "cas" else 1))
+            if name == "ld" and i.results and i.results[0].id not in self.plan.varying:
+                return "scalar"
+            if name in ("atom", "red"):
+                one = not i.results and i.attr("fn") in REDUCED and i.attr("to") in (I32, I64) and base.id not in self.plan.varying
+                return "vector" if one else "lane by lane"
+            s, count = self.shape_of(i, base, index), len(i.results or data)
+            cut = pieces(s, i.attr("to").bytes * count) if s is not None and space != "local" else None
+            return "vector" if cut is not None and (name == "ld" or "same" not in cut.kinds) else "lane by lane"
+        if name in ("match_any_sync", "match_all_sync", "redux_sync", "mma"):
+            return "lane by lane"
+        if name == "shfl_sync" and any(a.id not in self.plan.lanes.const for a in i.args[2:4]):
+            return "lane by lane"
+        if i.results:
+            r = i.results[0].id
+            return "scalar" if r not in self.plan.varying or r in self.plan.shapes else "vector"
+        return "vector" if any(a.id in self.plan.varying for a in i.args) else "scalar"
 
     def segment(self, s: Any) -> None:
         for i in s.instrs:
