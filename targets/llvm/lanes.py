@@ -217,8 +217,10 @@ class Lanes:
         """%tid, %laneid: None where they are not known."""
         if name == "laneid":
             return Shape(W, tuple(range(W)), (), 63)
-        if not name.startswith("tid.") or self.form == "any":
+        if name.startswith("lanemask") or name.startswith("tid.") and self.form == "any":
             return None
+        if not name.startswith("tid."):
+            return uniform()
         row = int(self.form.split()[-1])
         if name == "tid.x":
             return Shape(W, tuple(n % row for n in range(W)), (), 5)
