@@ -89,6 +89,17 @@ def conversion(name: str, elem: Scalar, out: Scalar) -> str | None:
     return {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name)
 
 
+def rounding(rnd: str, x86: bool, declared: set[str]) -> tuple[list[str], list[str]]:
+    """Code that sets the rounding mode, and code that sets it back to nearest.  LLVM's own also sets that of the x87, which takes long."""
+    if not x86:
+        declared.add("declare void @llvm.set.rounding(i32)")
+        return [f"  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2"], ["  call void @llvm.set.rounding(i32 1) #2"]
+    declared.update(("declare void @llvm.x86.sse.stmxcsr(ptr)", "declare void @llvm.x86.sse.ldmxcsr(ptr)"))
+    return ["  %was = alloca i32", "  %is = alloca i32", "  call void @llvm.x86.sse.stmxcsr(ptr %was)", "  %w = load i32, ptr %was", "  %c = and i32 %w, -24577",
+            f"  %m = or i32 %c, { {'rm': 1, 'rp': 2, 'rz': 3}[rnd] << 13}", "  store i32 %m, ptr %is", "  call void @llvm.x86.sse.ldmxcsr(ptr %is)"], [
+            "  call void @llvm.x86.sse.ldmxcsr(ptr %was)"]  # fmt: skip
+
+
 class _Point:
     """Where a lane waits: its number, the instruction, what is alive afterwards."""
 
@@ -121,6 +132,8 @@ class _NoShapes:
 
 class Lane(_Emit):
     """The lane function of a kernel, or a function of it (`main` is then the kernel's)."""
+
+    x86 = False
 
     def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False) -> None:
         self.k, self.w, self.bounds = kernel, 1, bounds
@@ -518,15 +531,11 @@ class Lane(_Emit):
         if helper not in self.helpers:
             intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
             names = ", ".join(f"{t} %a{n}" for n in range(len(args)))
-            self.declared.add("declare void @llvm.set.rounding(i32)")
             self.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * len(args))}, metadata, metadata)")
-            self.helpers[helper] = f"""define internal {u} @{helper}({names}) #1 {{
-entry:
-  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2
-  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2
-  call void @llvm.set.rounding(i32 1) #2
-  ret {u} %r
-}}"""
+            before, after = rounding(rnd, self.main.x86, self.declared)
+            self.helpers[helper] = "\n".join([
+                f"define internal {u} @{helper}({names}) #1 {{", "entry:", *before,
+                f'  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2', *after, f"  ret {u} %r", "}"])  # fmt: skip
         return self.put(f"call {u} @{helper}({', '.join(f'{t} {a}' for a in args)})")
 
     # ---- special registers
@@ -1136,7 +1145,7 @@ class Dispatch:
 
             try:
                 warp = Warp(kernel, declared, helpers, form, wide)
-                warp.debug = debug
+                warp.debug, warp.x86 = debug, triple.startswith("x86_64")
                 texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, 32)]
                 lane, self.mode, self.per = warp, "widened", 32
                 self.share = warp.share()
@@ -1149,6 +1158,7 @@ class Dispatch:
                     debug.reset()
         if lane is None:
             lane = Lane(kernel, declared, helpers, None, bounds)
+            lane.x86 = triple.startswith("x86_64")
             inner = [Lane(f, declared, helpers, lane, bounds) for f in kernel.functions]
             for x in (lane, *inner):
                 x.debug = debug

@@ -23,7 +23,7 @@ from ...ir.passes.cleanup import reverse_post_order
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIERS, BLOCK, CONSTRAINED, FRAME, FUEL, LAUNCH, ROUND, RUN, YIELD, Lane, _NoShapes, _polls, conversion
+from .dispatch import BARRIER, BARRIERS, BLOCK, CONSTRAINED, FRAME, FUEL, LAUNCH, RUN, YIELD, Lane, _NoShapes, _polls, conversion, rounding
 from .emit import NAMES, SUFFIX, Val, _Emit
 from .lanes import COPIES, FORMS, Lanes, Shape, splits, uniform
 from .shaped import Grouped, Shaped, pieces
@@ -1066,14 +1066,14 @@ class Warp(Shaped, Lane):
         if helper not in self.helpers:
             intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
             names = ", ".join(f"{t} %a{n}" for n in range(len(args)))
-            self.declared.add("declare void @llvm.set.rounding(i32)")
+            before, after = rounding(rnd, self.x86, self.declared)
             self.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * len(args))}, metadata, metadata)")
             loads = [f"  %a{n} = load {t}, ptr %p{n}, align 64" for n in range(len(args))]
             params = ", ".join(f"ptr %p{n}" for n in range(len(args)))
             self.helpers[helper] = "\n".join([
-                f"define internal void @{helper}(ptr %out, {params}) #1 {{", "entry:", *loads, f"  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2",
+                f"define internal void @{helper}(ptr %out, {params}) #1 {{", "entry:", *loads, *before,
                 f'  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2',
-                "  call void @llvm.set.rounding(i32 1) #2", f"  store {u} %r, ptr %out, align 64", "  ret void", "}"])  # fmt: skip
+                *after, f"  store {u} %r, ptr %out, align 64", "  ret void", "}"])  # fmt: skip
         self.n += 1
         n = self.n
         self.allocas += [f"  %ro{n} = alloca {u}, align 64", *(f"  %ra{n}_{k} = alloca {t}, align 64" for k in range(len(args)))]
