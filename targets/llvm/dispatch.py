@@ -242,26 +242,44 @@ class Lane(_Emit):
             else:
                 after[s.label] = [f"b{e.target}" for e in s.instrs[-1].edges]
             uses[s.label], defs[s.label] = gen, have
-        live_in: dict[str, set[int]] = {s.label: set() for s in self.segments}
-        changed = True
-        while changed:
-            changed = False
-            for s in reversed(self.segments):
-                out: set[int] = set()
-                for t in after[s.label]:
-                    out |= live_in[t]
-                new = uses[s.label] | (out - defs[s.label])
-                if len(new) != len(live_in[s.label]):
-                    live_in[s.label], changed = new, True
+        live_in = self._alive(uses, defs, after) if self.points else {}
         constants = {i.result.id for i in self.k.instrs() if i.op.name == "constant"}
         for s in self.segments:
             if s.point is not None:
                 results = set() if s.poll else {r.id for r in s.point.instr.results}
-                s.point.live = [values[v] for v in sorted(live_in[s.next] - results - constants)]
+                s.point.live = [values[v] for v in sorted(v for v in live_in[s.next] if v not in results and v not in constants)]
                 for v in s.point.live:
                     self.crossing[v.id] = v
         for c in constants:
             self.crossing.pop(c, None)
+
+    def _alive(self, uses: dict[str, set[int]], defs: dict[str, set[int]], after: dict[str, list[str]]) -> dict[str, list[int]]:
+        """What is alive at the start of the segments behind points, by sets of bits, from the last segments to the first."""
+        ids = sorted(set[int]().union(*uses.values()))
+        bit = {v: 1 << n for n, v in enumerate(ids)}
+        gen = {s: sum(bit[v] for v in vs) for s, vs in uses.items()}
+        keep = {s: ~sum(bit[v] for v in vs if v in bit) for s, vs in defs.items()}
+        before: dict[str, list[str]] = {}
+        for s, nexts in after.items():
+            for t in nexts:
+                before.setdefault(t, []).append(s)
+        now = dict(gen)
+        work, waiting = list(gen), set(gen)
+        while work:
+            s = work.pop()
+            waiting.discard(s)
+            out = 0
+            for t in after[s]:
+                out |= now[t]
+            new = gen[s] | out & keep[s]
+            if new != now[s]:
+                now[s] = new
+                for t in before.get(s, ()):
+                    if t not in waiting:
+                        waiting.add(t)
+                        work.append(t)
+        wanted = {s.next for s in self.segments if s.point is not None}
+        return {s: [v for v in ids if now[s] & bit[v]] for s in wanted}
 
     def _layout(self) -> None:
         args = max((len(p.instr.args) + 1 for p in self.points), default=0)

@@ -119,29 +119,43 @@ class Plan:
 
     def _post_dominators(self) -> dict[int, int | None]:
         """Immediate post-dominator of each block; None stands for the end.  Sides that only return are left out: their lanes die."""
-        k = self.k
-        nodes = self.order
-        after: dict[int, list[int | None]] = {}
-        for n in nodes:
-            t = k.blocks[n].terminator
-            out: list[int | None] = [e.target for e in t.edges if not self.dies(e.target)]
-            after[n] = out or [None]
-        pdom: dict[int | None, set[int | None]] = {None: {None}}
-        everything: set[int | None] = {None, *nodes}
-        for n in nodes:
-            pdom[n] = set(everything)
+        after: dict[int, list[int]] = {}  # the end is −1
+        before: dict[int, list[int]] = {}
+        for n in self.order:
+            after[n] = [e.target for e in self.k.blocks[n].terminator.edges if not self.dies(e.target)] or [-1]
+            for s in after[n]:
+                before.setdefault(s, []).append(n)
+        ends: list[int] = []  # blocks in post-order of the reversed graph (Cooper, Harvey, Kennedy: A Simple, Fast Dominance Algorithm)
+        seen, work = {-1}, [(-1, 0)]
+        while work:
+            n, e = work.pop()
+            if e < len(before.get(n, ())):
+                work.append((n, e + 1))
+                m = before[n][e]
+                if m not in seen:
+                    seen.add(m)
+                    work.append((m, 0))
+            else:
+                ends.append(n)
+        number = {n: at for at, n in enumerate(ends)}
+        above = {-1: -1}
         changed = True
         while changed:
             changed = False
-            for n in reversed(nodes):
-                new = set.intersection(*(pdom[s] for s in after[n])) | {n}
-                if new != pdom[n]:
-                    pdom[n], changed = new, True
-        out2: dict[int, int | None] = {}
-        for n in nodes:
-            above = pdom[n] - {n}
-            out2[n] = max(above, key=lambda x: len(pdom[x])) if above else None
-        return out2
+            for n in reversed(ends[:-1]):
+                new: int | None = None
+                for s in after[n]:
+                    if s in above:
+                        x = s
+                        while new is not None and x != new:
+                            if number[x] < number[new]:
+                                x = above[x]
+                            else:
+                                new = above[new]
+                        new = x
+                if new is not None and above.get(n) != new:
+                    above[n], changed = new, True
+        return {n: None if above.get(n, -1) == -1 else above[n] for n in self.order}
 
     def _values(self) -> bool:
         before = len(self.varying)
@@ -196,7 +210,7 @@ class Plan:
             join = self.after[n]
             live = [e.target for e in t.edges if not self.dies(e.target)]
             blocks: set[int] = set()
-            if len(set(live)) == 2 and (apart := self._apart(*live)) is not None:
+            if len(set(live)) == 2 and join is None and (apart := self._apart(*live)) is not None:
                 blocks, join = apart
             elif len(set(live)) > 1:
                 for x in live:
@@ -515,8 +529,7 @@ class Warp(Shaped, Lane):
         for v in self.crossing.values():
             head += [f"  {place} = alloca {self.type_of(v)}" for place in self.places(v)]
         head.append(f"  %alive = alloca {MASK}")
-        for m in sorted(plan.inside):
-            head += [f"  %m{m} = alloca {MASK}", f"  store {MASK} zeroinitializer, ptr %m{m}"]
+        head += [f"  %m{m} = alloca {MASK}" for m in sorted(plan.inside)]
         if self.plan.polls or self.plan.spins:
             head += ["  %fuel = alloca i32", f"  store i32 {FUEL}, ptr %fuel"]
         self.allocas: list[str] = []
@@ -786,8 +799,13 @@ class Warp(Shaped, Lane):
         if region is None or target not in region[0]:
             self.lines.append(f"  br label %b{target}")
             return
+        self.no_masks(region[0])
         self.lines.append(f"  store {MASK} {self.put(f'load {MASK}, ptr %alive')}, ptr %m{target}")
         self.linear(region)
+
+    def no_masks(self, blocks: set[int]) -> None:
+        """Where a region is entered no lane stands before any of its blocks.  (Once for all at the start would keep each mask alive all the way.)"""
+        self.lines += [f"  store {MASK} zeroinitializer, ptr %m{m}" for m in sorted(blocks)]
 
     def linear(self, region: tuple[set[int], int | None]) -> None:
         """Linearised blocks in topological order; then, where lanes are left, on to the join."""
@@ -824,6 +842,7 @@ class Warp(Shaped, Lane):
         """A divergent branch, its linearised blocks, and the way on.  Without blocks, one side only returns and the others go on."""
         blocks, join = region
         alive = self.put(f"load {MASK}, ptr %alive")
+        self.no_masks(blocks)
         for e, mask in self.ways(t, alive):
             if self.plan.dies(e.target):
                 self.die(mask)
