@@ -110,7 +110,7 @@ class Plan:
         if around is not None:
             for i in b.instrs:
                 for r in i.results:
-                    if not self.used_in.get(r.id, set()) <= around:
+                    if r.id not in self.lanes.const and not self.used_in.get(r.id, set()) <= around:
                         yield r
 
     def dies(self, n: int) -> bool:
