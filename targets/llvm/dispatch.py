@@ -1159,7 +1159,9 @@ class Dispatch:
 
         lane: Lane | None = None
         if mode != "dispatch" and not bounds:
-            from .warp import Refused, Warp, init_function, step_function
+            from .lockstep import init_function, step_function
+            from .regions import Refused
+            from .warp import Warp
 
             try:
                 warp = Warp(kernel, declared, helpers, form, wide)

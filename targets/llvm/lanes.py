@@ -147,7 +147,7 @@ class Lanes:
 
     def __init__(self, k: Kernel, form: str) -> None:
         self.k, self.form = k, form
-        self.const = {i.result.id: i.attr("value") for i in k.instrs() if i.op.name == "constant" and not i.result.type.elem.is_float}
+        self.const: dict[int, int] = {i.result.id: int(i.attr("value")) for i in k.instrs() if i.op.name == "constant" and not i.result.type.elem.is_float}
         for i in k.instrs():  # a constant of 32 bits is widened where it is used
             if i.op.name in ("sext", "zext", "trunc") and i.args[0].id in self.const and i.args[0].type in (I32, I64):
                 n, bits = int(self.const[i.args[0].id]), i.args[0].type.elem.bits if i.op.name != "trunc" else i.result.type.elem.bits
@@ -262,16 +262,16 @@ class Lanes:
             return added(a, b, 1 if name == "iadd" else -1)
         ca, cb = (self.const.get(v.id) for v in i.args)
         if name == "imul" and (ca is not None or cb is not None):
-            return times(a, int(cb)) if cb is not None else times(b, int(ca))
+            return times(a, cb) if cb is not None else times(b, ca or 0)
         if name == "shl" and cb is not None:
-            return times(a, 1 << int(cb)) if 0 <= int(cb) < bits else None
+            return times(a, 1 << cb) if 0 <= cb < bits else None
         if name in BITWISE and (ca is not None or cb is not None):
-            s = bitwise(name, a, int(cb)) if cb is not None else bitwise(name, b, int(ca))
+            s = bitwise(name, a, cb) if cb is not None else bitwise(name, b, ca or 0)
             if s is not None:
                 return s
-        if name in ("lshr", "ashr") and cb is not None and (s := shifted(a, int(cb), bits)) is not None:
+        if name in ("lshr", "ashr") and cb is not None and (s := shifted(a, cb, bits)) is not None:
             return s
-        if name in ("shl", "lshr", "ashr") and (cb is None or not 0 <= int(cb) < bits):
+        if name in ("shl", "lshr", "ashr") and (cb is None or not 0 <= cb < bits):
             return None
         x, y = flattened(a), flattened(b)
         if x is None or y is None:
@@ -284,7 +284,8 @@ class Lanes:
         if i.op.name != "icmp" or i.args[0].type not in (I32, I64):
             return False
         pred = str(i.attr("pred")).lstrip("su")
-        for x, y, up in ((*i.args, ("ge", "lt")), (*i.args[::-1], ("le", "gt"))):
+        a, b = i.args
+        for x, y, up in ((a, b, ("ge", "lt")), (b, a, ("le", "gt"))):
             s, c = get(x), self.const.get(y.id)
             if s is None or c is None or s.group != W or s.anchors or s.zeros > 31 or not all(0 <= o < 1 << s.zeros for o in s.offs):
                 continue

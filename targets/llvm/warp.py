@@ -3,443 +3,30 @@
 The 32 lanes of a warp are one vector; what is the same for all of them stays scalar.  A branch on a uniform condition is a branch.  From a
 divergent branch to where its sides meet, blocks are *linearised*: each block has a mask of the lanes that stand before it, runs if there is
 any, and hands its lanes on to the masks of its successors; a loop repeats while its head has lanes.  Values that cross blocks there are
-blended, so a lane keeps what it had when it left.  A lane that returns leaves `alive`.
+blended, so a lane keeps what it had when it left.  A lane that returns leaves `alive`.  `regions.py` decides all this;
+integers whose lanes differ in a known way are scalars too (`lanes.py`), and accesses by them need no test (`shaped.py`, others: `reach.py`).
 
 Block barriers are taken where control flow is uniform; collectives also in linearised code, where all lanes that get there are there at once
 (but not in loops that lanes leave one by one).  A member mask that names a lane which went another way is a deadlock.  What this mode refuses
-(`Refused`) goes lane by lane (`dispatch.py`): calls, loops that wait for other lanes, barriers in divergent code, asynchronous copies,
-directed rounding.
+(`Refused`) goes lane by lane (`dispatch.py`): calls, loops that may wait for lanes of their own warp, barriers in divergent code, asynchronous
+copies.  A loop that waits for other warps or blocks gives way after some turns, with all that is alive in the frame.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...ir.analysis import in_cycles
-from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
-from ...ir.passes.cleanup import reverse_post_order
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIERS, BLOCK, CONSTRAINED, FRAME, FUEL, LAUNCH, RUN, YIELD, Lane, _NoShapes, _polls, conversion, rounding
+from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding
 from .emit import NAMES, SUFFIX, Val, _Emit
-from .lanes import COPIES, FORMS, Lanes, Shape, splits, uniform
-from .shaped import Grouped, Shaped, pieces
-
-W = 32
-MASK = "<32 x i1>"
-REFUSED = frozenset("call call_indirect printf alloca mbarrier copy async_wait cluster_barrier shfl vote_any vote_all".split())
-BARRIER_OPS = frozenset(("named_barrier", "bar"))
-COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
-BARRIER_STATE = 4
-
-
-class Refused(UnsupportedError):
-    """Why a kernel cannot be widened."""
-
-
-class Plan:
-    """Which values vary over a warp, and which blocks are linearised (block of the divergent branch → region)."""
-
-    def __init__(self, k: Kernel, form: str = "any") -> None:
-        self.k = k
-        self.order = reverse_post_order(k)
-        self.lanes = Lanes(k, form)
-        given = {p.value.id for p in k.params}
-        self.first = self.lanes.solve(self.order, lambda v: v.id in given, ())
-        self.varying: set[int] = set()
-        self.used_in: dict[int, set[int]] = {}  # value → blocks that read it
-        for n in self.order:
-            for i in k.blocks[n].instrs:
-                for v in i.operands():
-                    self.used_in.setdefault(v.id, set()).add(n)
-        self.polls: set[int] = set()  # id() of instructions at which a warp gives way
-        self.spins: dict[int, Instr] = {}  # heads of linearised loops at which a warp gives way
-        self.joined: set[int] = set()  # parameters of blocks where divergent code ends
-        self.regions: dict[int, tuple[set[int], int | None]] = {}  # branch block → (blocks, join)
-        self.inside: dict[int, int] = {}  # linearised block → its branch block
-        self.after = self._post_dominators()
-        for i in k.instrs():
-            if i.op.name in REFUSED or i.attr("space") == "cluster":
-                raise Refused(f"{i.op.name}{' in a cluster' if i.attr('space') == 'cluster' else ''}", place=i.loc)
-        while self._values() | self._branches():
-            pass
-        self._allowed()
-        loop, direct = self._loops()
-        self.blend = {v.id for n in self.inside for v in self._blended(n, loop, direct)} | self.joined
-        free = {p.id for b in k.blocks for p in b.params} - self.blend
-        found = self.lanes.solve(self.order, lambda v: v.id not in self.varying, free, self.blend)
-        self.shapes: dict[int, Shape] = {v: s for v, s in found.items() if v in self.varying}
-
-    def shape(self, v: Value) -> Shape | None:
-        """How it differs between lanes, where that is known."""
-        return self.shapes.get(v.id) if v.id in self.varying else uniform()
-
-    def _loops(self) -> tuple[dict[int, frozenset[int]], set[int]]:
-        """(block → innermost loop of linearised code around it, heads of loops whose parameters all lanes get at once)."""
-        loop: dict[int, frozenset[int]] = {}
-        direct: set[int] = set()
-        work: list[tuple[list[int], int | None]] = [([n for n in self.order if n in self.inside], None)]
-        while work:
-            nodes, cut = work.pop()
-            for part in components(self.k, nodes, cut):
-                n = next(iter(part))
-                if len(part) == 1 and (n == cut or all(e.target != n for e in self.k.blocks[n].terminator.edges)):
-                    continue
-                entries = [(m, e.target) for m in self.order if m not in part for e in self.k.blocks[m].terminator.edges if e.target in part]
-                for m in part:
-                    loop[m] = frozenset(part)
-                if len({t for _, t in entries}) != 1:
-                    continue
-                h = entries[0][1]
-                back = sum(e.target == h for m in part for e in self.k.blocks[m].terminator.edges)
-                outside = [m for m, _ in entries]
-                if back == 1 and (len(outside) == 1 or len(set(outside)) == len(outside) and not self.inside.keys() & set(outside)):
-                    direct.add(h)
-                work.append(([m for m in self.order if m in part], h))
-        return loop, direct
-
-    def _blended(self, n: int, loop: dict[int, frozenset[int]], direct: set[int]) -> Iterator[Value]:
-        """Values of a linearised block that lanes keep when others go on: parameters that lanes get on several ways, what is read behind a loop."""
-        b, around = self.k.blocks[n], loop.get(n)
-        for p in b.params:
-            if n not in direct or not self.used_in.get(p.id, set()) <= loop[n]:
-                yield p
-        if around is not None:
-            for i in b.instrs:
-                for r in i.results:
-                    if r.id not in self.lanes.const and not self.used_in.get(r.id, set()) <= around:
-                        yield r
-
-    def dies(self, n: int) -> bool:
-        b = self.k.blocks[n]
-        return len(b.instrs) == 1 and b.terminator.op.name == "return"
-
-    def _post_dominators(self) -> dict[int, int | None]:
-        """Immediate post-dominator of each block; None stands for the end.  Sides that only return are left out: their lanes die."""
-        after: dict[int, list[int]] = {}  # the end is −1
-        before: dict[int, list[int]] = {}
-        for n in self.order:
-            after[n] = [e.target for e in self.k.blocks[n].terminator.edges if not self.dies(e.target)] or [-1]
-            for s in after[n]:
-                before.setdefault(s, []).append(n)
-        ends: list[int] = []  # blocks in post-order of the reversed graph (Cooper, Harvey, Kennedy: A Simple, Fast Dominance Algorithm)
-        seen, work = {-1}, [(-1, 0)]
-        while work:
-            n, e = work.pop()
-            if e < len(before.get(n, ())):
-                work.append((n, e + 1))
-                m = before[n][e]
-                if m not in seen:
-                    seen.add(m)
-                    work.append((m, 0))
-            else:
-                ends.append(n)
-        number = {n: at for at, n in enumerate(ends)}
-        above = {-1: -1}
-        changed = True
-        while changed:
-            changed = False
-            for n in reversed(ends[:-1]):
-                new: int | None = None
-                for s in after[n]:
-                    if s in above:
-                        x = s
-                        while new is not None and x != new:
-                            if number[x] < number[new]:
-                                x = above[x]
-                            else:
-                                new = above[new]
-                        new = x
-                if new is not None and above.get(n) != new:
-                    above[n], changed = new, True
-        return {n: None if above.get(n, -1) == -1 else above[n] for n in self.order}
-
-    def _values(self) -> bool:
-        before = len(self.varying)
-        loop, direct = self._loops()
-        for n in self.inside:
-            self.varying.update(v.id for v in self._blended(n, loop, direct))
-        again = True
-        while again:
-            size = len(self.varying)
-            for n in self.order:
-                for i in self.k.blocks[n].instrs:
-                    if i.results and self._varies(i, self.varying):
-                        self.varying.update(r.id for r in i.results)
-                    for e in i.edges:
-                        for a, p in zip(e.args, self.k.blocks[e.target].params):
-                            if a.id in self.varying:
-                                self.varying.add(p.id)
-            again = len(self.varying) != size
-        return len(self.varying) != before
-
-    def _varies(self, i: Instr, varying: set[int]) -> bool:
-        name = i.op.name
-        if name == "sreg":
-            reg = str(i.attr("name"))
-            return reg.startswith("lanemask") or reg.startswith(("tid.", "laneid")) and self.lanes.varies(reg)
-        first = self.first.get(i.results[0].id)
-        if first is not None and first.flat and first.group == W:
-            return False
-        if name == "icmp" and self.lanes.same_for_all(i, lambda v: self.first.get(v.id)):
-            return False
-        if name in ("atom", "shfl_sync", "match_any_sync", "read_clock"):
-            return name != "read_clock"
-        if name == "mma":
-            return True
-        if name in ("vote_sync", "ballot_sync", "redux_sync", "match_all_sync", "activemask"):
-            return False
-        if name == "elect_sync":
-            return True
-        if name == "ld" and (i.guard is not None or i.attr("space") == "local"):
-            return True
-        if name in ("to_generic", "from_generic", "is_space") and i.attr("space") == "local":
-            return True
-        return any(a.id in varying for a in i.operands())
-
-    def _branches(self) -> bool:
-        """New divergent branches, and the blocks that they linearise."""
-        found = False
-        for n in self.order:
-            t = self.k.blocks[n].terminator
-            if n in self.inside or n in self.regions or len(t.edges) < 2 or t.args[0].id not in self.varying:
-                continue
-            join = self.after[n]
-            live = [e.target for e in t.edges if not self.dies(e.target)]
-            blocks: set[int] = set()
-            if len(set(live)) == 2 and join is None and (apart := self._apart(*live)) is not None:
-                blocks, join = apart
-            elif len(set(live)) > 1:
-                for x in live:
-                    blocks |= self._reach(x, join)
-            for m in [m for m in self.regions if m in blocks]:
-                del self.regions[m]
-            for other, _ in self.regions.values():
-                if other & blocks and not other <= blocks:
-                    raise Refused("divergent branches that cross", place=t.loc)
-            # a loop that lanes leave one by one is linearised whole, and entered at its head
-            self.regions[self._entry_of(blocks) if n in blocks else n] = (blocks, join)
-            for m in blocks:
-                self.inside[m] = n
-            if join is not None and blocks:
-                self.joined.update(p.id for p in self.k.blocks[join].params)
-                self.varying |= self.joined
-            found = True
-        return found
-
-    def _reach(self, start: int, stop: int | None) -> set[int]:
-        """Blocks from `start` on, without `stop` and what lies behind it."""
-        out: set[int] = set()
-        stack = [start]
-        while stack:
-            m = stack.pop()
-            if m not in out and m != stop:
-                out.add(m)
-                stack.extend(e.target for e in self.k.blocks[m].terminator.edges if not self.dies(e.target))
-        return out
-
-    def _apart(self, a: int, b: int) -> tuple[set[int], int] | None:
-        """Where the sides of a branch never meet, one is written under its mask and ends there; the other goes on, with its barriers."""
-        ra, rb = self._reach(a, None), self._reach(b, None)
-        if ra & rb:
-            return None
-
-        def waits(part: set[int]) -> bool:
-            return any(i.op.name in BARRIER_OPS for m in part for i in self.k.blocks[m].instrs)
-
-        if waits(ra) or not waits(rb) and len(ra) > len(rb):
-            (a, ra), (b, rb) = (b, rb), (a, ra)
-        return None if waits(ra) else (ra, b)
-
-    def _entry_of(self, blocks: set[int]) -> int:
-        heads = {e.target for m in self.order if m not in blocks for e in self.k.blocks[m].terminator.edges if e.target in blocks}
-        if len(heads) != 1:
-            raise Refused("a divergent loop with several entries")
-        return heads.pop()
-
-    def _ragged(self) -> set[int]:
-        """Linearised blocks on cycles that hold a branch on data that differ between lanes."""
-        differ: set[int] = set()
-        again = True
-        while again:
-            size = len(differ)
-            for n in self.order:
-                for i in self.k.blocks[n].instrs:
-                    if i.results and self._varies(i, differ):
-                        differ.update(r.id for r in i.results)
-                    for e in i.edges:
-                        differ.update(p.id for a, p in zip(e.args, self.k.blocks[e.target].params) if a.id in differ)
-                    if len(i.edges) > 1 and i.args[0].id in differ:
-                        for e in i.edges:
-                            join = self.after[n]
-                            if join is not None:
-                                differ.update(p.id for p in self.k.blocks[join].params)
-            again = len(differ) != size
-        out: set[int] = set()
-        for part in components(self.k, [n for n in self.order if n in self.inside]):
-            if len(part) > 1 or any(e.target in part for m in part for e in self.k.blocks[m].terminator.edges):
-                ends = [self.k.blocks[m].terminator for m in part]
-                if any(len(t.edges) > 1 and t.args[0].id in differ for t in ends):
-                    out |= part
-        return out
-
-    def _tainted(self, loops: set[int]) -> set[int]:
-        """Values in loops that depend on what other threads may write meanwhile."""
-        k = self.k
-        tainted: set[int] = set()
-        again = True
-        while again:
-            size = len(tainted)
-            for n in loops:
-                for i in k.blocks[n].instrs:
-                    if _polls(i) and i.op.name != "red" or any(a.id in tainted for a in i.operands()):
-                        tainted.update(r.id for r in i.results)
-                    for e in i.edges:
-                        tainted.update(p.id for a, p in zip(e.args, k.blocks[e.target].params) if a.id in tainted)
-                    join = self.after.get(n)
-                    if len(i.edges) > 1 and i.args[0].id in tainted and join in loops:
-                        tainted.update(p.id for p in k.blocks[join].params)
-            again = len(tainted) != size
-        return tainted
-
-    def _allowed(self) -> None:
-        k = self.k
-        loops = in_cycles(k)
-        tainted = self._tainted(loops)
-        ragged = self._ragged()
-        loop, _ = self._loops()
-        for n, b in enumerate(k.blocks):
-            for i in b.instrs:
-                if n in loops and i.op.terminator and len(i.edges) > 1 and i.args[0].id in tainted:
-                    self._spin(n, i, loop.get(n))
-                if i.op.name == "pause":
-                    raise Refused("pause", place=i.loc)
-                if n in self.inside and i.op.name in BARRIER_OPS:
-                    raise Refused(f"{i.op.name} in divergent code", place=i.loc)
-                if n in ragged and i.op.name in COLLECTIVES:
-                    raise Refused(f"{i.op.name} in a divergent loop", place=i.loc)
-
-    # ---- loops that wait for other threads
-
-    def _spin(self, n: int, t: Instr, loop: frozenset[int] | None) -> None:
-        """Takes a loop that may wait for other threads, if those are not lanes of this warp that stand behind it.  The warp gives way in it: where
-        control flow is uniform at the polls, in linearised code at the head of the loop."""
-        if n not in self.inside:
-            around = next(p for p in components(self.k, self.order) if n in p)
-            polls = [i for m in sorted(around) if m not in self.inside for i in self.k.blocks[m].instrs if _polls(i) and i.op.name != "red"]
-            if not polls:
-                raise Refused("a loop that waits for other threads, whose polls are in divergent code", place=t.loc)
-            self.polls.update(id(i) for i in polls)
-            return
-        if loop is None:  # a side branch of a uniform loop, which is asked about itself
-            return
-        region = next(blocks for blocks, _ in self.regions.values() if n in blocks)
-        join = next(j for blocks, j in self.regions.values() if n in blocks)
-        others = region - loop - self._alone(loop)
-        if any(self._writes(i) for m in others for i in self.k.blocks[m].instrs) or join is not None and self._writes_before_barrier(join):
-            raise Refused("a loop that waits for other threads, which may be lanes of its warp", place=t.loc)
-        heads = {e.target for m in self.order if m not in loop for e in self.k.blocks[m].terminator.edges if e.target in loop}
-        if len(heads) != 1:
-            raise Refused("a divergent loop with several entries", place=t.loc)
-        self.spins.setdefault(heads.pop(), t)
-
-    @staticmethod
-    def _writes(i: Instr) -> bool:
-        return i.op.name in ("st", "atom", "red", "copy")
-
-    def _writes_before_barrier(self, start: int) -> bool:
-        """Whether lanes that wait behind a region could write before a barrier that needs them all."""
-        seen, stack = set[int](), [start]
-        while stack:
-            m = stack.pop()
-            if m in seen:
-                continue
-            seen.add(m)
-            for i in self.k.blocks[m].instrs:
-                if i.op.name in BARRIER_OPS and _whole_block(i, self.lanes.const):
-                    break
-                if self._writes(i):
-                    return True
-            else:
-                stack.extend(e.target for e in self.k.blocks[m].terminator.edges)
-        return False
-
-    def _alone(self, loop: frozenset[int]) -> set[int]:
-        """Blocks around a loop that at most one lane of the warp gets to: `if (threadIdx.x == 0)`."""
-        out: set[int] = set()
-        for n in self.order:
-            t = self.k.blocks[n].terminator
-            if t.op.name != "branch":
-                continue
-            for e, yes in zip(t.edges, (True, False)):
-                if self._picks_one(t.args[0], yes) and t.edges[0].target != t.edges[1].target:
-                    seen, stack = {e.target}, [0]  # what is reached without that edge's target is not behind it
-                    while stack:
-                        m = stack.pop()
-                        if m not in seen:
-                            seen.add(m)
-                            stack.extend(x.target for x in self.k.blocks[m].terminator.edges)
-                    into = [m for m in self.order for x in self.k.blocks[m].terminator.edges if x.target == e.target]
-                    behind = (set(self.order) - seen) | {e.target}
-                    if all(m == n or m in behind for m in into) and loop <= behind:
-                        out |= behind
-        return out
-
-    def _picks_one(self, v: Value, yes: bool) -> bool:
-        """Whether a predicate is true (false) in one lane of a warp at most."""
-        i = self.lanes.defs.get(v.id)
-        if i is None:
-            return False
-        if i.op.name == "icmp" and i.attr("pred") == ("eq" if yes else "ne"):
-            for x, y in (i.args, i.args[::-1]):
-                s = self.first.get(x.id)
-                if s is not None and s.group == W and not s.anchors and len(set(s.offs)) == W and y.id not in self.varying:
-                    return True
-        return i.op.name == ("and" if yes else "or") and any(self._picks_one(a, yes) for a in i.args)
-
-
-def components(k: Kernel, nodes: Sequence[int], cut: int | None = None) -> list[set[int]]:
-    """Strongly connected components of some blocks, in topological order; edges into `cut` are left out."""
-    inside = set(nodes)
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    on: set[int] = set()
-    stack: list[int] = []
-    out: list[set[int]] = []
-    for root in nodes:
-        if root in index:
-            continue
-        work: list[tuple[int, int]] = [(root, 0)]
-        while work:
-            n, e = work.pop()
-            targets = [x.target for x in k.blocks[n].terminator.edges if x.target in inside and x.target != cut]
-            if e == 0:
-                index[n] = low[n] = len(index)
-                stack.append(n)
-                on.add(n)
-            elif targets[e - 1] in on:
-                low[n] = min(low[n], low[targets[e - 1]])
-            if e < len(targets):
-                work.append((n, e + 1))
-                t = targets[e]
-                if t not in index:
-                    work.append((t, 0))
-                elif t in on:
-                    low[n] = min(low[n], index[t])
-                continue
-            if low[n] == index[n]:
-                part: set[int] = set()
-                while True:
-                    m = stack.pop()
-                    on.discard(m)
-                    part.add(m)
-                    if m == n:
-                        break
-                out.append(part)
-    return out[::-1]
+from .lanes import COPIES, FORMS, Shape, W, splits
+from .reach import ALONE, REDUCED, alone, any_load, any_store, each_lane
+from .regions import BARRIER_OPS, Plan, Refused, components, whole_block
+from .shaped import MASK, Grouped, Shaped, pieces
 
 
 class Warp(Shaped, Lane):
@@ -459,7 +46,7 @@ class Warp(Shaped, Lane):
 
     def _layout(self) -> None:
         at = FRAME["ops"] + 64  # results of barriers; alive, and alive at the start
-        self.lockstep = all(_whole_block(i, self.plan.lanes.const) for i in self.k.instrs() if i.op.name in BARRIER_OPS)
+        self.lockstep = all(whole_block(i, self.plan.lanes.const) for i in self.k.instrs() if i.op.name in BARRIER_OPS)
         self.whole_block = self.lockstep
         self.lockstep = self.lockstep and not self.plan.polls and not self.plan.spins  # blocks of a group that wait for each other take turns
         self.tid_at: dict[str, int] = {}
@@ -489,8 +76,6 @@ class Warp(Shaped, Lane):
         self.local_stride = -(-self.k.local // 16) * 16
 
     def _cut(self) -> None:
-        from .dispatch import BARRIER_, _Point, _Segment
-
         for n, b in enumerate(self.k.blocks):
             s = _Segment(f"b{n}", n)
             s.params = b.params
@@ -864,7 +449,7 @@ class Warp(Shaped, Lane):
             other = self.put(f"xor {MASK} {c}, splat (i1 true)")
             return [(t.edges[0], self.both(mask, c)), (t.edges[1], self.both(mask, other))]
         if name == "switch":
-            x = self.vec(t.args[0])
+            x = self.put(f"freeze <32 x i32> {self.vec(t.args[0])}")
             out, rest = [], mask
             for k, e in enumerate(t.edges[:-1]):
                 hit = self.both(rest, self.put(f"icmp eq <32 x i32> {x}, splat (i32 {k})"))
@@ -903,7 +488,7 @@ class Warp(Shaped, Lane):
     def linear_block(self, n: int) -> None:
         b = self.k.blocks[n]
         self.local_vals = {}
-        mask = self.put(f"freeze {MASK} {self.put(f'load {MASK}, ptr %m{n}')}")
+        mask = self.put(f"load {MASK}, ptr %m{n}")  # made of frozen conditions
         self.lines.append(f"  store {MASK} zeroinitializer, ptr %m{n}")
         self.n += 1
         yes, no = f"in{self.n}", f"past{self.n}"
@@ -943,7 +528,7 @@ class Warp(Shaped, Lane):
         self.n += 1
         self.lines += [f"  br i1 {gone}, label %give{self.n}, label %{on}", f"give{self.n}:"]
 
-    def leave(self, p: Any, live: Iterable[Value]) -> None:
+    def suspend(self, p: Any, live: Iterable[Value]) -> None:
         for v in live:
             self.save(v)
         q = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
@@ -956,7 +541,7 @@ class Warp(Shaped, Lane):
         for n, m in enumerate(sorted(self.plan.inside)):
             q = self.put(f"getelementptr i8, ptr %frame, i64 {self.masks_at + 4 * n}")
             self.lines.append(f"  store i32 {self.bits(self.put(f'load {MASK}, ptr %m{m}'))}, ptr {q}")
-        self.leave(self.spinning[h], self.crossing.values())
+        self.suspend(self.spinning[h], self.crossing.values())
         self.lines.append(f"spin{h}:")
         self.local_vals = {}
 
@@ -971,7 +556,7 @@ class Warp(Shaped, Lane):
         p = s.point
         if s.poll:
             self.give_way(s.next)
-            self.leave(p, p.live)
+            self.suspend(p, p.live)
             return
         i = p.instr
         number, counted, what = "0", "0", None
@@ -982,7 +567,7 @@ class Warp(Shaped, Lane):
         if not self.lockstep:
             self.count_in(number, counted, i, what)
             self.frame_store(FRAME["ops"], I32, self.do("and i32", number, "15"))
-        self.leave(p, p.live)
+        self.suspend(p, p.live)
 
     def uniform(self, v: Value, i: Instr) -> str:
         if v.id in self.plan.varying:
@@ -1542,291 +1127,3 @@ class _Shim:
 
     def __init__(self, name: str, frame: int, results_at: int, helpers: dict[str, str], declared: set[str]) -> None:
         self.name, self.frame, self.results_at, self.helpers, self.declared = name, frame, results_at, helpers, declared
-
-
-REDUCED = {"iadd": "add", "and": "and", "or": "or", "xor": "xor", "imin_s": "smin", "imax_s": "smax", "imin_u": "umin", "imax_u": "umax"}
-ALONE = frozenset((*REDUCED, "exch", "cas", "fadd"))
-
-
-def alone(e: Lane, fn: str, elem: Scalar, texts: list[str]) -> str:
-    """A read-modify-write at %p that no other thread of the machine can see half done; the old value."""
-    t = NAMES[elem.name]
-    old = e.put(f"load {t}, ptr %p, align {elem.bytes}")
-    if fn == "exch":
-        new = texts[0]
-    elif fn == "cas":
-        w = f"i{elem.bits}"
-        a, b = (e.put(f"bitcast {t} {x} to {w}") if t != w else x for x in (old, texts[0]))
-        new = e.put(f"select i1 {e.put(f'icmp eq {w} {a}, {b}')}, {t} {texts[1]}, {t} {old}")
-    elif fn == "fadd":
-        new = e.put(f"fadd {t} {old}, {texts[0]}")
-    elif fn[:4] in ("imin", "imax"):
-        new = e.put(e.call(f"llvm.{REDUCED[fn]}.{t}", t, [(t, old), (t, texts[0])]))
-    else:
-        new = e.put(f"{REDUCED[fn]} {t} {old}, {texts[0]}")
-    e.lines.append(f"  store {t} {new}, ptr %p, align {elem.bytes}")
-    return old
-
-
-def _whole_block(i: Instr, const: dict[int, Any]) -> bool:
-    """A barrier for all threads of the block, without a result: `__syncthreads()`."""
-    return i.op.name == "bar" or i.attr("kind") == "sync" and not i.attr("counted") and const.get(i.args[0].id) == 0
-
-
-def init_function(warp: Warp) -> str:
-    """NAME.init: what the frames of a group hold for all its blocks: the warps' numbers and lanes, the lanes' %tid."""
-    f = Fn(f"define internal void @{warp.name}.init(ptr %launch, ptr %base) #0", warp.declared)
-
-    def word(name: str) -> str:
-        return f.load("i64", "%launch", 8 * LAUNCH[name])
-
-    tx, ty, threads = word("tx"), word("ty"), word("threads")
-    room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
-    stride = word("block_stride")
-    whole = f.op("mul", "i64", f.op("udiv", "i64", f.op("add", "i64", threads, 31), 32), 32)
-    with f.count(word("group"), "i64") as k:
-        block = f.at("%base", f.op("mul", "i64", k, stride))
-        frames = f.at(f.at(block, BLOCK["arena"]), room)
-        with f.count(whole, "i64") as t:
-            fr = f.at(frames, f.op("mul", "i64", f.op("lshr", "i64", t, 5), warp.frame))
-            lane = f.op("shl", "i64", f.op("and", "i64", t, 31), 2)
-            with f.when(f.cmp("eq", "i64", lane, 0)):
-                left = f.op("sub", "i64", threads, t)
-                bits = f.op("lshr", "i64", "4294967295", f.op("and", "i64", f.op("sub", "i64", "0", left), 31))
-                bits = f.select(f.cmp("ult", "i64", left, 32), "i64", bits, "4294967295")
-                f.store("i32", f.put(f"trunc i64 {bits} to i32"), fr, warp.start_at)
-                f.store("i32", f.put(f"trunc i64 {t} to i32"), fr, FRAME["linear"])
-                f.store("i64", "0", fr)
-            row = f.op("udiv", "i64", t, tx)
-            parts = {"x": lambda: f.op("urem", "i64", t, tx), "y": lambda: f.op("urem", "i64", row, ty), "z": lambda: f.op("udiv", "i64", row, ty)}
-            for axis, at in warp.tid_at.items():
-                v = f.put(f"trunc i64 {parts[axis]()} to i32")
-                f.store("i32", v, f.at(fr, at), lane)
-            if warp.form != "any":
-                with f.when(f.cmp("eq", "i64", lane, 0)):
-                    for axis, part in parts.items():
-                        f.store("i32", f.put(f"trunc i64 {part()} to i32"), fr, FRAME[axis])
-    f.line("ret void")
-    return f.text()
-
-
-def in_a_row(size: int) -> list[str]:
-    """%fits: the active lanes' addresses (%a) follow one another from an active lane 0; %p is its pointer."""
-    steps = ", ".join(f"i64 {size * k}" for k in range(W))
-    return ["  %first = extractelement <32 x i64> %a, i64 0", "  %one = insertelement <32 x i64> poison, i64 %first, i64 0",
-            "  %all = shufflevector <32 x i64> %one, <32 x i64> poison, <32 x i32> zeroinitializer", f"  %want = add <32 x i64> %all, <{steps}>",
-            f"  %m = bitcast i32 %mask to {MASK}", "  %same = icmp eq <32 x i64> %a, %want", f"  %idle = xor {MASK} %m, splat (i1 true)",
-            f"  %good = or {MASK} %same, %idle", f"  %bits = bitcast {MASK} %good to i32", "  %run = icmp eq i32 %bits, -1",
-            "  %odd = trunc i32 %mask to i1", "  %fits = and i1 %run, %odd", "  %p = inttoptr i64 %first to ptr",
-            "  %addresses = alloca <32 x i64>, align 64"]  # fmt: skip
-
-
-def any_load(m: str, size: int, wide: bool, declared: set[str]) -> str:
-    """lanes.load: a row of memory at once, anything else by `lanes.gather`."""
-    t = f"<32 x {m}>"
-    suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
-    if wide:
-        declared.add(f"declare {t} @llvm.masked.load.v32{suffix}.p0(ptr, {MASK}, {t})")
-        row = [f"  %x = call {t} @llvm.masked.load.v32{suffix}.p0(ptr align {size} %p, {MASK} %m, {t} %old)"]
-    else:  # the whole row, if all of it is asked for
-        row = [f"  %x = load {t}, ptr %p, align {size}"]
-    return "\n".join([
-        f"define internal {t} @lanes.load.{m}(<32 x i64> %a, i32 %mask, {t} %old) noinline #0 {{", "entry:", *in_a_row(size), f"  %data = alloca {t}, align 64",
-        *([] if wide else ["  %full = icmp eq i32 %mask, -1"]), f"  %go = and i1 %fits, {'true' if wide else '%full'}",
-        "  br i1 %go, label %row, label %each", "row:", *row, f"  ret {t} %x",
-        "each:", "  store <32 x i64> %a, ptr %addresses, align 64", f"  store {t} %old, ptr %data, align 64",
-        f"  call void @lanes.gather.{m}(ptr %addresses, i32 %mask, ptr %data)", f"  %y = load {t}, ptr %data, align 64", f"  ret {t} %y", "}"])  # fmt: skip
-
-
-def any_store(m: str, size: int, wide: bool, declared: set[str]) -> str:
-    """lanes.store: a row of memory at once, anything else by `lanes.scatter`."""
-    t = f"<32 x {m}>"
-    suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
-    if wide:
-        declared.add(f"declare void @llvm.masked.store.v32{suffix}.p0({t}, ptr, {MASK})")
-    row = f"  call void @llvm.masked.store.v32{suffix}.p0({t} %x, ptr align {size} %p, {MASK} %m)" if wide else f"  store {t} %x, ptr %p, align {size}"
-    return "\n".join([
-        f"define internal void @lanes.store.{m}(<32 x i64> %a, i32 %mask, {t} %x) noinline #0 {{", "entry:", *in_a_row(size), f"  %data = alloca {t}, align 64",
-        *([] if wide else ["  %full = icmp eq i32 %mask, -1"]), f"  %go = and i1 %fits, {'true' if wide else '%full'}",
-        "  br i1 %go, label %row, label %each", "row:", row, "  ret void",
-        "each:", "  store <32 x i64> %a, ptr %addresses, align 64", f"  store {t} %x, ptr %data, align 64",
-        f"  call void @lanes.scatter.{m}(ptr %addresses, i32 %mask, ptr %data)", "  ret void", "}"])  # fmt: skip
-
-
-def each_lane(name: str, kind: str, m: str, size: int, declared: set[str]) -> str:
-    """gather or scatter through memory: by groups of 8 lanes, which often read a row, a place, or write a row (blocks that are narrower than
-    a warp); else lane by lane, ascending."""
-    f = Fn(f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %data) noinline #0", declared)
-    group, vec = "<8 x i64>", f"<8 x {m}>"
-    suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
-    align = min(size, 8)
-    with f.count("4") as g:
-        m8 = f.op("and", "i32", f.op("lshr", "i32", "%mask", f.op("shl", "i32", g, 3)), 255)
-        with f.when(f.cmp("ne", "i32", m8, 0)):
-            wide = f.widen(g)
-            at = f.at("%addresses", f.op("shl", "i64", wide, 6))
-            data = f.at("%data", f.op("mul", "i64", wide, 8 * size))
-            v = f.put(f"load {group}, ptr {at}, align 64")
-            first = f.put(f"extractelement {group} {v}, i64 0")
-            splat = f.put(f"insertelement {group} poison, i64 {first}, i64 0")
-            splat = f.put(f"shufflevector {group} {splat}, {group} poison, <8 x i32> zeroinitializer")
-            bits = f.put(f"trunc i32 {m8} to i8")
-            mask = f.put(f"bitcast i8 {bits} to <8 x i1>")
-            idle = f.put(f"xor <8 x i1> {mask}, splat (i1 true)")
-            leads = f.cmp("ne", "i32", f.op("and", "i32", m8, 1), 0)
-
-            def fits(want: str, v: str = v, idle: str = idle, leads: str = leads) -> str:
-                same = f.put(f"or <8 x i1> {f.put(f'icmp eq {group} {v}, {want}')}, {idle}")
-                return f.op("and", "i1", f.cmp("eq", "i8", f.put(f"bitcast <8 x i1> {same} to i8"), -1), leads)
-
-            todo = f.var("i32", m8)
-            todo.set(m8)
-            row = f.put(f"add {group} {splat}, <{', '.join(f'i64 {size * k}' for k in range(8))}>")
-            with f.when(fits(row)):
-                p = f.put(f"inttoptr i64 {first} to ptr")
-                if kind == "gather":
-                    declared.add(f"declare {vec} @llvm.masked.load.v8{suffix}.p0(ptr, <8 x i1>, {vec})")
-                    old = f.put(f"load {vec}, ptr {data}, align {align}")
-                    x = f.put(f"call {vec} @llvm.masked.load.v8{suffix}.p0(ptr align {align} {p}, <8 x i1> {mask}, {vec} {old})")
-                    f.line(f"store {vec} {x}, ptr {data}, align {align}")
-                else:
-                    declared.add(f"declare void @llvm.masked.store.v8{suffix}.p0({vec}, ptr, <8 x i1>)")
-                    x = f.put(f"load {vec}, ptr {data}, align {align}")
-                    f.line(f"call void @llvm.masked.store.v8{suffix}.p0({vec} {x}, ptr align {align} {p}, <8 x i1> {mask})")
-                todo.set("0")
-            if kind == "gather":
-                with f.when(f.op("and", "i1", fits(splat), f.cmp("ne", "i32", todo.get(), 0))):
-                    one = f.put(f"load {m}, ptr {f.put(f'inttoptr i64 {first} to ptr')}, align {align}")
-                    x = f.put(f"insertelement {vec} poison, {m} {one}, i64 0")
-                    x = f.put(f"shufflevector {vec} {x}, {vec} poison, <8 x i32> zeroinitializer")
-                    old = f.put(f"load {vec}, ptr {data}, align {align}")
-                    f.line(f"store {vec} {f.put(f'select <8 x i1> {mask}, {vec} {x}, {vec} {old}')}, ptr {data}, align {align}")
-                    todo.set("0")
-            with f.loop(lambda: f.cmp("ne", "i32", todo.get(), 0)):
-                left = todo.get()
-                k = f.widen(f.call("i32", "llvm.cttz.i32", [("i32", left), ("i1", "true")], declare=True))
-                todo.set(f.op("and", "i32", left, f.op("sub", "i32", left, 1)))
-                p = f.put(f"inttoptr i64 {f.load('i64', at, f.op('shl', 'i64', k, 3))} to ptr")
-                q = f.at(data, f.op("mul", "i64", k, size))
-                source, target = (p, q) if kind == "gather" else (q, p)
-                x = f.put(f"load {m}, ptr {source}, align {align}")
-                f.line(f"store {m} {x}, ptr {target}, align {align}")
-    f.line("ret void")
-    return f.text()
-
-
-def lockstep_function(warp: Warp) -> str:
-    """NAME.step for kernels whose barriers are for the whole block: each warp runs to its next barrier in turn, and then all go on."""
-    f = Fn(f"define internal i32 @{warp.name}.step(ptr %args, ptr %launch, ptr %blk) #0", warp.declared)
-
-    def word(name: str) -> str:
-        return f.load("i64", "%launch", 8 * LAUNCH[name])
-
-    warps = f.op("lshr", "i64", f.op("add", "i64", word("threads"), 31), 5)
-    arena = f.at("%blk", BLOCK["arena"])
-    frames = f.at(arena, f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64))
-    stop = f.put(f"inttoptr i64 {word('stop')} to ptr")
-    size = f.op("mul", "i64", warps, warp.frame)
-
-    def run(at: str, pc: str) -> str:
-        fr = f.at(frames, at)
-        r = f.call("i32", f"{warp.name}.lane", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", "%blk"), ("ptr", arena), ("ptr", fr), ("i32", pc)])
-        with f.when(f.cmp("slt", "i32", r, 0)):
-            f.store("i32", f.put(f"trunc i64 {f.op('shl', 'i64', f.op('udiv', 'i64', at, warp.frame), 5)} to i32"), "%blk", BLOCK["status"])
-            f.ret("i32 3")
-        return r
-
-    at = f.var("i64", "0")
-    if not warp.points:
-        with f.loop(lambda: f.cmp("ult", "i64", at.get(), size)):
-            run(at.get(), "0")
-            at.set(f.op("add", "i64", at.get(), warp.frame))
-    else:
-        with f.loop(lambda: f.cmp("ult", "i64", at.get(), size)):
-            f.store("i64", "0", f.at(frames, at.get()))
-            at.set(f.op("add", "i64", at.get(), warp.frame))
-        again = f.var("i32", "1")
-        with f.loop(lambda: f.cmp("ne", "i32", again.get(), 0)):
-            again.set("0")
-            at.set("0")
-            with f.loop(lambda: f.cmp("ult", "i64", at.get(), size)):
-                fr = f.at(frames, at.get())
-                with f.when(f.cmp("eq", "i32", f.load("i32", fr), RUN)):
-                    r = run(at.get(), f.load("i32", fr, FRAME["pc"]))
-                    f.store("i32", r, fr, FRAME["pc"])
-                    f.store("i32", f.put(f"zext i1 {f.cmp('eq', 'i32', r, 0)} to i32"), fr)
-                    again.set(f.op("or", "i32", again.get(), r))
-                at.set(f.op("add", "i64", at.get(), warp.frame))
-            with f.when(f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)):
-                f.ret("i32 4")
-    f.store("i32", "0", "%blk", BLOCK["live"])
-    f.line("ret i32 0")
-    return f.text()
-
-
-def step_function(warp: Warp) -> str:
-    """NAME.step: runs the warps of a block until they are done or stand still."""
-    if warp.lockstep:
-        return lockstep_function(warp)
-    f = Fn(f"define internal i32 @{warp.name}.step(ptr %args, ptr %launch, ptr %blk) #0", warp.declared)
-
-    def word(name: str) -> str:
-        return f.load("i64", "%launch", 8 * LAUNCH[name])
-
-    warps = f.op("lshr", "i32", f.op("add", "i32", f.put(f"trunc i64 {word('threads')} to i32"), 31), 5)
-    arena = f.at("%blk", BLOCK["arena"])
-    room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
-    frames = f.at(arena, room)
-    stop = f.put(f"inttoptr i64 {word('stop')} to ptr")
-    moved, again, kinds = f.var("i32"), f.var("i1", "true"), "@" + warp.name + ".kinds"
-    with f.loop(again.get):
-        moved.set("0")
-        with f.count(warps) as w:
-            fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
-            with f.when(f.cmp("eq", "i32", f.load("i32", fr), RUN)):
-                pc = f.load("i32", fr, FRAME["pc"])
-                r = f.call("i32", f"{warp.name}.lane", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", "%blk"), ("ptr", arena), ("ptr", fr), ("i32", pc)])
-                with f.when(f.cmp("slt", "i32", r, 0)):
-                    f.store("i32", f.op("shl", "i32", w, 5), "%blk", BLOCK["status"])
-                    f.ret("i32 3")
-                kind = f.load("i32", f.at(kinds, f.op("mul", "i64", f.widen(r), 4)))
-                f.store("i32", kind, fr)
-                f.store("i32", r, fr, FRAME["pc"])
-                with f.when(f.cmp("ne", "i32", kind, YIELD)):
-                    moved.set("1")
-        if any(p.kind != YIELD for p in warp.points):
-            with f.count("1" if warp.whole_block else str(BARRIERS)) as b:
-                p = f.at(f.at("%blk", BLOCK["barriers"]), f.op("mul", "i64", f.widen(b), BARRIER))
-                arrived = f.load("i32", p)
-                counted = f.load("i32", p, 4)
-                want = f.select(f.cmp("eq", "i32", counted, 0), "i32", f.load("i32", "%blk", BLOCK["live"]), counted)
-                ready = f.op("and", "i1", f.cmp("ugt", "i32", arrived, 0), f.cmp("uge", "i32", arrived, want))
-                with f.when(ready):
-                    total = f.load("i32", p, 8)
-                    f.store("i32", "0", p)
-                    f.store("i32", "0", p, 8)
-                    moved.set("1")
-                    with f.count(warps) as w:
-                        fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
-                        mine = f.cmp("eq", "i32", f.load("i32", fr, FRAME["ops"]), b)
-                        with f.when(f.op("and", "i1", f.cmp("eq", "i32", f.load("i32", fr), BARRIER_STATE), mine)):
-                            f.store("i32", str(RUN), fr)
-                            f.store("i32", total, fr, warp.results_at)
-                            f.store("i32", arrived, fr, warp.results_at + 16)
-        with f.when(f.cmp("eq", "i32", f.load("i32", "%blk", BLOCK["live"]), 0)):
-            f.ret("i32 0")
-        with f.when(f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)):
-            f.ret("i32 4")
-        spinning = f.var("i32", "0")
-        if any(p.kind == YIELD for p in warp.points):
-            spinning.set("0")
-            with f.count(warps) as w:
-                fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
-                with f.when(f.cmp("eq", "i32", f.load("i32", fr), YIELD)):
-                    f.store("i32", str(RUN), fr)
-                    spinning.set("1")
-        with f.when(f.cmp("eq", "i32", moved.get(), 0)):
-            f.ret("i32 " + f.put(f"sub i32 2, {spinning.get()}"))
-    f.line("ret i32 0")
-    return f.text()
-
