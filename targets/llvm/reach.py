@@ -136,3 +136,34 @@ def each_lane(name: str, kind: str, m: str, size: int, declared: set[str]) -> st
                 f.line(f"store {m} {x}, ptr {target}, align {align}")
     f.line("ret void")
     return f.text()
+
+
+def copies(declared: set[str]) -> str:
+    """lanes.copy: bytes from and to the lanes' addresses; a lane's 4, 8 or 16 bytes at once, which is what cp.async has."""
+    t = "<32 x i64>"
+    f = Fn(f"define internal void @lanes.copy({t} %d, {t} %s, {t} %r, {t} %t, i32 %mask) noinline #0", declared)
+    places = {}
+    for name in "dsrt":
+        v = f.var(t)
+        f.line(f"store {t} %{name}, ptr {v.place}, align 64")
+        places[name] = v.place
+    f.allocas = [line.replace("align 16", "align 64") for line in f.allocas]
+    left = f.var("i32", "%mask")
+    with f.loop(lambda: f.cmp("ne", "i32", left.get(), 0)):
+        now = left.get()
+        k = f.widen(f.call("i32", "llvm.cttz.i32", [("i32", now), ("i1", "true")], declare=True))
+        left.set(f.op("and", "i32", now, f.op("sub", "i32", now, 1)))
+        at = f.op("shl", "i64", k, 3)
+        d, s, r, n = (f.load("i64", places[name], at) for name in "dsrt")
+        to, source = (f.put(f"inttoptr i64 {x} to ptr") for x in (d, s))
+        done = f.var("i1")
+        done.set("false")
+        for size in (16, 8, 4):
+            whole = f.op("and", "i1", f.cmp("eq", "i64", n, size), f.cmp("eq", "i64", r, size))
+            with f.when(whole):
+                f.line(f"store i{8 * size} {f.put(f'load i{8 * size}, ptr {source}, align 1')}, ptr {to}, align 1")
+                done.set("true")
+        with f.when(f.op("xor", "i1", done.get(), "true")):
+            f.call("void", "copy.bytes", [("ptr", to), ("ptr", source), ("i64", r), ("i64", n)])
+    f.line("ret void")
+    return f.text()

@@ -17,7 +17,7 @@ from ...ir.passes.cleanup import reverse_post_order
 from .dispatch import _polls
 from .lanes import Lanes, Shape, W, uniform
 
-REFUSED = frozenset("call call_indirect printf alloca mbarrier copy async_wait cluster_barrier shfl vote_any vote_all".split())
+REFUSED = frozenset("call call_indirect printf alloca mbarrier cluster_barrier shfl vote_any vote_all".split())
 BARRIER_OPS = frozenset(("named_barrier", "bar"))
 COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
 
@@ -48,6 +48,8 @@ class Plan:
         self.inside: dict[int, int] = {}  # linearised block → its branch block
         self.after = self._post_dominators()
         for i in k.instrs():
+            if i.op.name == "copy" and (i.attr("fn") or "cluster" in (i.attr("to"), i.attr("from"))):
+                raise Refused("a copy that combines, or in a cluster", place=i.loc)
             if i.op.name in REFUSED or i.attr("space") == "cluster":
                 raise Refused(f"{i.op.name}{' in a cluster' if i.attr('space') == 'cluster' else ''}", place=i.loc)
         while self._values() | self._branches():
@@ -299,16 +301,40 @@ class Plan:
         loop, _ = self._loops()
         for n, b in enumerate(k.blocks):
             for i in b.instrs:
-                if n in loops and i.op.terminator and len(i.edges) > 1 and i.args[0].id in tainted:
+                if n in loops and i.op.terminator and len(i.edges) > 1 and i.args[0].id in tainted and not self._retries(i.args[0]):
                     self._spin(n, i, loop.get(n))
-                if i.op.name == "pause":
-                    raise Refused("pause", place=i.loc)
                 if n in self.inside and i.op.name in BARRIER_OPS:
                     raise Refused(f"{i.op.name} in divergent code", place=i.loc)
                 if n in ragged and i.op.name in COLLECTIVES:
                     raise Refused(f"{i.op.name} in a divergent loop", place=i.loc)
 
     # ---- loops that wait for other threads
+
+    def _retries(self, v: Value) -> bool:
+        """Whether a condition only asks if a compare-and-swap found what it was given: where it did not, another lane's did, and it is tried again
+        with what was found."""
+        i = self.lanes.defs.get(v.id)
+        if i is None or i.op.name not in ("icmp", "fcmp") or str(i.attr("pred")) not in ("eq", "ne", "oeq", "une", "ueq", "one"):
+            return False
+        for x, y in (i.args, i.args[::-1]):
+            cas = self.lanes.defs.get(self._plain(x).id)
+            if cas is None or cas.op.name != "atom" or cas.attr("fn") != "cas":
+                continue
+            given = self._plain(cas.args[-2])
+            if self._plain(y).id == given.id and self._found(given, cas.result):
+                return True
+        return False
+
+    def _plain(self, v: Value) -> Value:
+        """The value behind views of its bits."""
+        while (i := self.lanes.defs.get(v.id)) is not None and i.op.name in ("bitcast", "itrunc", "zext", "sext"):
+            v = i.args[0]
+        return v
+
+    def _found(self, p: Value, result: Value) -> bool:
+        """Whether a block parameter gets that result on the way back."""
+        return any(self._plain(a).id == result.id for b in self.k.blocks for e in b.terminator.edges
+                   for a, q in zip(e.args, self.k.blocks[e.target].params) if q.id == p.id)  # fmt: skip
 
     def _spin(self, n: int, t: Instr, loop: frozenset[int] | None) -> None:
         """Takes a loop that may wait for other threads, if those are not lanes of this warp that stand behind it.  The warp gives way in it: where
@@ -346,7 +372,7 @@ class Plan:
                 continue
             seen.add(m)
             for i in self.k.blocks[m].instrs:
-                if i.op.name in BARRIER_OPS and whole_block(i, self.lanes.const):
+                if i.op.name in BARRIER_OPS and whole_block(i, self.lanes.const) or i.op.name in COLLECTIVES and self.lanes.const.get(i.args[0].id) == -1:
                     break
                 if self._writes(i):
                     return True

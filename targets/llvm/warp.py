@@ -8,8 +8,8 @@ integers whose lanes differ in a known way are scalars too (`lanes.py`), and acc
 
 Block barriers are taken where control flow is uniform; collectives also in linearised code, where all lanes that get there are there at once
 (but not in loops that lanes leave one by one).  A member mask that names a lane which went another way is a deadlock.  What this mode refuses
-(`Refused`) goes lane by lane (`dispatch.py`): calls, loops that may wait for lanes of their own warp, barriers in divergent code, asynchronous
-copies.  A loop that waits for other warps or blocks gives way after some turns, with all that is alive in the frame.
+(`Refused`) goes lane by lane (`dispatch.py`): calls, loops that may wait for lanes of their own warp, barriers in divergent code,
+mbarriers.  A loop that waits for other warps or blocks gives way after some turns, with all that is alive in the frame.
 """
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding
+from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding
 from .emit import NAMES, SUFFIX, Val, _Emit
 from .lanes import COPIES, FORMS, Shape, W, splits
-from .reach import ALONE, REDUCED, alone, any_load, any_store, each_lane
+from .reach import ALONE, REDUCED, alone, any_load, any_store, copies, each_lane
 from .regions import BARRIER_OPS, Plan, Refused, components, whole_block
 from .shaped import MASK, Grouped, Shaped, pieces
 
@@ -171,7 +171,7 @@ class Warp(Shaped, Lane):
             s, count = self.shape_of(i, base, index), len(i.results or data)
             cut = pieces(s, i.attr("to").bytes * count) if s is not None and space != "local" else None
             return "vector" if cut is not None and (name == "ld" or "same" not in cut.kinds) else "lane by lane"
-        if name in ("match_any_sync", "match_all_sync", "redux_sync", "mma"):
+        if name in ("match_any_sync", "match_all_sync", "redux_sync", "mma", "copy"):
             return "lane by lane"
         if name == "shfl_sync" and any(a.id not in self.plan.lanes.const for a in i.args[2:4]):
             return "lane by lane"
@@ -959,6 +959,24 @@ class Warp(Shaped, Lane):
         self.lines += [f"  br i1 {some}, label %red{n}, label %reds{n}", f"red{n}:"]
         Lane.atomic(self, i, p, fn, elem, [total])
         self.lines += [f"  br label %reds{n}", f"reds{n}:"]
+
+    def _async_wait(self, i: Instr) -> None:
+        """Copies are complete when they are issued."""
+
+    def _pause(self, i: Instr) -> None:
+        """Loops that wait give way by themselves."""
+
+    def _copy(self, i: Instr) -> None:
+        """Lane by lane, each some bytes."""
+        mask = self.guard_mask(i)
+        dst, src = (self.addresses(Instr(i.op, (), (("space", i.attr(end)),), loc=i.loc), v, None) for end, v in zip(("to", "from"), i.args))
+        wide = "<32 x i64>"
+        read = self.put(f"zext <32 x i32> {self.vec(i.args[2])} to {wide}")
+        total = f"splat (i64 {i.attr('bytes')})" if i.attr("bytes") else self.vec(i.args[3]) if len(i.args) > 3 else read
+        if "lanes.copy" not in self.helpers:
+            self.helpers["lanes.copy"] = copies(self.declared)
+        self.helpers.setdefault("copy", COPY)
+        self.lines.append(f"  call void @lanes.copy({wide} {dst}, {wide} {src}, {wide} {read}, {wide} {total}, i32 {self.bits(mask)})")
 
     def _report(self, i: Instr) -> None:
         p = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.k.params)}')}")
