@@ -2,6 +2,7 @@
 groups of 8 lanes, then lane by lane in ascending order; and read-modify-write without locks."""
 from __future__ import annotations
 
+from ...ir.instr import Instr
 from ...ir.types import Scalar
 from .asm import Fn
 from .dispatch import Lane
@@ -13,10 +14,10 @@ REDUCED = {"iadd": "add", "and": "and", "or": "or", "xor": "xor", "imin_s": "smi
 ALONE = frozenset((*REDUCED, "exch", "cas", "fadd"))
 
 
-def alone(e: Lane, fn: str, elem: Scalar, texts: list[str]) -> str:
-    """A read-modify-write at %p that no other thread of the machine can see half done; the old value."""
+def alone(e: Lane, p: str, fn: str, elem: Scalar, texts: list[str]) -> str:
+    """A read-modify-write at a pointer that no other thread of the machine can see half done; the old value."""
     t = NAMES[elem.name]
-    old = e.put(f"load {t}, ptr %p, align {elem.bytes}")
+    old = e.put(f"load {t}, ptr {p}, align {elem.bytes}")
     if fn == "exch":
         new = texts[0]
     elif fn == "cas":
@@ -29,8 +30,39 @@ def alone(e: Lane, fn: str, elem: Scalar, texts: list[str]) -> str:
         new = e.put(e.call(f"llvm.{REDUCED[fn]}.{t}", t, [(t, old), (t, texts[0])]))
     else:
         new = e.put(f"{REDUCED[fn]} {t} {old}, {texts[0]}")
-    e.lines.append(f"  store {t} {new}, ptr %p, align {elem.bytes}")
+    e.lines.append(f"  store {t} {new}, ptr {p}, align {elem.bytes}")
     return old
+
+
+def atomics(name: str, i: Instr, fn: str, elem: Scalar, count: int, declared: set[str], helpers: dict[str, str]) -> str:
+    """lanes.atomic: the active lanes in ascending order; all 32 of them on memory of this thread's block without looking for them."""
+    t = NAMES[elem.name]
+    own = i.attr("space", "global") == "shared" and fn in ALONE and elem.bits >= 32  # the block runs on this thread
+    inner = Lane.__new__(Lane)
+    inner.declared, inner.helpers, inner.lines, inner.n, inner.w = declared, helpers, [], 0, 1
+    inner.local_vals, inner.vals, inner.crossing = {}, {}, {}
+
+    def one(lane: str) -> str:
+        values = [inner.put(f"load {t}, ptr {inner.put(f'getelementptr {t}, ptr %o{k}, i64 {lane}')}") for k in range(count)]
+        a = inner.put(f"load i64, ptr {inner.put(f'getelementptr i64, ptr %addresses, i64 {lane}')}")
+        p = inner.put(f"inttoptr i64 {a} to ptr")
+        return alone(inner, p, fn, elem, values) if own else Lane.atomic(inner, i, p, fn, elem, values)
+
+    start = ["  br label %head"]
+    if own and not i.results:
+        for k in range(8):
+            one(inner.put(f"add i64 %at, {k}"))
+        start = ["  %full = icmp eq i32 %mask, -1", "  br i1 %full, label %all, label %head", "all:", "  %at = phi i64 [ 0, %entry ], [ %on, %all ]", *inner.lines,
+                 "  %on = add i64 %at, 8", "  %done = icmp eq i64 %on, 32", "  br i1 %done, label %out, label %all"]  # fmt: skip
+        inner.lines = []
+    result = one("%i")
+    keep = [f"  %qo = getelementptr {t}, ptr %old, i64 %i", f"  store {t} {result}, ptr %qo"] if i.results else []
+    declared.add("declare i32 @llvm.cttz.i32(i32, i1)")
+    return "\n".join([
+        f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %old{''.join(f', ptr %o{k}' for k in range(count))}) noinline #0 {{", "entry:", *start,
+        "head:", "  %left = phi i32 [ %mask, %entry ], [ %rest, %body ]", "  %some = icmp ne i32 %left, 0", "  br i1 %some, label %body, label %out", "body:",
+        "  %k = call i32 @llvm.cttz.i32(i32 %left, i1 true)", "  %less = sub i32 %left, 1", "  %rest = and i32 %left, %less",
+        "  %i = zext i32 %k to i64", *inner.lines, *keep, "  br label %head", "out:", "  ret void", "}"])  # fmt: skip
 
 
 def in_a_row(size: int) -> list[str]:

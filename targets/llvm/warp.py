@@ -24,7 +24,7 @@ from .collectives import collective
 from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding
 from .emit import NAMES, SUFFIX, Val, _Emit
 from .lanes import COPIES, FORMS, Shape, W, splits
-from .reach import ALONE, REDUCED, alone, any_load, any_store, copies, each_lane
+from .reach import REDUCED, any_load, any_store, atomics, copies, each_lane
 from .regions import BARRIER_OPS, Plan, Refused, components, whole_block
 from .shaped import MASK, Grouped, Shaped, pieces
 
@@ -917,27 +917,14 @@ class Warp(Shaped, Lane):
         self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %old{n} = alloca <32 x {t}>, align 64",
                          *(f"  %op{n}_{k} = alloca <32 x {t}>, align 64" for k in range(len(data)))]  # fmt: skip
         self.lines.append(f"  store <32 x i64> {a}, ptr %ad{n}")
-        old = self.vec(i.passthrough[0]) if i.passthrough else "zeroinitializer"
-        self.lines.append(f"  store <32 x {t}> {old}, ptr %old{n}")
+        if i.results:
+            old = self.vec(i.passthrough[0]) if i.passthrough else "zeroinitializer"
+            self.lines.append(f"  store <32 x {t}> {old}, ptr %old{n}")
         for k, v in enumerate(data):
             self.lines.append(f"  store <32 x {t}> {self.vec(v)}, ptr %op{n}_{k}")
-        name = f"lanes.atomic.{n}"
-        inner = Lane.__new__(Lane)
-        inner.declared, inner.helpers, inner.lines, inner.n, inner.w = self.declared, self.helpers, [], 0, 1
-        inner.local_vals, inner.vals, inner.crossing = {}, {}, {}
-        values = [inner.put(f"load {t}, ptr {inner.put(f'getelementptr {t}, ptr %o{k}, i64 %i')}") for k in range(len(data))]
-        own = i.attr("space", "global") == "shared"  # of a block that runs on this thread
-        result = alone(inner, fn, elem, values) if own and fn in ALONE and elem.bits >= 32 else Lane.atomic(inner, i, "%p", fn, elem, values)
-        self.declared.add("declare i32 @llvm.cttz.i32(i32, i1)")
-        params = ", ".join(f"ptr %o{k}" for k in range(len(data)))
-        self.helpers[name] = "\n".join([
-            f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %old, {params}) noinline #0 {{", "entry:", "  br label %head", "head:",
-            "  %left = phi i32 [ %mask, %entry ], [ %rest, %body ]", "  %some = icmp ne i32 %left, 0", "  br i1 %some, label %body, label %out", "body:",
-            "  %k = call i32 @llvm.cttz.i32(i32 %left, i1 true)", "  %less = sub i32 %left, 1", "  %rest = and i32 %left, %less",
-            "  %i = zext i32 %k to i64", "  %pa = getelementptr i64, ptr %addresses, i64 %i", "  %a = load i64, ptr %pa",
-            "  %p = inttoptr i64 %a to ptr", *inner.lines, f"  %qo = getelementptr {t}, ptr %old, i64 %i", f"  store {t} {result}, ptr %qo",
-            "  br label %head", "out:", "  ret void", "}",
-        ])  # fmt: skip
+        name = ".".join(("lanes.atomic", fn, elem.name, i.attr("space", "global"), str(i.attr("order")), "old" if i.results else "none"))
+        if name not in self.helpers:
+            self.helpers[name] = atomics(name, i, fn, elem, len(data), self.declared, self.helpers)
         args = "".join(f", ptr %op{n}_{k}" for k in range(len(data)))
         self.lines.append(f"  call void @{name}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %old{n}{args})")
         if i.results:
