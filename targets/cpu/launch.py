@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from ...ir.errors import BugError, DeviceError, ResourceError, UserError
 from ...ir.kernel import Kernel
 from ...ir.passes import kernel_pipeline
 from ...ir.printf import format_c
-from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, Dispatch
+from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, YIELD, Dispatch
 from ..llvm.lanes import FORMS, form_of
 from .link import Artifact
 from .load import LINUX_X86, load
@@ -29,6 +30,7 @@ LIMIT = 4 << 30  # bytes of frames that are resident at once
 STATES = {1: "has exited", 2: "waits for the other lanes of its mask", 3: "waits for its warp", 4: "waits at a barrier", 5: "spins",
           6: "waits at the barrier of the cluster"}  # fmt: skip
 BUFFERS, BLOCK_ALIGN = 64, 1024
+QUICK = 0.02  # seconds up to which the next launch of that size runs on the calling thread, where Ctrl-C waits for its end
 SMALL = 8192  # threads of a grid below which it runs on one thread of ours
 
 
@@ -49,6 +51,8 @@ class Code:
         self.address, self.task = self.loaded.address(self.name), self.loaded.address(TASK)
         self.fn = RUN(self.address)
         self.spare: list[tuple[Any, int, int]] = []
+        self.waits: bool = any(kind == YIELD for kind, _, _ in self.points)  # for other threads, in loops
+        self.quick = 0  # threads of a grid up to which a launch was done before anybody would end it
         self.share: dict[str, int] = head["share"]  # instructions by how they are computed
         self.level: int = head["level"]  # of LLVM's optimiser
         self.short: bool = head["short"]  # no loops: a small grid is done before anybody could end it
@@ -171,12 +175,21 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     def halt() -> None:
         stop[0] = 1
 
-    if blocks * threads < SMALL and code.short:
-        code.fn(_at(words), 0, groups, _at(record))
-    elif blocks * threads < SMALL:
-        interruptible(lambda: code.fn(_at(words), 0, groups, _at(record)), halt)
+    def run() -> None:
+        if blocks * threads < SMALL:
+            code.fn(_at(words), 0, groups, _at(record))
+        else:
+            POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record))
+
+    start, work = time.perf_counter(), blocks * threads
+    if code.short and work < SMALL or work <= code.quick:
+        run()
     else:
-        interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), halt)
+        interruptible(run, halt)
+    if time.perf_counter() - start > QUICK:
+        code.quick = 0
+    elif not code.waits:  # a kernel that waits for others may take any time
+        code.quick = max(code.quick, 2 * work)
     printed.show()
     status = int(where.view(np.int32)[0])
     if error[0] == 3:

@@ -34,7 +34,7 @@ def alone(e: Lane, p: str, fn: str, elem: Scalar, texts: list[str]) -> str:
     return old
 
 
-def atomics(name: str, i: Instr, fn: str, elem: Scalar, count: int, declared: set[str], helpers: dict[str, str]) -> str:
+def atomics(name: str, i: Instr, fn: str, elem: Scalar, count: int, asked: bool, declared: set[str], helpers: dict[str, str]) -> str:
     """lanes.atomic: the active lanes in ascending order; all 32 of them on memory of this thread's block without looking for them."""
     t = NAMES[elem.name]
     own = i.attr("space", "global") == "shared" and fn in ALONE and elem.bits >= 32  # the block runs on this thread
@@ -49,14 +49,14 @@ def atomics(name: str, i: Instr, fn: str, elem: Scalar, count: int, declared: se
         return alone(inner, p, fn, elem, values) if own else Lane.atomic(inner, i, p, fn, elem, values)
 
     start = ["  br label %head"]
-    if own and not i.results:
+    if own and not asked:
         for k in range(8):
             one(inner.put(f"add i64 %at, {k}"))
         start = ["  %full = icmp eq i32 %mask, -1", "  br i1 %full, label %all, label %head", "all:", "  %at = phi i64 [ 0, %entry ], [ %on, %all ]", *inner.lines,
                  "  %on = add i64 %at, 8", "  %done = icmp eq i64 %on, 32", "  br i1 %done, label %out, label %all"]  # fmt: skip
         inner.lines = []
     result = one("%i")
-    keep = [f"  %qo = getelementptr {t}, ptr %old, i64 %i", f"  store {t} {result}, ptr %qo"] if i.results else []
+    keep = [f"  %qo = getelementptr {t}, ptr %old, i64 %i", f"  store {t} {result}, ptr %qo"] if asked else []
     declared.add("declare i32 @llvm.cttz.i32(i32, i1)")
     return "\n".join([
         f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %old{''.join(f', ptr %o{k}' for k in range(count))}) noinline #0 {{", "entry:", *start,

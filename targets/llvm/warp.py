@@ -166,7 +166,7 @@ class Warp(Shaped, Lane):
             if name == "ld" and i.results and i.results[0].id not in self.plan.varying:
                 return "scalar"
             if name in ("atom", "red"):
-                one = not i.results and i.attr("fn") in REDUCED and i.attr("to") in (I32, I64) and base.id not in self.plan.varying
+                one = not self.asked(i) and i.attr("fn") in REDUCED and i.attr("to") in (I32, I64) and base.id not in self.plan.varying
                 return "vector" if one else "lane by lane"
             s, count = self.shape_of(i, base, index), len(i.results or data)
             cut = pieces(s, i.attr("to").bytes * count) if s is not None and space != "local" else None
@@ -906,8 +906,8 @@ class Warp(Shaped, Lane):
         if elem.bits > 64:
             raise Refused("128-bit atomics", place=i.loc)
         base, index, data = self.split_args(i, 2 if fn == "cas" else 1)
-        mask = self.guard_mask(i)
-        if not i.results and fn in REDUCED and elem in (I32, I64) and self.step(base) == 0 and index is None:
+        mask, asked = self.guard_mask(i), self.asked(i)
+        if not asked and fn in REDUCED and elem in (I32, I64) and self.step(base) == 0 and index is None:
             self.one_for_all(i, base, fn, elem, mask, data[0])
             return
         a = self.addresses(i, base, index)
@@ -917,18 +917,22 @@ class Warp(Shaped, Lane):
         self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %old{n} = alloca <32 x {t}>, align 64",
                          *(f"  %op{n}_{k} = alloca <32 x {t}>, align 64" for k in range(len(data)))]  # fmt: skip
         self.lines.append(f"  store <32 x i64> {a}, ptr %ad{n}")
-        if i.results:
+        if asked:
             old = self.vec(i.passthrough[0]) if i.passthrough else "zeroinitializer"
             self.lines.append(f"  store <32 x {t}> {old}, ptr %old{n}")
         for k, v in enumerate(data):
             self.lines.append(f"  store <32 x {t}> {self.vec(v)}, ptr %op{n}_{k}")
-        name = ".".join(("lanes.atomic", fn, elem.name, i.attr("space", "global"), str(i.attr("order")), "old" if i.results else "none"))
+        name = ".".join(("lanes.atomic", fn, elem.name, i.attr("space", "global"), str(i.attr("order")), "old" if asked else "none"))
         if name not in self.helpers:
-            self.helpers[name] = atomics(name, i, fn, elem, len(data), self.declared, self.helpers)
+            self.helpers[name] = atomics(name, i, fn, elem, len(data), asked, self.declared, self.helpers)
         args = "".join(f", ptr %op{n}_{k}" for k in range(len(data)))
         self.lines.append(f"  call void @{name}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %old{n}{args})")
-        if i.results:
+        if asked:
             self.define(i.result, self.put(f"load <32 x {t}>, ptr %old{n}"))
+
+    def asked(self, i: Instr) -> bool:
+        """Whether anything reads what an atomic operation found."""
+        return any(r.id in self.plan.used_in for r in i.results)
 
     _red = _atom
 
