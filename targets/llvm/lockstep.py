@@ -51,7 +51,7 @@ def init_function(warp: Warp) -> str:
 
 def lockstep_function(warp: Warp) -> str:
     """NAME.step for kernels whose barriers are for the whole block: each warp runs to its next barrier in turn, and then all go on."""
-    f = Fn(f"define internal i32 @{warp.name}.step(ptr %args, ptr %launch, ptr %blk) #0", warp.declared)
+    f = Fn(f"define internal i32 @{warp.name}.step(ptr %args, ptr %launch, ptr %blk) alwaysinline #0", warp.declared)
 
     def word(name: str) -> str:
         return f.load("i64", "%launch", 8 * LAUNCH[name])

@@ -101,7 +101,8 @@ class Warp(Shaped, Lane):
         k, plan = self.k, self.plan
         self.shapes = _NoShapes()  # type: ignore[assignment]
         marks = self.debug.function(self.name) if self.debug else ""
-        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0{marks} {{", "entry:",
+        inline = "" if self.points else "alwaysinline "  # there is one call, in a loop over the warps
+        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) {inline}#0{marks} {{", "entry:",
                 f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}"]  # fmt: skip
         for n, p in enumerate(k.params):
             elem = p.value.type.elem
