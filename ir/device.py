@@ -17,6 +17,7 @@ class DeviceFacts(NamedTuple):
     shared_bytes  shared memory per block (CPU: L1 data)   l2_bytes     per core (CPU) or device
     cores         cores or multiprocessors                 fma          fused multiply-add in hardware
     version       compute capability × 10, or 0            features     sorted names
+    units         matrix instructions, best first: names of `fragments.UNITS`
     """
 
     target: str
@@ -31,6 +32,7 @@ class DeviceFacts(NamedTuple):
     fma: bool = True
     version: int = 0
     features: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 def interp_facts() -> DeviceFacts:

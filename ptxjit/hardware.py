@@ -89,9 +89,10 @@ def devices() -> list[Device]:
 
 
 def device(name: str) -> Device:
-    """The device of that name ('cpu', 'cuda:0'; 'cuda' is 'cuda:0').  DeviceError where there is none."""
-    found = _all().get(name)
-    word = name.partition(":")[0]
+    """The device of that name ('cpu', 'cuda:0'; 'cuda' is 'cuda:0'; 'cpu:x86-64-v3' is this machine with the instructions of another).
+    DeviceError where there is none."""
+    word, _, rest = name.partition(":")
+    found = _narrower(rest) if word == "cpu" and rest else _all().get(name)
     if found is None and word in families():
         found = _family(word).get(f"{word}:0" if name == word else name)
         if found is None and (why := missing(word)) is not None:
@@ -100,6 +101,16 @@ def device(name: str) -> Device:
         known = ", ".join(d.name for d in devices())
         raise DeviceError(f"there is no device {name!r}", hint=f"known here: {known}")
     return found
+
+
+def _narrower(word: str) -> Device:
+    """The host's processor, used as if it were a named one of fewer abilities: 'cpu:x86-64-v3' runs on every machine with AVX2."""
+    from .targets.cpu.host import model, why_not
+
+    why = why_not(word)
+    if why is not None:
+        raise DeviceError(f"there is no device 'cpu:{word}' here: {why}", hint="'cpu' is this machine; lower(…, target=…) makes code for others")
+    return Device(f"cpu:{word}", "cpu", f"{model()} as {word}", f"cpu:{word}")
 
 
 def _best_device() -> str:

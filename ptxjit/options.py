@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Options(NamedTuple):
-    """`fast_math` admits contraction, reciprocals and the hardware's approximations (ir/passes/fast.py); `reproducible` asks for the same bits on every device."""
+    """`fast_math` admits contraction, reciprocals, the hardware's approximations (ir/passes/fast.py) and matrix units for floats; `reproducible` asks for the same bits on every device."""
 
     fast_math: bool = False
     reproducible: bool = False

@@ -425,12 +425,14 @@ class Kernel:
         named += [("a parameter", a) for a in keep] + list(self.module.memory.arrays.items())
         return [region(n, a) for n, a in named if a.size]
 
-    def _regions(self, args: tuple[Any, ...], keep: list[Any]) -> list[tuple[int, int]]:
-        """(address, bytes) of all that the kernel may touch, for `bounds=True` and for devices with memory of their own."""
-        if not self.module.bounds and not getattr(self.module.target, "own_memory", False):
+    def _regions(self, args: tuple[Any, ...], keep: list[Any]) -> list[tuple[int, Any]]:
+        """(address, bytes) of all that the kernel may touch, for `bounds=True` and for devices with memory of their own; of an array that is there
+        already, the number that stands for its memory, and the memory."""
+        if not self.module.bounds and not self.module.target.own_memory:
             return []
         arrays = [a for a in args if isinstance(a, np.ndarray)] + keep + list(self.module.memory.arrays.values())
-        return [(_low(a), _extent(a)) for a in arrays if a.size]
+        there = [(a.memory.driver.address(a.memory.raw), a.memory) for a in args if isinstance(a, DeviceArray)]
+        return [*((_low(a), _extent(a)) for a in arrays if a.size), *there]
 
     def _check_block(self, facts: dict[str, Any], block: tuple[int, int, int]) -> None:
         limit = tuple(facts.get("maxntid", ()))
@@ -477,10 +479,10 @@ class Kernel:
                 raise UserError(f"{where} is written by the kernel, but the array is read-only")
             self.module.native.driver.follow(about.get("stream"))
             return int(about["data"][0])
-        if place is not None and isinstance(a, DeviceArray):
+        if isinstance(a, DeviceArray):
             if size != 8 or t[0] == "f":
                 raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
-            return int(self.module.native.driver.address(a.memory.raw))
+            return int(a.memory.driver.address(a.memory.raw))
         if _is_array(a):
             if size not in (4, 8) or t[0] == "f":
                 raise UserError(f"{where} is not a pointer; an array was given", hint="pass a number, bytes or a NumPy record")
@@ -544,7 +546,7 @@ def _memory(a: Any, module: Module) -> Any:
     if isinstance(a, DeviceArray):
         if a.on_host:
             return a.numpy()
-        if module.native is None or a.device.name != module.device:
+        if a.device.name != module.device:
             raise DeviceError(f"an argument is on {a.device.name}, the module was loaded for {module.device}", place=user_loc(),
                               hint=f"move it: .to_device('{module.device}'); or load_ptx(…, device='{a.device.name}')")  # fmt: skip
         return a

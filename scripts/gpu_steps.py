@@ -197,11 +197,29 @@ def functions(r: Any, c: Context) -> None:
         r.run(f"every device: kernel {make.__name__}", lambda make=make: kernel(make))
     for name, dtype in c.some([(n, t) for n in levels for t in ("f4", "f8", "f2")], 3):
         r.run(f"levels: {name}, {dtype}", lambda name=name, dtype=dtype: level(name, dtype))
+    for t in c.some(["i1", "u1", "f2", "bf16", "f4", "f8"], 2):
+        r.run(f"matrix units: {t}", lambda t=t: matrix_units(c, t))
     r.run("again with the same buffers (a graph)", lambda: repeated(c))
     if have("hypothesis"):
         r.run("random programs", lambda: random_programs(c))
     if have("torch"):
         r.run("PyTorch's tensors", lambda: tensors(c))
+
+
+def matrix_units(c: Context, t: str) -> str | None:
+    """A product as a unit makes it: of bytes NumPy's numbers, of floats within the bound that the documents state."""
+    import ml_dtypes
+
+    m, n, k = (33, 19, 70) if c.quick else (515, 386, 1037)
+    rng, whole = np.random.default_rng(3), t in ("i1", "u1")
+    x, y = (rng.integers(0, 256, s, "u1").view(t) if whole else rng.standard_normal(s).astype(ml_dtypes.bfloat16 if t == "bf16" else t) for s in ((m, k), (k, n)))
+    [got] = run_on(pj.jit(lambda a, b: a.astype("i4") @ b.astype("i4") if whole else a @ b, fast_math=not whole), c.device, (x, y))
+    if whole:
+        return agree([x.astype("i4") @ y.astype("i4")], [got])
+    a, b = x.astype("f8"), y.astype("f8")
+    bound = {"f2": k * 2.0**-23 + 2.0**-11, "bf16": k * 2.0**-23 + 2.0**-8, "f4": k * 2.0**-23 + 2.0**-10, "f8": k * 2.0**-52}[t]
+    worst = float((np.abs(got.astype("f8") - a @ b) / (np.abs(a) @ np.abs(b))).max())
+    return None if worst <= bound else f"an error of {worst:.2e} of the sum of magnitudes, admitted are {bound:.2e}"
 
 
 def repeated(c: Context) -> str | None:

@@ -124,9 +124,15 @@ class Target:
         raise DeviceError(f"kernels of other origin cannot run on {self.name}")
 
     def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
-                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, Any]] = ()) -> None:  # fmt: skip
         """Runs a grid; returns when it is done."""
         raise DeviceError(f"kernels of other origin cannot run on {self.name}")
+
+    def outside(self, kernel: Kernel, facts: dict[str, Any], values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
+                const: tuple[int, int], regions: Sequence[tuple[int, int]]) -> list[Any]:  # fmt: skip
+        """Runs a grid with every access tested; what lay outside of `regions` and the kernel's own memory: (instruction, times, address, block, thread) of
+        the first at each instruction."""
+        raise DeviceError(f"accesses are not tested on {self.name}", hint="device='cpu'")
 
     def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
         """A kernel of threads (foreign code) at a stage."""

@@ -130,6 +130,7 @@ class Driver:
 
     name = ""
     unified = False
+    same_addresses = False  # a kernel reaches whatever the host does, at the host's address
     dlpack: int | None = None  # the device type of DLPack
     number = 0
 
@@ -331,6 +332,58 @@ class Driver:
 
     def __repr__(self) -> str:
         return f"<driver of {self.name}>"
+
+
+class Copies:
+    """The host's memory on the device while a kernel of other origin runs: made on entry, what the kernel changed is copied back on exit.
+
+    `regions` are (address, bytes) of all that it may reach; those that overlap share memory there as they do here.  What is on the device already is
+    (number that stands for it, its memory).
+    """
+
+    def __init__(self, driver: Driver, regions: Sequence[tuple[int, int | Memory]]) -> None:
+        from ..ir.interp.memory import host_bytes
+
+        self.driver = driver
+        self.held = {start: m for start, m in regions if isinstance(m, Memory)}
+        self.here = [(start, host_bytes(start, size)) for start, size in joined([(start, n) for start, n in regions if not isinstance(n, Memory)])]
+
+    def __enter__(self) -> Copies:
+        self.there = [self.driver.from_host(a) for _, a in self.here]
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is not None:
+            return
+        for (_, a), m in zip(self.here, self.there):
+            after = np.empty_like(a)
+            self.driver.download(after, m.raw)
+            changed = after != a
+            if changed.any():  # only then: the array may be read-only
+                a[changed] = after[changed]
+
+    def find(self, address: int) -> tuple[Memory, int] | None:
+        """The copy that holds an address of the host's, and the offset in it.  (The end of an array is an address of it too.)"""
+        at_end = None
+        if address in self.held:
+            return self.held[address], 0
+        for (start, a), m in zip(self.here, self.there):
+            if start <= address < start + len(a):
+                return m, address - start
+            if address == start + len(a):
+                at_end = m, len(a)
+        return at_end
+
+
+def joined(regions: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Overlapping ranges as one, in order."""
+    out: list[tuple[int, int]] = []
+    for start, size in sorted(r for r in regions if r[1]):
+        if out and start < out[-1][0] + out[-1][1]:
+            out[-1] = out[-1][0], max(out[-1][1], start + size - out[-1][0])
+        else:
+            out.append((start, size))
+    return out
 
 
 class DeviceProgram(Steps):

@@ -28,6 +28,7 @@ PTX = _rules(
     ("memory", r"(ld|ldu|st|atom|red|cp|prefetch|prefetchu|tex|tld4|suld|sust|sured|ldmatrix|stmatrix|multimem)\b|wmma\.(load|store)"),
     ("control", r"(bra|brx|ret|exit|call|trap)\b"),
     ("move", r"(mov|cvt|cvta|selp|slct|prmt|movmatrix|isspacep|mapa)\b"),
+    ("int", r"w?mma\b\S*\.s32\b"),
     ("fp", r"(mma|wmma|wgmma|tcgen05)\b|\w+[\w.:]*\.(f16|f16x2|bf16|bf16x2|f32|f32x2|f64|tf32)\b"),
 )
 X86 = _rules(

@@ -80,9 +80,9 @@ class Case(NamedTuple):
 def cases() -> list[Case]:
     """All forms of the instruction tests, and the tests that are kernels of their own."""
     out = []
-    names = ("integer", "float", "convert", "memory", "warp")
+    names = ("integer", "float", "convert", "memory", "warp", "matrix", "cancel")
     modules = {n: importlib.import_module(f"tests.unit.ptx.test_instructions_{n}") for n in names}
-    for n in names[:-1]:
+    for n in names[:4]:
         out += [Case(f.text, f, None) for forms in modules[n].GROUPS.values() for f in forms]
     out += [Case("20 threads: " + f.text, f, None) for f in modules["warp"].forms(20)]
     memory, warp = modules["memory"], modules["warp"]
@@ -90,9 +90,20 @@ def cases() -> list[Case]:
                memory.test_stack, memory.test_addresses_of_other_blocks, warp.test_old_forms_without_masks, warp.test_barriers, warp.test_control_flow, warp.test_matrices_through_shared_memory,
                warp.test_mma, warp.test_wmma):  # fmt: skip
         out.append(Case(fn.__name__, None, lambda fn=fn: fn("dispatch")))  # type: ignore[misc]
+    matrix, cancel = modules["matrix"], modules["cancel"]
+    for c in (*matrix.INTEGERS[:2], *matrix.F8[:4], *matrix.SCALED[::3]):
+        out.append(Case("mma" + c.text, None, lambda c=c: _none(matrix.differences(c, "dispatch", 0, c.ids != (0, 0, 0, 0)))))  # type: ignore[misc]
+    for fn, more in ((matrix.test_ldmatrix_of_bytes, ()), (matrix.test_stmatrix_of_bytes, ()), (matrix.test_products_of_doubles_round_as_they_say, (".rz",)),
+                     (matrix.test_wmma_of_doubles_rounds_as_it_says, ()), (memory.test_bulk_copies_with_a_byte_mask, (0x5AC3,)),
+                     (cancel.test_every_block_once, ((3, 2, 4),)), (cancel.test_clusters, (cancel.SHARED, (2, 3))), (cancel.test_clusters, (cancel.GENERIC, (4, 4))), (cancel.test_clusters_of_every_size, ())):  # fmt: skip
+        out.append(Case(f"{fn.__name__} {more}", None, lambda fn=fn, more=more: fn(*more, "dispatch")))  # type: ignore[misc]
     for args in next(m for m in memory.test_bulk_reductions.pytestmark if m.args[0].startswith("fn,")).args[1]:
         out.append(Case(f"bulk {args[0]}.{args[1]}", None, lambda a=args: memory.test_bulk_reductions(*a, "dispatch")))  # type: ignore[misc]
     return out
+
+
+def _none(wrong: list[str]) -> None:
+    assert not wrong, wrong
 
 
 # ---- hooks ----------------------------------------------------------------------------------------------------------

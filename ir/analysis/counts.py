@@ -4,7 +4,7 @@
                     from memory and go to it if every cache were perfect.  Per view the box that all programs of the grid touch together is taken
                     (strided dimensions count their elements only), never more than the buffer; gathers and atomics count an element each, up to the
                     buffer.  Shared memory and registers do not count.
-    flops           floating-point operations of one launch: each element of an arithmetic op on floats is one, a fused multiply-add two; a
+    flops           floating-point operations of one launch: each element of an arithmetic op on floats is one, a fused multiply-add two, in matrix units too; a
                     reduction of n elements n − 1; a math function what its definition has on its usual path (`flops_of`).  Moves, comparisons,
                     conversions, signs and selections are none.  The overhang of the last tile counts, since it is computed.
     intensity       flops per byte of both
@@ -234,6 +234,11 @@ class _Walk:
         n = t.shape[i.attr("axis")]
         steps = sum(n - (1 << k) for k in range(max(n - 1, 0).bit_length()))  # Kogge–Stone
         self.out.flops += flops_of(op(i.attr("fn")), t.elem) * (_elements(t) // n) * steps * int(times.sum())
+
+    def _dot(self, i: Instr, times: Any) -> None:
+        m, n = i.result.type.shape
+        per = flops_of(op("ffma"), i.result.type.elem)
+        self.out.flops += per * m * n * i.args[0].type.shape[i.attr("left").index("k")] * int(times.sum())
 
     # ---- memory
 

@@ -10,7 +10,7 @@ from ..instr import Instr
 from ..kernel import Kernel
 
 BLOCK, WARP, THREAD = 0, 1, 2
-DIFFER = frozenset("atom activemask alloca mbarrier call call_indirect printf read_clock shfl shfl_sync match_any_sync elect_sync mma".split())
+DIFFER = frozenset("atom activemask alloca mbarrier call call_indirect printf read_clock cancel shfl shfl_sync match_any_sync elect_sync mma".split())
 AGREE_WARP = frozenset("vote_sync ballot_sync match_all_sync redux_sync vote_any vote_all".split())
 
 

@@ -72,7 +72,8 @@ class Accesses(State):
         address = self.device(space, a, g)
         if inside is not None:
             k = int(np.argmin(inside))
-            self.fault("out-of-bounds", i, int(g.ids[k]), int(address[k]), f"{i.op} of {size} bytes")
+            own = f"{space} memory, byte {(int(a[k]) + (1 << 31)) % (1 << 32) - (1 << 31)}" if space in ("shared", "local") else None
+            self.fault("out-of-bounds", i, int(g.ids[k]), int(address[k]), f"{i.op} of {size} bytes", own)
         if bad is not None:
             k = int(np.argmax(bad & keep)) if (bad & keep).any() else -1
             if k >= 0:
@@ -80,8 +81,9 @@ class Accesses(State):
             keep = keep & ~bad
         return at[keep], Group(g.ids[keep]), keep
 
-    def fault(self, kind: str, i: Instr, lane: int, address: int, what: str) -> None:
-        name = self.memory.name(address)
+    def fault(self, kind: str, i: Instr, lane: int, address: int, what: str, name: str | None = None) -> None:
+        """`name` says what lies there, where the address itself does not (beyond the end of a window another one begins)."""
+        name = name or self.memory.name(address)
         if self.watch is not None:
             self.watch.fault(kind, i, lane, address, f"{what} at {address:#x}: {name}")
             return
@@ -272,8 +274,9 @@ class Accesses(State):
         total = read
         if i.attr("bytes"):
             total = np.full(on.size, i.attr("bytes"))
-        elif len(i.args) > 3:
+        elif len(i.args) > 3 and not i.attr("masked"):
             total = self.get(i.args[3], on)
+        masks = self.get(i.args[3], on).tolist() if i.attr("masked") else []
         to, source = (self.get(a, on).astype(np.int64) for a in i.args[:2])
         self.progress = self.turn
         self.act(on)
@@ -289,9 +292,12 @@ class Accesses(State):
                 dst, ok, _ = self.locate(i, i.attr("to"), to[k : k + 1], t, align, one)
                 if not ok.size:
                     continue
-            piece = (int(dst[0]) if t else 0, int(src[0]) if n else 0, n, t)
-            if self.watch is None or not self.watch.copy(i, lane, piece):
-                self.move(i, piece)
+            pieces = [(int(dst[0]) if t else 0, int(src[0]) if n else 0, n, t)]
+            if i.attr("masked"):
+                pieces = [(int(dst[0]) + at, int(src[0]) + at, size, size) for at, size in _runs(masks[k], n)]
+            for piece in pieces:
+                if self.watch is None or not self.watch.copy(i, lane, piece):
+                    self.move(i, piece)
 
     def move(self, i: Instr, piece: tuple[int, int, int, int]) -> None:
         """Does a copy: to, from, bytes read, bytes written."""
@@ -350,6 +356,18 @@ class Accesses(State):
             m.store(one, I64, np.array([new - (1 << 64) if new >> 63 else new]))
         if i.results:
             self.set(i.result, ok, old)
+
+
+def _runs(mask: int, n: int) -> list[tuple[int, int]]:
+    """(offset, size) of the runs of bytes that a mask of 16 lets through, in n bytes."""
+    out: list[tuple[int, int]] = []
+    for at in range(n):
+        if mask >> at % 16 & 1:
+            if out and sum(out[-1]) == at:
+                out[-1] = (out[-1][0], out[-1][1] + 1)
+            else:
+                out.append((at, 1))
+    return out
 
 
 def _mbarrier(fn: str, w: int, n: int) -> int:

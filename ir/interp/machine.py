@@ -66,7 +66,8 @@ class Machine(Accesses, Warps):
     def run(self) -> None:
         try:
             with np.errstate(all="ignore"):
-                for first in range(0, self.shape.blocks if self.sample is None else len(self.sample), max(self.shape.slots, 1)):
+                first = 0
+                while first < self.left:
                     if first:
                         self.memory.forget()
                     self.start(first)
@@ -75,6 +76,7 @@ class Machine(Accesses, Warps):
                     self.wave()
                     if self.watch is not None:
                         self.watch.end()
+                    first += max(self.shape.slots, 1)
         finally:
             self.memory.close()
 
@@ -223,6 +225,16 @@ class Machine(Accesses, Warps):
         self.clock += 1
         self.progress = self.turn
         self.set(i.result, g, self.clock)
+
+    def _cancel(self, i: Instr, g: Group) -> None:
+        """From the last block on, so that the others are started in order."""
+        self.progress = self.turn
+        out, started = np.full(g.ids.size, -1, np.int32), self.block0 + self.shape.slots
+        for k in range(out.size):
+            if self.sample is None and self.left > started:
+                self.left -= self.shape.count
+                out[k] = self.left // self.shape.count
+        self.set(i.result, g, out)
 
     def _report(self, i: Instr, g: Group) -> None:
         if self.get(i.args[0], g).any() and i.attr("code", 1) != 2:  # 2: an assertion, which traps

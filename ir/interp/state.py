@@ -82,6 +82,7 @@ class State:
         self.by_number = {dict(f.k.meta)["number"]: f for f in self.functions[1:]}
         self.by_name = {f.k.name: f for f in self.functions[1:]}
         self.sample: Sequence[int] | None = None  # numbers of the blocks that are run (all)
+        self.left = shape.blocks  # blocks that are run: some may be cancelled, the last ones first
         self.n = shape.slots * shape.padded
         self.lanes = shape.lanes
         self.deep = bool(kernel.functions) or any(i.op.name == "alloca" for i in kernel.instrs())
@@ -111,7 +112,7 @@ class State:
         s = self.shape
         self.block0 = first
         numbers = range(s.blocks) if self.sample is None else self.sample
-        count = min(s.slots, len(numbers) - first)
+        count = min(s.slots, min(self.left, len(numbers)) - first)
         self.blocks = [s.place(numbers[first + k]) for k in range(count)]
         coords = np.zeros((3, s.slots), np.int32)
         coords[:, :count] = np.array(self.blocks, np.int32).T.reshape(3, count)

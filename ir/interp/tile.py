@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import BugError, DeviceError
+from ..fragments import UNITS
 from ..instr import Instr, Region
+from ..layout import depths
 from ..op import op
+from ..ops.matrix import numbers, product
 from ..tile import TileProgram
 from ..types import Scalar
 from .orders import scan_chunk
@@ -101,6 +104,14 @@ class _Run:
 
     def _tile_scan(self, i: Instr, args: list[Any]) -> Array:
         return scan_chunk(op(i.attr("fn")), i.result.type.elem, args[0])
+
+    def _dot(self, i: Instr, args: list[Any]) -> Array:
+        attrs = dict(i.attrs)
+        u = UNITS[attrs["unit"]]
+        (x, y), total = (numbers(v if letters in ("mk", "kn") else v.T, attrs[w]) for v, letters, w in zip(args, (attrs["left"], attrs["right"]), "ab")), args[2]
+        for ks in depths(u.name, x.shape[1] // u.shape[2], bool(attrs.get("packed"))):
+            total = product(x[:, ks], y[ks, :], total.astype(np.int64) if u.acc == "s32" else total, attrs).astype(args[2].dtype)
+        return total
 
     # ---- memory
 

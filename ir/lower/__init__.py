@@ -35,7 +35,7 @@ def lower(graph: Graph, facts: DeviceFacts, *, fast_math: bool = False, reproduc
 
     symbols = sorted({s for n in graph.inputs for e in n.shape if isinstance(e, Dim) for s in e.symbols()})
     with (active() or Sizes(dict.fromkeys(symbols, HINT))).active(tracing=False) if symbols else nullcontext() as sizes:
-        program = schedule(graph, facts)
+        program = schedule(graph, facts, fast_math)
         pipeline = kernel_pipeline(facts, fast_math)
         programs = {s.fn.name: s.fn for s in program.launches() if isinstance(s.fn, TileProgram)}
         kernels = {name: pipeline.run(to_kernel(fn, facts)) for name, fn in programs.items()}

@@ -96,6 +96,11 @@ class Resolver:
         return self.intern("const", elem, key, lambda: Expr("const", elem, 0, value=value))
 
     def load(self, buffer: Any, elem: Scalar, coords: Coords, node: Node | None = None) -> Expr:
+        if not all(c.affine for c in coords):  # a reshape of what was computed: in memory it is one line, where quotients and remainders cancel
+            line = ix.joined(ix.flatten(coords, buffer.type.shape))
+            ends = [ix.bounds(c, self.sizes) for c in coords]
+            if line.affine and all(below(-1, lo) and below(hi, n) for (lo, hi), n in zip(ends, buffer.type.shape)):
+                buffer, coords = Flat(buffer), (line,)
         dims = 0
         for c in coords:
             dims |= c.dims

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..errors import BugError
 from ..graph import Graph, Node
@@ -54,6 +55,7 @@ class Cluster:
         self.reductions: dict[int, tuple[Node, Expr]] = {}  # node id → node and operand
         self.held: dict[int, Expr] = {}
         self.operands: list[Expr] = []  # contract: left and right
+        self.unit: Any = None  # contract: the matrix unit that makes it (`schedules.matrix_units.Choice`)
         self.node: Node | None = None
         self.why: list[str] = []
         self.touched = False
@@ -105,12 +107,13 @@ class Cluster:
 class Fuser:
     """Clusters for one graph.  `memory` maps the ids of nodes that already lie in memory (inputs) to buffers.
 
-    `new_buffer(node)` makes a temporary, `const_buffer(literal)` a constant.
+    `new_buffer(node)` makes a temporary, `const_buffer(literal)` a constant; `unit(accumulator, operands, (batch, m, n, k))` is the matrix unit for a
+    product, or None.
     """
 
     def __init__(self, graph: Graph, memory: dict[int, Buffer], new_buffer: Callable[[Node], Buffer],
-                 const_buffer: Callable[[Node], Buffer]) -> None:  # fmt: skip
-        self.graph, self.new_buffer, self.const_buffer = graph, new_buffer, const_buffer
+                 const_buffer: Callable[[Node], Buffer], unit: Callable[..., Any] = lambda *_: None) -> None:  # fmt: skip
+        self.graph, self.new_buffer, self.const_buffer, self.unit = graph, new_buffer, const_buffer, unit
         self.memory = memory
         self.sinks: set[int] = set()
         self.made: dict[int, Cluster | None] = {}
@@ -318,7 +321,10 @@ class Fuser:
                 e = c.resolver.lane(op(convert), (("to", acc),), (e,), n.loc)
             c.operands.append(e)
         right = c.operands[1]
-        if cols != 1 and n.args[1].id not in self.sinks and any(
+        c.unit = self.unit(acc, c.operands, (batch, m, cols, k))
+        if c.unit is not None:
+            c.why.append(f"{n.name or n.op.name}: made by the matrix unit {c.unit.unit.name}")
+        elif cols != 1 and n.args[1].id not in self.sinks and any(
             e.kind == "load" and (not plain(e, c.sizes) or linear(e).coefficient(len(outer) - 1) not in (0, 1)) for e in walk([right])
         ):  # fmt: skip
             raise Materialise(n.args[1])  # the lanes go along n: its rows must be contiguous

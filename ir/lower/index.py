@@ -172,6 +172,17 @@ def flatten(coords: Sequence[Ix], shape: Sequence[Extent]) -> Ix:
     return total
 
 
+def joined(a: Ix) -> Ix:
+    """With a quotient and the remainder of the same division put together again, where their coefficients fit."""
+    for t, c in a.terms:
+        if isinstance(t, Atom) and t.kind == "div" and t.ix is not None:
+            rest = next((r for r, d in a.terms if isinstance(r, Atom) and r.kind == "mod" and r.ix == t.ix and same(r.k, t.k) and same(d * t.k, c)), None)
+            if rest is not None:
+                other = Ix(a.const, tuple((x, d) for x, d in a.terms if x is not t and x is not rest))
+                return joined(add(other, scale(t.ix, next(d for x, d in a.terms if x is rest))))
+    return a
+
+
 def unflatten(linear: Ix, shape: Sequence[Extent], sizes: Sequence[Extent]) -> tuple[Ix, ...]:
     """Coordinates of a linear index in C order."""
     out: list[Ix] = []

@@ -4,20 +4,22 @@ Buffers of nodes in memory, launches in cluster order, loops over the steps of t
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..device import DeviceFacts
 from ..errors import UnsupportedError
 from ..graph import Graph, Node
 from ..program import Buffer, Check, Copy, Fill, Program, Step
-from ..types import Array
+from ..types import Array, Scalar
+from .expr import Expr
 from .fuse import Cluster, Fuser
 from .prepare import prepare
 
 
 class _Scheduler:
-    def __init__(self, graph: Graph, facts: DeviceFacts) -> None:
-        self.graph, self.facts = graph, facts
+    def __init__(self, graph: Graph, facts: DeviceFacts, fast_math: bool) -> None:
+        self.graph, self.facts, self.fast_math = graph, facts, fast_math
         self.buffers: list[Buffer] = []
         self.names: set[str] = set()
         self.constants: dict[bytes, Buffer] = {}
@@ -50,7 +52,7 @@ class _Scheduler:
         """Steps that compute a graph from buffers into buffers.  No output buffer may be an input buffer."""
         graph = prepare(graph, parallel=2 * self.facts.cores)
         memory = {n.id: b for n, b in zip(graph.inputs, inputs)}
-        fuser = Fuser(graph, memory, lambda n: self.new(n.name or n.op.name, n.type, "temp"), self.const)
+        fuser = Fuser(graph, memory, lambda n: self.new(n.name or n.op.name, n.type, "temp"), self.const, self.unit)
         late: list[Step] = []
         for o, b in zip(graph.outputs, outputs):
             if 0 in o.shape:
@@ -64,8 +66,14 @@ class _Scheduler:
             steps.extend(self.cluster(c))
         return steps + late
 
+    def unit(self, acc: Scalar, operands: Sequence[Expr], sizes: Sequence[Any]) -> Any:
+        """The matrix unit for a product, or None."""
+        from ..schedules.matrix_units import choose
+
+        return choose(self.facts, self.fast_math, acc, operands, sizes)
+
     def cluster(self, c: Cluster) -> list[Step]:
-        from ..schedules import contraction, loops, pointwise, reduction, scan, scatter
+        from ..schedules import contraction, loops, matrix_units, pointwise, reduction, scan, scatter
 
         if c.kind == "check":
             assert c.node is not None
@@ -83,10 +91,10 @@ class _Scheduler:
         if build is None:
             raise UnsupportedError(f"no schedule for {c.kind}")
         self.why.extend(f"{name}: {w}" for w in c.why)
-        made: Any = build(name, c, self.facts)
+        made: Any = matrix_units.matrix_unit(name, c, c.unit, self.facts) if c.unit is not None else build(name, c, self.facts)
         return list(made) if isinstance(made, (list, tuple)) else [made]
 
 
-def schedule(graph: Graph, facts: DeviceFacts) -> Program:
+def schedule(graph: Graph, facts: DeviceFacts, fast_math: bool = False) -> Program:
     """The program of a graph for a device."""
-    return _Scheduler(graph, facts).run()
+    return _Scheduler(graph, facts, fast_math).run()

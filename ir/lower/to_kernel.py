@@ -3,9 +3,12 @@
 A tile becomes an array of registers, one kernel value per register of its layout (`ir/layout.py`); a scalar stays one value.
 Addresses are split into a uniform base (i64), an index that only depends on lane and warp (i32), and a constant displacement, so
 that a vector target sees contiguous accesses and a GPU folds the constant into the instruction.
+
+In a program with a matrix unit tiles lie as the operand of the product that they become (`lower/roles.py`); what serves several is computed for each.
 """
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,12 +16,14 @@ import numpy as np
 
 from ..device import DeviceFacts
 from ..errors import BugError, UnsupportedError
+from ..fragments import UNITS
 from ..instr import Instr, Region, Value
 from ..kernel import Kernel, KernelBuilder
-from ..layout import Spread
-from ..op import op
+from ..layout import Fragments, Spread
+from ..op import freeze_attrs, op
 from ..tile import TileProgram
 from ..types import I32, I64, Pointer, Scalar, Tile
+from .roles import Part, packed, roles, unpacked
 
 Regs = Any  # np.ndarray of object: kernel values, one axis per tile dimension
 
@@ -37,9 +42,12 @@ class _Lower:
         meta = dict(program.meta)
         self.facts = facts
         self.spread = Spread(program.lanes, program.warps, meta.get("warp_axis", "last"), meta.get("vec", 1))
+        self.fragments = Fragments(*meta["fragments"]) if "fragments" in meta else None
+        self.roles = roles(program) if self.fragments is not None else {}
+        self.role = "c"  # in which layout tiles are written now: operand A or B of the product, or as everything else
         self.b = KernelBuilder(program.name, warps=program.warps, lanes=program.lanes)
         self.program = program
-        self.env: dict[int, Any] = {}
+        self.env: dict[Any, Any] = {}  # value id, with the role where it is not 'c' → registers
         self.known: dict[int, Any] = {}  # kernel value id → its constant
         self.shared: dict[int, int] = {}
 
@@ -55,13 +63,27 @@ class _Lower:
     def body(self, region: Region) -> None:
         for i in region.instrs:
             self.b.loc = i.loc
-            rule = getattr(self, "_" + i.op.name.rstrip("_"), None)
-            if rule is not None:
-                rule(i)
-            elif i.op.kind in ("lane", "math"):
-                self.lane(i)
-            else:
-                raise UnsupportedError(f"tile op {i.op} cannot be lowered to a kernel yet", place=i.loc)
+            for role in self.roles_of(i):
+                self.role = role
+                self.instr(i)
+                if role != "c":
+                    self.env[i.result.id, role] = self.env.pop(i.result.id)
+            self.role = "c"
+
+    def roles_of(self, i: Instr) -> str:
+        """In which layouts an instruction is wanted; a tile that nobody reads in none."""
+        if not self.roles or i.regions or len(i.results) != 1 or not isinstance(i.result.type, Tile):
+            return "c"
+        return self.roles.get(i.result.id, "" if i.op.effect is None or not i.op.effect.writes else "c")
+
+    def instr(self, i: Instr) -> None:
+        rule = getattr(self, "_" + i.op.name.rstrip("_"), None)
+        if rule is not None:
+            rule(i)
+        elif i.op.kind in ("lane", "math"):
+            self.lane(i)
+        else:
+            raise UnsupportedError(f"tile op {i.op} cannot be lowered to a kernel yet", place=i.loc)
 
     # ---- helpers
 
@@ -85,27 +107,48 @@ class _Lower:
         return self.b.iadd(a, b)  # type: ignore[no-any-return]
 
     def regs(self, v: Value) -> Regs:
-        return self.env[v.id]
+        if self.role == "c" or not isinstance(v.type, Tile):
+            return self.env[v.id]
+        found = self.env[v.id, self.role]
+        if not any(isinstance(r, Part) for r in found.flat):
+            return found
+        out = np.empty(found.shape, dtype=object)  # each use takes its elements out where it stands; what is the same is merged later
+        for at in np.ndindex(*found.shape):
+            out[at] = unpacked(self.b, found[at]) if isinstance(found[at], Part) else found[at]
+        return out
 
     def factors(self, shape: tuple[int, ...]) -> list[Any]:
+        if self.fragments is not None:
+            return [self.fragments.factors(self.role, shape, a) for a in range(len(shape))]
         return [self.spread.factors(shape, a) for a in range(len(shape))]
 
     def place(self, coefficients: Sequence[int], shape: tuple[int, ...]) -> tuple[Value | None, Regs]:
         """Of the element index Σ coefficient · coordinate: the part of lane and warp (i32, or None), and the constants per register."""
         fs = self.factors(shape)
-        lane = sum(c * f.lane_stride for c, f in zip(coefficients, fs))
-        warp = sum(c * f.warp_stride for c, f in zip(coefficients, fs))
+        strides: dict[tuple[str, int, int], int] = {}
+        for c, f in zip(coefficients, fs):
+            for name, drop, size, stride in f.terms:
+                strides[name, drop, size] = strides.get((name, drop, size), 0) + c * stride
         constants = np.zeros([f.regs for f in fs], dtype=np.int64)
         for a, (c, f) in enumerate(zip(coefficients, fs)):
             constants += np.array([c * f.constant(r) for r in range(f.regs)]).reshape([-1 if i == a else 1 for i in range(len(fs))])
-        ty = I32 if abs(lane) * self.spread.lanes + abs(warp) * self.spread.warps < 1 << 31 else I64
+        most = sum(abs(stride) * (size or (self.spread.lanes if name == "laneid" else self.spread.warps)) for (name, _, size), stride in strides.items())
+        ty = I32 if most < 1 << 31 else I64
         part: Value | None = None
-        for name, stride in (("laneid", lane), ("warpid", warp)):
+        for (name, drop, size), stride in sorted(strides.items(), key=lambda e: e[0][0]):  # lanes, then warps
             if stride:
-                v = self.b.sreg(name=name)
+                v = self.digit(name, drop, size)
                 v = self.mul(v if ty is I32 else self.b.sext(v, to=I64), stride)
                 part = v if part is None else self.b.iadd(part, v)
         return part, constants
+
+    def digit(self, name: str, drop: int, size: int) -> Value:
+        """A special register without its lowest bits, of which `size` values are left (0: all)."""
+        v: Value = self.b.sreg(name=name)
+        if drop:
+            v = self.b.shr_u(v, self.const(I32, drop))
+        whole = self.spread.lanes if name == "laneid" else self.spread.warps
+        return getattr(self.b, "and")(v, self.const(I32, size - 1)) if size and size << drop < whole else v
 
     # ---- scalars, constants, shape
 
@@ -225,9 +268,9 @@ class _Lower:
         low = self.b.imax_s(v, self.const(I64, -far))
         return self.b.itrunc(self.b.imin_s(low, self.const(I64, far)), to=I32)  # type: ignore[no-any-return]
 
-    def groups(self, part: Value | None, disp: Regs, size: int) -> list[list[tuple[int, ...]]]:
-        """Registers that one wide access can serve: runs of `vec` along the last axis with neighbouring addresses."""
-        vec = self.spread.vec
+    def groups(self, part: Value | None, disp: Regs, size: int, shape: tuple[int, ...]) -> list[list[tuple[int, ...]]]:
+        """Registers that one wide access can serve: runs of neighbours along the last axis with neighbouring addresses."""
+        vec = self.factors(shape)[-1].vec if shape else 1
         wide = vec > 1 and disp.ndim > 0 and disp.shape[-1] % vec == 0 and part is not None
         out: list[list[tuple[int, ...]]] = []
         for at in np.ndindex(*disp.shape[:-1], *([disp.shape[-1] // vec] if wide else disp.shape[-1:])):
@@ -239,9 +282,9 @@ class _Lower:
         return out
 
     def memory(self, name: str, view: _View, base: Value, part: Value | None, disp: int, count: int, data: Sequence[Value],
-               guard: Value | None, passthrough: tuple[Value, ...], hint: str, nt: bool) -> Any:  # fmt: skip
+               guard: Value | None, passthrough: tuple[Value, ...], hint: str, nt: bool, elem: Scalar | None = None) -> Any:  # fmt: skip
         size = view.elem.bytes
-        attrs: dict[str, Any] = {"space": view.space, "to": view.elem}
+        attrs: dict[str, Any] = {"space": view.space, "to": elem or view.elem}
         if count > 1:
             attrs["count"] = count
         if disp:
@@ -259,8 +302,16 @@ class _Lower:
         fill = self.regs(i.args[-1])
         regs = np.empty(disp.shape, dtype=object)
         made: dict[Any, Value] = {}
-        for run in self.groups(part, disp, view.elem.bytes):
+        for run in self.groups(part, disp, view.elem.bytes, shape):
             g = None if guard is None else guard[run[0]]
+            words, rest = divmod(len(run) * view.elem.bytes, 4)
+            if self.role != "c" and view.elem.bytes < 4 and not rest and self.known.get(fill.id) == 0:
+                zero = (self.const(I32, 0),) * words
+                got = self.memory("ld", view, base, part, int(disp[run[0]]), words, (), g, () if g is None else zero, i.result.name, False, I32)
+                per = 4 // view.elem.bytes
+                for n, r in enumerate(run):
+                    regs[r] = Part((got if words > 1 else (got,))[n // per], n % per, view.elem)
+                continue
             key = (int(disp[run[0]]), len(run), None if g is None else g.id)
             if len(run) == 1 and key in made:  # a tile dimension that the address does not depend on
                 regs[run[0]] = made[key]
@@ -275,7 +326,7 @@ class _Lower:
         value = i.args[-1]
         view, base, part, disp, guard = self.access(i, value.type.shape)
         regs = self.regs(value) if isinstance(value.type, Tile) else np.array(self.regs(value), dtype=object).reshape(())
-        for run in self.groups(part, disp, view.elem.bytes):
+        for run in self.groups(part, disp, view.elem.bytes, value.type.shape):
             g = None if guard is None else guard[run[0]]
             self.memory("st", view, base, part, int(disp[run[0]]), len(run), [regs[r] for r in run], g, (), "", bool(i.attr("nt")))
 
@@ -323,6 +374,8 @@ class _Lower:
     def _tile_reduce(self, i: Instr) -> None:
         source, ty = self.regs(i.args[0]), i.args[0].type
         axis, fn = i.attr("axis"), op(i.attr("fn"))
+        if self.fragments is not None:
+            raise UnsupportedError("a reduction of what a matrix unit made", place=i.loc)
         f = self.spread.factors(ty.shape, axis)
         if f.warp_stride:
             raise UnsupportedError("a reduction across warps needs shared memory", place=i.loc)
@@ -393,6 +446,46 @@ class _Lower:
             for h in range(1, half):
                 beyond = self.b.icmp(lane, self.const(I32, 16 * h), pred="sge")
                 out[r] = self.b.select(beyond, summed[h], out[r])
+        self.env[i.result.id] = out
+
+    def _dot(self, i: Instr) -> None:
+        """The unit's instruction for each pair of fragments and each step along k, in ascending k."""
+        attrs = dict(i.attrs)
+        u = UNITS[attrs["unit"]]
+        if self.fragments is None or self.fragments[0] != u.name or (self.fragments.a, self.fragments.b) != (attrs["left"], attrs["right"]):
+            raise BugError(f"dot by {u.name} in a program whose tiles are not made of its fragments", place=i.loc)
+        lines: dict[tuple[str, str], Any] = {}
+        for role, letters, v in zip("abc", (attrs["left"], attrs["right"], "mn"), i.args):
+            for n, x in enumerate(letters):
+                lines[role, x] = self.fragments.factors(role, v.type.shape, n)
+        regs = {role: self.env[v.id if role == "c" else (v.id, role)] for role, v in zip("abc", i.args)}
+
+        def fragment(role: str, **number: int) -> list[tuple[int, ...]]:
+            """Places in the operand's registers of the elements of one fragment, in the unit's order."""
+            f, letters = {"a": (u.a, attrs["left"]), "b": (u.b, attrs["right"]), "c": (u.c, "mn")}[role]
+            own = [[n for n, _, _ in f.along(x)[1]] for x in letters]
+            return [tuple(lines[role, x].places[(number[x], *(d[n] for n in mine))] for x, mine in zip(letters, own))
+                    for d in itertools.product(*(range(size) for size, _, _ in f.regs))]  # fmt: skip
+
+        words: dict[Any, list[Value]] = {}
+
+        def operand(role: str, **number: int) -> list[Value]:
+            key = (role, *number.values())
+            if key not in words:
+                words[key] = packed(self.b, [regs[role][at] for at in fragment(role, **number)], attrs[role])
+            return words[key]
+
+        out = regs["c"].copy()
+        mask = self.const(I32, -1)
+        foreign = u.family == "mma"
+        said = {"shape": u.text, "a": attrs["a"], "b": attrs["b"], "c": u.acc, "d": u.acc, **({} if foreign else {"unit": u.name})}
+        for s in range(self.fragments.depth):
+            for fm in range(self.fragments.frags[0]):
+                for fn in range(self.fragments.frags[1]):
+                    at = fragment("c", m=fm, n=fn)
+                    made = self.b.emit(op("mma"), (mask, *operand("a", m=fm, k=s), *operand("b", n=fn, k=s), *(out[p] for p in at)), freeze_attrs(said))
+                    for p, v in zip(at, made):
+                        out[p] = v
         self.env[i.result.id] = out
 
     # ---- control

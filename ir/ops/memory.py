@@ -95,6 +95,8 @@ machine_op("fence", lambda t, a: (), RMW, attrs={"order": ("acq_rel", "sc"), "sc
 machine_op("report", lambda t, a: (), Effect(writes=True), attrs={"code": int}, **_K, doc="record error `code` of the launch if the i1 operand is true")
 form_op("sreg", lambda t, a: (I64 if a["name"] in WIDE_SREGS else I32,), attrs={"name": SREGS}, **_K, doc="special register")
 machine_op("read_clock", lambda t, a: (I64,), RMW, attrs={"name": ("clock64", "globaltimer")}, **_K, doc="a counter that never goes back")
+machine_op("cancel", lambda t, a: (I32,), RMW, **_K,
+           doc="number of a block (of a cluster, where there are clusters) that has not started and now never will: the caller does its work; or -1")
 _SPACE: dict[str, Any] = {"attrs": {"space": SPACES}, **_K}
 machine_op("to_generic", _one_address, None, **_SPACE, doc="generic address of an address of `space`")
 machine_op("from_generic", _one_address, None, **_SPACE, doc="address in `space` of a generic address")
@@ -108,8 +110,8 @@ machine_op("pause", lambda t, a: (), Effect(reads=True, writes=True, may_suspend
 machine_op("mbarrier", lambda t, a: _MBARRIER[a["fn"]](t), Effect(reads=True, writes=True), **_K, doc="an operation on an mbarrier object",
            attrs={"fn": ("init", "inval", "arrive", "arrive_drop", "expect_tx", "complete_tx", "test", "test_parity", "pending", "copies"), **ADDRESS})  # fmt: skip
 machine_op("copy", lambda t, a: (), Effect(reads=True, writes=True), **_K, doc="copies bytes: to, from, bytes to read (i32)[, bytes to write (i64)]",
-           attrs={"to": SPACES, "from": SPACES, "async": ("group", "bulk", "mbarrier"), "bytes": int, "fn": str, "elem": Scalar})  # fmt: skip
-# … what is written beyond what was read (`bytes`, or the fourth operand) is zero; with `fn` elements are combined instead
+           attrs={"to": SPACES, "from": SPACES, "async": ("group", "bulk", "mbarrier"), "bytes": int, "fn": str, "elem": Scalar, "masked": (True,)})  # fmt: skip
+# … `masked`: the fourth operand (i32) says which bytes of each 16 are copied; else, what is written beyond what was read (`bytes`, or the fourth operand) is zero; with `fn` elements are combined instead
 machine_op("async_wait", lambda t, a: (), Effect(reads=True, writes=True), **_K, attrs={"kind": ("commit", "wait", "bulk_commit", "bulk_wait"), "n": int},
            doc="groups of asynchronous copies: close one, or wait until at most n are pending")  # fmt: skip
 form_op("undef", lambda t, a: (a["to"],), attrs={"to": Type}, **_K, doc="no particular bits")

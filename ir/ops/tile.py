@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DTypeError, ShapeError
+from ..fragments import UNITS
 from ..op import Effect, combines, form_op, machine_op
-from ..types import I1, I32, I64, Pointer, Scalar, Tile, Type, View, pointer, tile, view
+from ..types import BF16, F16, F32, F64, I1, I8, I32, I64, Pointer, Scalar, Tile, Type, View, pointer, tile, view
 
 Types = Sequence[Type]
 _T = {"levels": "tile"}
 READ, WRITE, RMW = Effect(reads=True), Effect(writes=True), Effect(reads=True, writes=True)
+OPERAND: dict[str, Scalar] = {"f16": F16, "bf16": BF16, "tf32": F32, "f32": F32, "f64": F64, "i8": I8, "s32": I32}  # of a unit → of its tiles
 
 
 def _view(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
@@ -83,6 +85,20 @@ def _reduce(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
     return (tile(t.elem, [1 if i == attrs["axis"] else s for i, s in enumerate(t.shape)]),)
 
 
+def _dot(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
+    u = UNITS.get(attrs["unit"])
+    if u is None or len(types) != 3 or not all(isinstance(t, Tile) and len(t.shape) == 2 for t in types):
+        raise DTypeError("dot takes A, B and C, tiles of rank 2, and the name of a unit")
+    sizes: dict[str, int] = {}
+    for t, letters, name in zip(types, (attrs["left"], attrs["right"], "mn"), (u.operand, u.operand, u.acc)):
+        if t.elem is not OPERAND[name]:
+            raise DTypeError(f"dot by {u.name} takes {OPERAND[name]}, not {t}")
+        for x, n in zip(letters, t.shape):
+            if sizes.setdefault(x, n) != n or n % dict(zip("mnk", u.shape))[x]:
+                raise ShapeError(f"dot by {u.name} of {', '.join(map(str, types))}")
+    return (types[2],)
+
+
 def _splat(types: Types, attrs: dict[str, Any]) -> tuple[Type, ...]:
     if not isinstance(types[0], Scalar):
         raise DTypeError(f"splat takes a scalar, not {types[0]}")
@@ -139,6 +155,9 @@ form_op("tile_reduce", _reduce, attrs={"fn": str, "axis": int}, **_T,
         doc="combine along `axis` by halving: element i with i + n/2 (n padded to a power of two with the identity); the axis stays "
             "with size 1, a tile of rank 1 gives a scalar")  # fmt: skip
 form_op("tile_scan", lambda t, a: (t[0],), attrs={"fn": str, "axis": int}, **_T, doc="inclusive Kogge–Stone scan along `axis`")
+form_op("dot", _dot, **_T, attrs={"unit": str, "a": str, "b": str, "left": ("mk", "km"), "right": ("kn", "nk"), "packed": (True,)},
+        doc="A·B + C by a matrix unit, one step of it after the other along k; `a` and `b` are the element types, left and right the dimensions of the "
+            "tiles; with `packed` a step takes those places along k that make each lane's elements neighbours (`layout.depths`)")  # fmt: skip
 machine_op("load", _load, READ, attrs={"index": tuple, "shape": tuple, "check": tuple, "low": tuple}, **_T, doc="tile of a view; see the chapter's text")
 machine_op("store", _store, WRITE, attrs={"index": tuple, "check": tuple, "low": tuple, "nt": (True,)}, **_T, doc="tile into a view")
 machine_op("gather", _gather, READ, **_T, doc="p[index] where the mask holds, else fill")

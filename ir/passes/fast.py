@@ -6,7 +6,8 @@
     exp sin cos …     on NVIDIA the hardware's approximations of f32: ex2, lg2, sin, cos, tanh, rsqrt, sqrt, div (`approx`; PTX ISA §9.7.3 gives the
                       errors: about 2 ulp for ex2, div and sqrt, 2^-20.5 absolute for sin and cos in [−π, π], 2^-11 relative for tanh)
 
-Nothing assumes that values are finite.  `reproducible` does not go with it.
+Products of floats may use matrix units then, which is a choice of the schedules (`schedules/matrix_units.py`).  Nothing assumes that values are
+finite.  `reproducible` does not go with it.
 """
 from __future__ import annotations
 

@@ -3,10 +3,13 @@
 Element (i, j) of D is a chain over k of A(i, k)·B(k, j).  Where they lie is known from the fragments: the source lane is linear in the bits of the
 reading lane (as all layouts are), its register the same for all lanes.  The order and roundings are those of the op's meaning: exact
 products, f32 accumulates in ascending k with one rounding each, f64 by fma, 16-bit results round once at the end.
+
+Of a sparse A each chunk is spread out where it is read: a column takes the stored element whose index names it, or zero.  Products with scales are
+exact though powers of two reach beyond f32: the product takes what the scale's exponent has beyond the range.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import fragments
@@ -18,11 +21,12 @@ from ..ops.matrix import count, layouts
 from ..types import BF16, F8E4M3, F8E5M2, F16, F32, I8, I16, I32, I64
 
 FULL = 31  # clamp of a shuffle without segments
+NARROW = {"e2m1": (1, 1, 2), "e2m1x8": (1, 1, 0), "e2m3": (3, 1, 0), "e3m2": (2, 3, 0)}  # bits of the mantissa, bias, first bit in its container
 
 
-def expand_products(k: Kernel) -> Kernel:
-    """The kernel without `mma`; the same object if it had none."""
-    if not any(i.op.name == "mma" for i in k.instrs()):
+def expand_products(k: Kernel, which: Callable[[Instr], bool] = lambda i: True) -> Kernel:
+    """The kernel without `mma` (of those that `which` takes); the same object if it had none."""
+    if not any(i.op.name == "mma" and which(i) for i in k.instrs()):
         return k
     from .decompose import _renamed
 
@@ -35,7 +39,7 @@ def expand_products(k: Kernel) -> Kernel:
         b.start(n)
         for i in block.instrs:
             b.loc = i.loc
-            if i.op.name != "mma":
+            if i.op.name != "mma" or not which(i):
                 b.append(_renamed(i, new))
                 continue
             results = _Product(b, i, [new.get(a.id, a) for a in i.args]).run()
@@ -51,13 +55,16 @@ class _Product:
         self.attrs = dict(i.attrs)
         self.lay = layouts(self.attrs)
         self.m, self.n, self.k = fragments.shape_of(self.attrs["shape"])
-        if self.attrs.get("sparse") is not None:
-            raise UnsupportedError("mma with a sparse A, as shuffles", place=i.loc)
+        if self.attrs.get("rnd") is not None:
+            raise UnsupportedError(f"mma rounded {self.attrs['rnd']}, as shuffles", place=i.loc)
         at, self.words = 1, dict[str, list[Value]]()
         for x in "abc":
             size = count(self.attrs[x], self.lay[x][0].shape[1])
             self.words[x] = list(args[at : at + size])
             at += size
+        rest = list(args[at:])
+        self.meta = [rest.pop(0)] if self.attrs.get("sparse") is not None else []
+        self.factors, self.made = rest, dict[Any, Any]()
         self.places: dict[str, dict[tuple[int, int], tuple[int, int]]] = {}
         for x in "ab":
             rows, cols = self.lay[x]
@@ -142,7 +149,65 @@ class _Product:
         if kind[0] in "su":
             up = b.shl(word, self.number(32 - bits * (p + 1)))
             return (b.shr_s if kind[0] == "s" else b.shr_u)(up, self.number(32 - bits))  # type: ignore[no-any-return]
-        raise UnsupportedError(f"mma of {kind}, as shuffles", place=self.i.loc)
+        mant, bias, first = NARROW[kind]
+        width = 6 if kind in ("e2m3", "e3m2") else 4  # as f32 with the small exponent: a power of two makes it what it is
+        up = b.shl(word, self.number(32 - width - first - bits * p))
+        mag = getattr(b, "and")(b.shr_u(up, self.number(9 - width + mant)), self.number((1 << width - 1) - 1 << 23 - mant))
+        v = getattr(b, "or")(mag, getattr(b, "and")(up, self.number(-(1 << 31))))
+        return b.fmul(b.bitcast(v, to=F32), b.const(F32, 2.0 ** (127 - bias)))  # type: ignore[no-any-return]
+
+    def dense(self, row: Sequence[int], kk: int) -> Value:
+        """Column kk of a sparse A, of each lane's row."""
+        b: Any = self.b
+        t, key = self.attrs["a"], ("dense", tuple(row), kk)
+        if key in self.made:
+            return self.made[key]  # type: ignore[no-any-return]
+        bits = fragments.BITS[t]
+        chunk, pair = fragments.CHUNK[bits], 2 if bits == 4 else 1
+        n, column = divmod(kk, chunk)
+        spots = {(s.row, s.column): s for s in fragments.metadata(self.k, t, self.attrs["sparse"])}
+        mine = [spots[r, n * chunk] for r in row]
+        [shift] = {s.shift for s in mine}
+        nibble = self.of_lane(self.meta[0], [s.lane for s in mine], lambda w: getattr(b, "and")(b.shr_u(w, self.number(shift)), self.number(15)), shift)
+        out = self.number(0) if t[0] in "su" else b.const(F32, 0.0)
+        for index in range(1 if bits == 32 else 2):
+            v = self.element("a", [(r, n * chunk // 2 + index * pair + column % pair) for r in row])
+            if bits == 32:
+                here = b.icmp(nibble, self.number(0b1110), pred="eq" if column else "ne")
+            else:
+                which = b.shr_u(nibble, self.number(2)) if index else getattr(b, "and")(nibble, self.number(3))
+                here = b.icmp(which, self.number(column // pair), pred="eq")
+            out = b.select(here, v, out)
+        self.made[key] = out
+        return out
+
+    def of_lane(self, word: Value, lanes: Sequence[int], part: Callable[[Value], Value], tag: int) -> Value:
+        """Part of a word of another lane."""
+        key = (word.id, tuple(lanes))
+        if key not in self.made:
+            self.made[key], _ = self.b.emit(op("shfl_sync"), (self.mask, word, self.source(lanes), self.number(FULL)), (("mode", "idx"),))
+        if (key, tag) not in self.made:
+            self.made[key, tag] = part(self.made[key])
+        return self.made[key, tag]  # type: ignore[no-any-return]
+
+    def scales(self, row: Sequence[int], col: Sequence[int], n: int) -> tuple[Value | None, Value]:
+        """What a product in chunk n is multiplied by, in two exact steps: the first brings it within f32 (None where the second always does)."""
+        b: Any = self.b
+
+        def byte(w: Value) -> Value:
+            return getattr(b, "and")(b.shr_u(w, self.number(8 * n)), self.number(255))  # type: ignore[no-any-return]
+
+        x = self.of_lane(self.factors[0], [4 * (r % 8) + r // 8 for r in row], byte, n)
+        y = self.of_lane(self.factors[1], [4 * c for c in col], byte, n)
+        if self.attrs["scale"] == "ue4m3":
+            x, y = (b.fcvt(b.bitcast(b.itrunc(getattr(b, "and")(v, self.number(127)), to=I8), to=F8E4M3), to=F32) for v in (x, y))
+            return None, b.fmul(x, y)
+        e = b.isub(b.iadd(x, y), self.number(254))
+        e = b.imax_s(b.imin_s(e, self.number(192)), self.number(-252))  # beyond, a product of at least 2^-32 is infinite, one of at most 2^32 nothing
+        inner = b.imax_s(b.imin_s(e, self.number(127)), self.number(-126))
+        first, second = (b.bitcast(b.shl(b.iadd(v, self.number(127)), self.number(23)), to=F32) for v in (b.isub(e, inner), inner))
+        nan = getattr(b, "or")(b.icmp(x, self.number(255), pred="eq"), b.icmp(y, self.number(255), pred="eq"))
+        return first, b.select(nan, b.const(F32, float("nan")), second)
 
     def run(self) -> list[Value]:
         b: Any = self.b
@@ -161,8 +226,15 @@ class _Product:
                 continue
             sat = bool(self.attrs.get("sat")) and self.attrs["c"] == "s32"
             acc = b.sext(acc, to=I64) if sat else acc
+            vec = int(self.attrs.get("vec") or 0)
             for kk in range(self.k):
-                x, y = self.element("a", [(i, kk) for i in row]), self.element("b", [(kk, j) for j in wide])
+                x = self.dense(row, kk) if self.meta else self.element("a", [(i, kk) for i in row])
+                y = self.element("b", [(kk, j) for j in wide])
+                if vec:
+                    if kk % (self.k // vec) == 0:
+                        first, second = self.scales(row, wide, kk * vec // self.k)
+                    x = b.fmul(x, y)
+                    x, y = x if first is None else b.fmul(x, first), second
                 if self.attrs["c"] == "s32":
                     p = b.imul(x, y)
                     acc = b.iadd(acc, b.sext(p, to=I64) if sat else p)

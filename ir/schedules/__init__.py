@@ -2,5 +2,5 @@
 
     pointwise    strips of the domain                         reduction    rows (canonical accumulators) and columns
     contraction  register tiles of a matrix product           scan         chunks of 256 with a carry
-    scatter      atomic updates at computed places
+    matrix_units fragments of a product by mma, WMMA, MFMA    scatter      atomic updates at computed places
 """

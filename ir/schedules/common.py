@@ -79,5 +79,6 @@ class Job:
         return out[::-1]
 
     def launch(self, programs: Extent, **meta: Any) -> Launch:
+        meta["blocks"] = programs if isinstance(programs, int) else None
         fn = self.b.finish(tuple(sorted((k, v) for k, v in meta.items() if v is not None)))
         return Launch(fn, (programs, 1, 1), (*self.args, *map(Dim.symbol, self.b.extents)))

@@ -129,25 +129,26 @@ def check(file: Annotated[str, typer.Argument(metavar="FILE.ptx|FILE.py:FUNC", h
           spec: Annotated[list[str], typer.Argument(metavar="SPEC…", help="arguments of a function, such as f32[1024]")] = [],  # noqa: B006
           entry: Entry = "", grid: Grid = "1", block: Block = "1", shared: Shared = 0, arg: Args = [],  # noqa: B006
           cluster: Cluster = "", cooperative: Cooperative = False, seed: Seed = 0,
+          fast: Annotated[bool, typer.Option("--fast", help="compiled code: accesses out of bounds only, at full size")] = False,
           json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:  # fmt: skip
     """Runs a kernel on the interpreter and reports races, accesses out of bounds, deadlocks …"""
     from ..sanitize import check as check_kernel
     from .launch_args import parse_args, parse_three
 
     if ".py:" in file:
-        _check_function(file, spec, seed, json)
+        _check_function(file, spec, seed, json, fast)
         return
     mod, name = _entry(file, entry, "interp")
     shape = {"grid": parse_three(grid, "grid"), "block": parse_three(block, "block"), "cluster": parse_three(cluster, "cluster") if cluster else None}
     args = parse_args(arg, seed)
     with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
-        report = check_kernel(mod, name, **shape, shared=shared, args=args, cooperative=cooperative)
+        report = check_kernel(mod, name, **shape, shared=shared, args=args, cooperative=cooperative, fast=fast)
     print(report.to_json() if json else report)
     if not report:
         raise typer.Exit(1)
 
 
-def _check_function(file: str, spec: list[str], seed: int, json: bool) -> None:
+def _check_function(file: str, spec: list[str], seed: int, json: bool, fast: bool) -> None:
     """Each kernel of a function, as the PTX that it becomes, on arguments of those specs."""
     import numpy as np
 
@@ -165,7 +166,7 @@ def _check_function(file: str, spec: list[str], seed: int, json: bool) -> None:
 
     def launch(kernel: str, grid: Any, args: list[Any]) -> None:
         k = low.kernels[kernel]
-        reports.append(check_kernel(mod, kernel, grid=tuple(grid), block=(k.lanes or 32) * (k.warps or 1), args=args))
+        reports.append(check_kernel(mod, kernel, grid=tuple(grid), block=(k.lanes or 32) * (k.warps or 1), args=args, fast=fast))
 
     program = low._low.program
     inputs = [(rng.random(b.type.shape) * 8).astype(b.type.elem.np) for b in program.inputs]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..ir.errors import ShapeError, TraceError
-from ..ir.extent import Dim
-from ..trace import Tracer, cast_node, emit, here, lift, make, scalar, spread, trace_of, user_error
+from ..ir.extent import Dim, cdiv
+from ..ir.extent import same as same_extent
+from ..trace import Tracer, cast_node, emit, here, lift, make, operand, scalar, spread, trace_of, user_error
 from .registry import method, prop, register
 
 
@@ -295,25 +296,42 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
 
 @register("pad")
 def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0, **kw: Any) -> Any:
-    """Modes constant, edge, reflect, wrap."""
+    """Modes constant, edge, reflect, symmetric, wrap."""
     t = _lift(array)
     widths = np.broadcast_to(np.asarray(pad_width), (t.ndim, 2))
     low, high = [int(w) for w in widths[:, 0]], [int(w) for w in widths[:, 1]]
     if any(w < 0 for w in low + high):
         raise user_error(ShapeError, "pad widths must not be negative")
-    if mode in ("edge", "reflect", "wrap"):
+    if mode in ("edge", "reflect", "symmetric", "wrap") and not kw:
         for ax in range(t.ndim):
             if low[ax] or high[ax]:
-                t = take(t, np.pad(np.arange(t.shape[ax]), (low[ax], high[ax]), mode=mode), axis=ax)  # type: ignore[call-overload]
+                if t.shape[ax] == 0:
+                    raise user_error(ShapeError, f"axis {ax} has no element, and pad with mode={mode!r} repeats those that are there")
+                t = same(t, emit(t.trace, "take", [t.node, _repeated(t, mode, t.shape[ax], low[ax], high[ax])], axis=ax))
         return t
     if mode != "constant" or kw:
-        raise user_error(TraceError, f"pad with mode={mode!r} {', '.join(kw)} is not supported under @jit", "modes: constant, edge, reflect, wrap")
+        raise user_error(TraceError, f"pad with mode={mode!r} {', '.join(kw)} is not supported under @jit", "modes: constant, edge, reflect, symmetric, wrap")
     if np.ndim(constant_values) != 0:
         raise user_error(TraceError, "pad takes one constant under @jit")
     fill = lift(constant_values, t.trace)
     node = cast_node(t.trace, fill.node, fill.dtype, t.dtype)
     shape = tuple(a + n + b for a, n, b in zip(low, t.shape, high))
     return same(t, emit(t.trace, "pad", [t.node, node], low=tuple(low), shape=shape)) if t.ndim else t
+
+
+def _repeated(t: Tracer, mode: str, n: Any, low: int, high: int) -> Any:
+    """The element that stands at each place of a padded axis: places beyond the ends are clamped (by `take` itself), or follow a period."""
+    b = t.trace.builder
+    place = _iota(t, (low + n + high,), 0)
+
+    def number(v: Any) -> Any:
+        return spread(operand(lift(v, t.trace), np.dtype(np.int64)), t.trace, (low + n + high,))
+
+    period = n if mode == "wrap" else 2 * n - 2 if mode == "reflect" else 2 * n
+    if mode == "edge" or same_extent(period, 0):
+        return b.iadd(place, number(-low))
+    at = b.irem_u(b.iadd(place, number(cdiv(low, period) * period - low)), number(period))
+    return at if mode == "wrap" else b.imin_s(at, b.isub(number(period if mode == "reflect" else period - 1), at))
 
 
 @register("take")

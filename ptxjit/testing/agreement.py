@@ -29,16 +29,16 @@ def traced(j: Jit, args: Sequence[Any]) -> tuple[Graph, list[Any]]:
 
 def run_on(fn: Any, target: str, args: Sequence[Any]) -> list[Any]:
     """Results on a device (`cpu`, `interp`, `opencl:0`), or of the kernels for any code target (`ptx:sm_90`) on the kernel interpreter; `ptx:sm_90 on cpu`
-    is what our own PTX gives when `load_ptx` reads it back."""
+    is what our own PTX gives when `load_ptx` reads it back; `cpu:x86-64-v3 on cpu` is that CPU's machine code, on a host that can run it."""
     j = jitted(fn)
-    if target.partition(":")[0] in DEVICES and not target.startswith("cpu:"):
-        return results(Jit(j.fn, device=target, fast_math=j.options.fast_math, reproducible=j.options.reproducible)(*args))
+    name, _, reader = target.partition(" on ")
+    if name.partition(":")[0] in DEVICES and (not name.startswith("cpu:") or reader == "cpu"):
+        return results(Jit(j.fn, device=name, fast_math=j.options.fast_math, reproducible=j.options.reproducible)(*args))
     from ..ir.interp.program import run_program
     from ..ir.lower import lower
     from ..targets import target as find_target
 
     graph, leaves = traced(j, args)
-    name, _, reader = target.partition(" on ")
     found = find_target(name)
     low = lower(graph, found.facts, fast_math=j.options.fast_math, reproducible=j.options.reproducible)
     if not reader:
@@ -61,9 +61,8 @@ def read_back(target: Any, kernels: dict[str, Kernel], device: str) -> Callable[
 def assert_targets_agree(fn: Any, *args: Any, targets: Sequence[str] | None = None, ulp: float | None = None, bitwise: bool = False) -> None:
     """Runs a function on several targets and compares each with the first.  AssertionError where they differ.
 
-    Targets are devices (`cpu`, `interp`, `opencl:0`), code targets (`ptx:sm_90`, `cpu:x86-64-v3`), whose kernels run on the kernel interpreter, or our
-    PTX read back and run (`ptx:sm_90 on cpu`);
-    by default interp, cpu and ptx:sm_80.  `ulp` admits a distance.  Without it the bits must be the same, unless the function was made
+    Targets are devices (`cpu`, `interp`, `opencl:0`), code targets (`ptx:sm_90`, `cpu:x86-64-v3`), whose kernels run on the kernel interpreter, our PTX
+    read back and run (`ptx:sm_90 on cpu`), or the machine code of a CPU that this one can stand for (`cpu:x86-64-v3 on cpu`); by default interp, cpu and ptx:sm_80.  `ulp` admits a distance.  Without it the bits must be the same, unless the function was made
     with `fast_math`, which admits 64 ulp; `bitwise` asks for the same bits even then.
     """
     j = jitted(fn)

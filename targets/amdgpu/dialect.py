@@ -18,6 +18,7 @@ from ..llvm.compile import Machine, layout_of
 from ..llvm.emit import NAMES, float_text
 from ..llvm.item import Dialect, Item
 from .facts import ARCHS, GROUP
+from .matrix import product
 
 TRIPLE = "amdgcn-amd-amdhsa"
 # offsets of the implicit arguments (LLVM, "User Guide for AMDGPU Backend", code object V5)
@@ -180,6 +181,9 @@ class AmdDialect(Dialect):
         if self.a.family != "rdna2" or signs[0] != signs[1]:
             return None
         return e.put(e.call(f"llvm.amdgcn.{'s' if signs[0] else 'u'}dot4", "i32", [("i32", a), ("i32", b), ("i32", total), ("i1", "false")]))
+
+    def collective(self, e: Item, i: Instr) -> list[str] | None:
+        return product(e, i) if i.op.name == "mma" else None
 
     def warp_barrier(self, e: Item) -> None:
         e.lines.append('  fence syncscope("wavefront") release')

@@ -57,6 +57,16 @@ ARCHS = {
     "gfx11-generic": Arch("rdna3", 32, 1024, 16, 16, 2, 64 << 10, 96, 6 << 20, "wmma", 6),
     "gfx12-generic": Arch("rdna4", 32, 1536, 24, 16, 2, 64 << 10, 64, 8 << 20, "wmma", 6),
 }  # fmt: skip
+# matrix instructions by family, best first; those of waves of 32 or 64 as the family's kernels have them
+_SHARED = ("mfma.16x16x16.f16", "mfma.16x16x16.bf16", "mfma.16x16x4.f32", "mfma.16x16x4.f64")
+UNITS = {
+    "cdna1": ("mfma.16x16x16.f16", "mfma.16x16x8.bf16", "mfma.16x16x4.f32", "mfma.16x16x16.i8"),
+    "cdna2": (*_SHARED, "mfma.16x16x16.i8"),
+    "cdna3": (*_SHARED, "mfma.16x16x32.i8"),
+    "cdna4": ("mfma.16x16x32.f16", "mfma.16x16x32.bf16", *_SHARED, "mfma.16x16x64.i8", "mfma.16x16x32.i8"),
+    **dict.fromkeys(("rdna3", "rdna3.5"), tuple(f"wmma.rdna3.{t}" for t in ("f16", "bf16", "i8"))),
+    "rdna4": tuple(f"wmma.rdna4.{t}" for t in ("f16", "bf16", "i8")),
+}
 DEFAULT = "gfx1100"
 GROUP = 1024  # work-items of a work-group
 BLOCK_LDS = 64 << 10  # bytes that one work-group can have everywhere
@@ -77,7 +87,7 @@ def facts_for(name: str) -> DeviceFacts:
     arch = arch_of(name)
     a = ARCHS[arch]
     features = sorted(w for w in (a.family, a.matrix, f"wave{a.lanes}", "exact", "fp64", "f16", "fscale") if w)
-    return DeviceFacts(f"amdgpu:{arch}", "amdgpu", a.lanes, GROUP // a.lanes, REGISTERS, 128, BLOCK_LDS, a.l2, a.units, True, 0, tuple(features))
+    return DeviceFacts(f"amdgpu:{arch}", "amdgpu", a.lanes, GROUP // a.lanes, REGISTERS, 128, BLOCK_LDS, a.l2, a.units, True, 0, tuple(features), UNITS.get(a.family, ()))
 
 
 def occupancy(arch: str, vgprs: int, waves: int, lds: int) -> dict[str, Any]:

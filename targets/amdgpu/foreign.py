@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.errors import DeviceError, ResourceError, UnsupportedError
-from ...ir.interp.memory import host_bytes
-from ..driver import Driver
+from ..driver import Copies, Driver
 from .facts import BLOCK_LDS, GROUP
 
 REPORTS = {1: "trap", 2: "assertion failed"}
@@ -45,7 +44,7 @@ class Code:
         return Code(driver, json.loads(data[8 : 8 + n]), data[8 + n :])
 
     def launch(self, values: Sequence[int], grid: Sequence[int], block: Sequence[int], shared: int, cooperative: bool,
-               regions: Sequence[tuple[int, int]]) -> None:  # fmt: skip
+               regions: Sequence[tuple[int, Any]]) -> None:  # fmt: skip
         """Runs a grid and returns when it is done.  `regions`: (address, bytes) of all that the kernel may reach."""
         d, threads, arena = self.driver, block[0] * block[1] * block[2], self.shared + shared
         if not 1 <= threads <= GROUP:
@@ -55,42 +54,14 @@ class Code:
         if not all(grid):
             return
         word = np.zeros(1, np.uint32)
-        with d.guarded():
-            here = [(start, host_bytes(start, size)) for start, size in joined(regions)]
-            there = [d.from_host(a) for _, a in here]
-            places = [(start, start + len(a), int(m.raw)) for (start, a), m in zip(here, there)]
-            words: list[Any] = [_moved(v, places) for v in values]
+        with d.guarded(), Copies(d, regions) as copies:
+            words: list[Any] = [v if (found := copies.find(v)) is None else int(found[0].raw) + found[1] for v in values]
             error = d.from_host(word)
             launch = d.prepare(self.module, {**self.signature, "block": tuple(block), "dynamic": arena, "cooperative": cooperative}, grid)
             launch([*words, *[error.raw] * bool(self.signature["reports"])])
             d.download(word, error.raw)
-            for (_, a), m in zip(here, there):
-                after = np.empty_like(a)
-                d.download(after, m.raw)
-                changed = after != a
-                if changed.any():  # only then: the array may be read-only
-                    a[changed] = after[changed]
         if word[0]:
             raise DeviceError(f"{self.name}: {REPORTS.get(int(word[0]), f'error {int(word[0])}')} on {d.name}", hint="device='cpu' names the block and the thread")
-
-
-def joined(regions: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Overlapping ranges as one, in order."""
-    out: list[tuple[int, int]] = []
-    for start, size in sorted(r for r in regions if r[1]):
-        if out and start < out[-1][0] + out[-1][1]:
-            out[-1] = out[-1][0], max(out[-1][1], start + size - out[-1][0])
-        else:
-            out.append((start, size))
-    return out
-
-
-def _moved(value: int, places: Sequence[tuple[int, int, int]]) -> int:
-    """An address of the host's as that of its copy; any other word as it is.  (The end of an array is an address of it too.)"""
-    for low, high, there in places:
-        if low <= value < high:
-            return value - low + there
-    return next((value - low + there for low, high, there in places if value == high), value)
 
 
 def refuse_launch(name: str, where: str, cluster: Sequence[int]) -> None:

@@ -77,6 +77,8 @@ class AmdTarget(Target):
         waits for another thread, which may be of the other half of the wave."""
         from ...ir.analysis import spins, warp_needs
         from ...ir.passes import kernel_pipeline
+        from ...ir.passes.matrices import expand_products
+        from ..llvm.products import spread
 
         need = warp_needs(kernel) if ARCHS[self.arch].wide else None
         if need is not None:
@@ -88,7 +90,7 @@ class AmdTarget(Target):
                                    hint="translate for an RDNA architecture (gfx10 and later), whose waves are warps")  # fmt: skip
         if kernel.functions:
             raise UnsupportedError(f"{kernel.name}: a function that calls itself or is called by address on {self.name}", hint="device='cpu' runs it")
-        legal: Kernel = kernel_pipeline(self.facts).run(kernel)
+        legal: Kernel = kernel_pipeline(self.facts).run(expand_products(kernel, spread))
         return legal
 
     def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
@@ -113,7 +115,7 @@ class AmdTarget(Target):
         return Code.from_bytes(self.driver(), data)
 
     def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
-                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, Any]] = ()) -> None:  # fmt: skip
         from .foreign import refuse_launch
 
         refuse_launch(code.name, self.name, cluster)

@@ -18,6 +18,9 @@ NAMED = {
     "aarch64": ("aarch64-unknown-linux-gnu", "generic", 128, 32),
     "apple-m1": ("arm64-apple-macosx12.0.0", "apple-m1", 128, 32),
 }
+# what /proc/cpuinfo lists where the code of a named CPU runs too (the psABI's levels)
+_V3 = frozenset("avx avx2 bmi1 bmi2 f16c fma abm movbe xsave sse4_2 popcnt".split())
+RUNS = {"x86-64-v3": _V3, "x86-64-v4": _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}}
 
 
 @lru_cache(maxsize=1)
@@ -42,6 +45,14 @@ def model() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def why_not(word: str) -> str | None:
+    """Why code for a named CPU cannot run on this machine; None where it can."""
+    if word not in RUNS:
+        return f"code for {word} is lowered, not run" if word in NAMED else f"there is no CPU of that name (known: {', '.join(NAMED)})"
+    lacks = sorted(RUNS[word] - flags())
+    return f"this machine lacks {', '.join(lacks)}" if lacks else None
 
 
 def cores() -> int:
@@ -99,4 +110,6 @@ def facts_for(name: str) -> DeviceFacts:
     if word not in NAMED:
         raise UserError(f"there is no CPU target {name!r}", hint="known: cpu:host, " + ", ".join(f"cpu:{w}" for w in NAMED))
     _, _, bits, registers = NAMED[word]
-    return DeviceFacts(f"cpu:{word}", "cpu", bits // 32, 1, registers, bits, 32 << 10, 1 << 20, 4, word != "x86-64-v2")
+    here = why_not(word) is None
+    caches = (_cache(1, 32 << 10), _cache(2, 512 << 10), cores()) if here else (32 << 10, 1 << 20, 4)
+    return DeviceFacts(f"cpu:{word}", "cpu", bits // 32, 1, registers, bits, *caches, word != "x86-64-v2")

@@ -16,10 +16,11 @@ import numpy as np
 
 from ...ir.analysis import in_cycles
 from ...ir.errors import BugError, DeviceError, ResourceError, UserError
+from ...ir.instr import Instr
 from ...ir.kernel import Kernel
 from ...ir.passes import kernel_pipeline
 from ...ir.printf import format_c
-from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, YIELD, Dispatch
+from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, WATCH, YIELD, Dispatch
 from ..llvm.lanes import FORMS, form_of
 from .link import Artifact
 from .load import LINUX_X86, load
@@ -47,10 +48,12 @@ class Code:
         self.name, self.frame, self.shared, self.prints = head["name"], head["frame"], head["shared"], head["prints"]
         self.points, self.accesses, self.facts, self.mode = head["points"], head["accesses"], head["facts"], head["mode"]
         self.per: int = head["per"]
+        self.cancels: bool = head["cancels"]
         self.loaded = load(artifact)
         self.address, self.task = self.loaded.address(self.name), self.loaded.address(TASK)
         self.fn = RUN(self.address)
         self.spare: list[tuple[Any, int, int]] = []
+        self.sites: tuple[Instr, ...] = ()  # the tested accesses themselves, where it was compiled just now
         self.waits: bool = any(kind == YIELD for kind, _, _ in self.points)  # for other threads, in loops
         self.quick = 0  # threads of a grid up to which a launch was done before anybody would end it
         self.share: dict[str, int] = head["share"]  # instructions by how they are computed
@@ -73,8 +76,8 @@ class Code:
         return found
 
     @staticmethod
-    def compile(kernel: Kernel, device: Any, facts: dict[str, Any], bounds: bool, mode: str = "auto") -> Code:
-        from ..llvm.compile import compile_object, host, level_of
+    def compile(kernel: Kernel, device: Any, machine: Any, facts: dict[str, Any], bounds: bool, mode: str = "auto") -> Code:
+        from ..llvm.compile import compile_object, level_of
         from .link import link
 
         kernel = legal(kernel, device)
@@ -82,14 +85,18 @@ class Code:
         if not form:
             need = facts.get("limits", {}).get("reqntid", ())
             form = form_of((1, 1, 1), (*need, 1, 1, 1)[:3]) if need else FORMS[0]
-        module = Dispatch(kernel, host().triple, bounds, mode, form=form, wide=device.vector_bits == 512)
-        obj = compile_object(module.text)
+        module = Dispatch(kernel, machine.triple, bounds, mode, form=form, wide=device.vector_bits == 512)
+        obj = compile_object(module.text, machine)
         artifact = link(obj) if LINUX_X86 else Artifact("object", obj, {module.name: 0, TASK: 0})
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
-        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "facts": facts, "mode": module.mode, "per": module.per, "form": module.form, "share": module.share,
-                "level": level_of(module.text), "short": not kernel.functions and not in_cycles(kernel),
-                "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": module.accesses}  # fmt: skip
-        return Code(head, artifact, module.text)
+        cancels = any(i.op.name == "cancel" for f in (kernel, *kernel.functions) for i in f.instrs())
+        head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "cancels": cancels, "facts": facts,
+                "mode": module.mode, "per": module.per, "form": module.form, "share": module.share, "level": level_of(module.text),
+                "short": not kernel.functions and not in_cycles(kernel),
+                "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": [str(i.loc) if i.loc else "" for i in module.sites]}  # fmt: skip
+        code = Code(head, artifact, module.text)
+        code.sites = module.sites
+        return code
 
     def borrow(self, size: int) -> tuple[Any, int]:
         """Memory for the frames of a launch: that of an earlier one, if it is large enough."""
@@ -135,9 +142,11 @@ _grids = iter(range(1, 1 << 62))
 
 
 def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block: tuple[int, int, int], shared: int,
-           cooperative: bool, cluster: tuple[int, int, int], const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+           cooperative: bool, cluster: tuple[int, int, int], const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = (),
+           watch: int = 0) -> None:  # fmt: skip
     """Runs a grid and returns when it is done.  `values` are the parameters as 64-bit words, `const` address and size of the constant bank;
-    `regions` (address, bytes) of what the kernel may touch, where it was compiled with `bounds`."""
+    `regions` (address, bytes) of what the kernel may touch, where it was compiled with `bounds`; `watch` is the address of a record of what lay outside
+    (`dispatch.WATCH`), and then nothing of that ends the launch."""
     code = code.fitting(grid, block)
     threads, blocks = block[0] * block[1] * block[2], grid[0] * grid[1] * grid[2]
     if threads > MAX_THREADS or threads == 0:
@@ -166,11 +175,13 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     stop, where = np.zeros(4, np.int32), np.zeros(4, np.int64)
     printed = _Printf(code.prints)
     table = np.array(sorted(regions), np.int64).reshape(-1, 2)
-    record[:28] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
-                   printed.address, shared, next(_grids), *const, _at(table), len(table)]  # fmt: skip
+    groups = blocks // count
+    claims = np.zeros(8 + groups if code.cancels else 8, np.uint8)  # how many may be free, then who is taken
+    claims[:8].view(np.int64)[0] = groups
+    record[:30] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
+                   printed.address, shared, next(_grids), *const, _at(table), len(table), watch, _at(claims)]  # fmt: skip
     error = np.zeros(4, np.int32)
     words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
-    groups = blocks // count
 
     def halt() -> None:
         stop[0] = 1
@@ -198,6 +209,27 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
         code.give_back(memory, base, total + 4096)
     else:
         raise _failure(code, status, int(where[1]), int(where[2]), int(error[0]), grid, group, count, stride, arena, threads)
+
+
+class Record:
+    """What a launch notes of accesses out of bounds: 64 zeros for loads, 64 bytes for stores, then for each tested access the first and how many."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.bytes = np.zeros(WATCH["head"] + WATCH["site"] * len(code.sites) + 64, np.uint8)
+        self.address = -(-_at(self.bytes) // 64) * 64
+
+    def seen(self, block: tuple[int, int, int]) -> list[tuple[Instr, int, int, tuple[int, int, int], tuple[int, int, int]]]:
+        """(instruction, times, address, block, thread) of each access that was out of bounds."""
+        out = []
+        for n, i in enumerate(self.code.sites):
+            at = self.address + WATCH["head"] + n * WATCH["site"]
+            count = ctypes.c_uint32.from_address(at + WATCH["count"]).value
+            if count:
+                x, y, z, t = (ctypes.c_int32 * 4).from_address(at + WATCH["x"])
+                address = ctypes.c_uint64.from_address(at + WATCH["address"]).value
+                out.append((i, count, address, (x, y, z), (t % block[0], t // block[0] % block[1], t // (block[0] * block[1]))))
+        return out
 
 
 def _at(a: Any) -> int:

@@ -1,4 +1,4 @@
-"""`cpu:host` and its siblings: stages `ll`, `asm`, `obj`; programs run on the host only."""
+"""`cpu:host` and its siblings: stages `ll`, `asm`, `obj`; what is made for a CPU of fewer abilities than the host's runs here as well."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from ...ir.errors import BugError, DeviceError
 from ...ir.kernel import Kernel
 from ...ir.program import Program
 from .. import Target
-from .host import NAMED, facts_for
+from .host import NAMED, facts_for, why_not
 
 
 class CpuTarget(Target):
@@ -20,11 +20,16 @@ class CpuTarget(Target):
     def __init__(self, name: str) -> None:
         self.facts = facts_for(name)
         self.name = self.facts.target
-        self.runs_kernels = self.is_host
+        self.why_not = None if self.is_host else why_not(self.name.partition(":")[2])
+        self.runs_kernels = self.why_not is None
 
     @property
     def is_host(self) -> bool:
         return self.name == "cpu:host"
+
+    def _must_run(self) -> None:
+        if self.why_not is not None:
+            raise DeviceError(f"code for {self.name} does not run here: {self.why_not}", hint="use target='cpu:host'")
 
     def _machine(self) -> Any:
         from ..llvm.compile import Machine, host
@@ -74,8 +79,7 @@ class CpuTarget(Target):
         from .pool import TASK
         from .runtime import Executable
 
-        if not self.is_host:
-            raise DeviceError(f"code for {self.name} does not run here", hint="use target='cpu:host'")
+        self._must_run()
         plan, constants = plan_of(program)
         obj = self.emit(list(kernels.values()), "obj")
         assert isinstance(obj, bytes)
@@ -89,14 +93,14 @@ class CpuTarget(Target):
         """A kernel of threads (foreign PTX), compiled for this machine: what `launch` takes.  `facts` (JSON) travel with it to the cache."""
         from .launch import Code
 
-        if not self.is_host:
-            raise DeviceError(f"code for {self.name} does not run here", hint="use target='cpu:host'")
-        return Code.compile(kernel, self.facts, facts, bounds, mode)
+        self._must_run()
+        return Code.compile(kernel, self.facts, self._machine(), facts, bounds, mode)
 
     def load_kernel(self, data: bytes) -> Any:
         """What `compile_kernel` gave, from its `to_bytes()`."""
         from .launch import Code
 
+        self._must_run()
         return Code.from_bytes(data)
 
     def emit_kernel(self, kernel: Kernel, stage: str) -> str | bytes:
@@ -129,9 +133,19 @@ class CpuTarget(Target):
 
         launch(code, values, grid, block, shared, cooperative, cluster, const, regions)
 
+    def outside(self, kernel: Kernel, facts: dict[str, Any], values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
+                const: tuple[int, int], regions: Sequence[tuple[int, int]]) -> list[Any]:  # fmt: skip
+        from .launch import Record, launch
+
+        code = self.compile_kernel(kernel, facts, bounds=True)
+        record = Record(code)
+        launch(code, values, grid, block, shared, cooperative, cluster, const, regions, record.address)
+        return record.seen(block)
+
     def load(self, data: bytes) -> Any:
         from .runtime import Executable
 
+        self._must_run()
         return Executable.from_bytes(data)
 
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:

@@ -221,8 +221,11 @@ def _mma(f: Fn, w: _Lanes, i: Instr) -> None:
         at += count(kind, rows.shape[1])
     if sparse is not None:
         mats["a"] = _dense(f, w, mats["a"], attrs["a"], k, at, sparse, t)
-    for q in range(4 if quads else 1):
-        _multiply(f, w, attrs, mats, m, n, k, t, size, q)
+        at += 1
+    if attrs.get("scale"):
+        _multiply_scaled(f, w, attrs, mats, n, k, at)
+    for q in range(0 if attrs.get("scale") else 4 if quads else 1):
+        _multiply(f, w, i, attrs, mats, m, n, k, t, size, q)
     rows, cols = lay["d"]
     place, width = mats["c"]
     table = _index_table(f, w, rows * width + cols)
@@ -299,29 +302,106 @@ def _float_table(w: _Lanes, kind: str) -> str:
 
 def _dense(f: Fn, w: _Lanes, a: tuple[str, int], kind: str, k: int, meta: int, selector: int, t: str) -> tuple[str, int]:
     """A sparse A spread out by its metadata (`ir/ops/matrix.py`, `positions`)."""
+    import numpy as np
+
+    from ...ir.fragments import BITS, metadata
+
     place, width = a
     dense = f.var(f"[{16 * k} x {t}]").place
     f.line(f"store [{16 * k} x {t}] zeroinitializer, ptr {dense}")
-    per = 8 if kind == "tf32" else 16
-    for row in range(16):
-        g, half = row % 8, row // 8
-        for part in range(k // per):
-            lane = 4 * g + (selector if k == per else 2 * selector + part)
-            bits = f.op("lshr", "i32", w.arg(str(lane), meta), 16 * half)
-            for c in range(4):
-                nibble = f.op("and", "i32", f.op("lshr", "i32", bits, 4 * c), 15)
-                if kind == "tf32":
-                    spots = [(part * 4 + c, 2 * c, f.put(f"zext i1 {f.cmp('eq', 'i32', nibble, 14)} to i32"))]
-                else:
-                    spots = [(part * 8 + 2 * c, 4 * c, f.op("and", "i32", nibble, 3)), (part * 8 + 2 * c + 1, 4 * c, f.op("lshr", "i32", nibble, 2))]
-                for source, first, index in spots:
-                    v = f.load(t, place, 4 * (row * width + source))
-                    to = f.op("add", "i32", index, row * k + part * per + first)
-                    f.store(t, v, dense, f.op("shl", "i64", f.widen(to), 2))
+    nibbles, bits = metadata(k, kind, selector), BITS[kind]
+    columns = [(n.lane, n.shift, n.row * width + n.stored, n.row * k + n.column) for n in nibbles]
+    lanes, shifts, sources, targets = (_index_table(f, w, np.array(c)) for c in zip(*columns))
+    pair = 2 if bits == 4 else 1  # elements that one index places
+    with f.count(str(len(nibbles))) as c:
+        lane, shift, source, target = (_at_table(f, table, c) for table in (lanes, shifts, sources, targets))
+        word = w.arg(f.put(f"trunc i64 {lane} to i32"), meta)
+        nibble = f.op("and", "i32", f.op("lshr", "i32", word, f.put(f"trunc i64 {shift} to i32")), 15)
+        if bits == 32:
+            indices = [f.put(f"zext i1 {f.cmp('eq', 'i32', nibble, 14)} to i32")]
+        else:
+            indices = [f.op("and", "i32", nibble, 3), f.op("lshr", "i32", nibble, 2)]
+        for e in range(len(indices) * pair):
+            v = f.load(t, place, f.op("shl", "i64", f.op("add", "i64", source, e), 2))
+            index = f.op("mul", "i32", indices[e // pair], pair) if pair > 1 else indices[e]
+            to = f.op("add", "i64", f.op("add", "i64", target, f.widen(index)), e % pair)
+            f.store(t, v, dense, f.op("shl", "i64", to, 2))
     return dense, k
 
 
-def _multiply(f: Fn, w: _Lanes, attrs: dict[str, Any], mats: dict[str, tuple[str, int]], m: int, n: int, k: int, t: str, size: int, q: int) -> None:
+def _multiply_scaled(f: Fn, w: _Lanes, attrs: dict[str, Any], mats: dict[str, tuple[str, int]], n: int, k: int, at: int) -> None:
+    """C += A·B, each product times the scales of its chunk: in double, where products with their scales are exact and a sum that is rounded
+    again to f32 is what one rounding gives (24 bits and at most 16 meet within 53, or too far apart to matter)."""
+    import numpy as np
+
+    (a, wa), (b, wb), (c, wc) = mats["a"], mats["b"], mats["c"]
+    vec, values = int(attrs["vec"]), _double_table(w, attrs["scale"])
+    wide, narrow = f"<{n} x double>", f"<{n} x float>"
+    r = np.arange(16)
+    places = []
+    for operand, lanes in ((at, 4 * (r % 8) + r // 8), (at + 1, 4 * np.arange(n))):  # chunk by chunk, the scales of rows, of columns
+        place = f.var(f"[{vec * len(lanes)} x double]").place
+        table = _index_table(f, w, lanes)
+        with f.count(str(len(lanes))) as line:
+            word = w.arg(f.put(f"trunc i64 {_at_table(f, table, line)} to i32"), operand)
+            for j in range(vec):
+                byte = f.op("and", "i32", f.op("lshr", "i32", word, 8 * j) if j else word, 255)
+                v = f.load("double", values, f.op("shl", "i64", f.widen(byte), 3))
+                f.store("double", v, place, f.op("shl", "i64", f.widen(f.op("add", "i32", line, j * len(lanes))), 3))
+        places.append(place)
+    with f.count("16") as row:
+        crow = f.at(c, f.op("mul", "i64", f.widen(row), 4 * wc))
+        acc = f.var(narrow)
+        acc.set(f.put(f"load {narrow}, ptr {crow}, align 4"))
+        for j in range(vec):
+            scale = f.load("double", places[0], f.op("shl", "i64", f.widen(f.op("add", "i32", row, 16 * j)), 3))
+            columns = f.put(f"load {wide}, ptr {f.at(places[1], str(8 * n * j))}, align 8")
+            scales = f.op("fmul", wide, _splat(f, scale, "double", n), columns)
+            with f.count(str(k // vec)) as step:
+                kk = f.op("add", "i32", step, j * (k // vec))
+                x = f.load("float", a, f.op("shl", "i64", f.widen(f.op("add", "i32", f.op("mul", "i32", row, wa), kk)), 2))
+                ys = f.put(f"load {narrow}, ptr {f.at(b, f.op('mul', 'i64', f.widen(kk), 4 * wb))}, align 4")
+                xs, ys = f.put(f"fpext {narrow} {_splat(f, x, 'float', n)} to {wide}"), f.put(f"fpext {narrow} {ys} to {wide}")
+                p = f.op("fmul", wide, f.op("fmul", wide, xs, ys), scales)
+                total = f.op("fadd", wide, f.put(f"fpext {narrow} {acc.get()} to {wide}"), p)
+                acc.set(f.put(f"fptrunc {wide} {total} to {narrow}"))
+        f.line(f"store {narrow} {acc.get()}, ptr {crow}, align 4")
+
+
+def _splat(f: Fn, x: str, t: str, n: int) -> str:
+    one = f.put(f"insertelement <{n} x {t}> poison, {t} {x}, i64 0")
+    return f.put(f"shufflevector <{n} x {t}> {one}, <{n} x {t}> poison, <{n} x i32> zeroinitializer")
+
+
+def _double_table(w: _Lanes, kind: str) -> str:
+    """The 256 values of a scale."""
+    import numpy as np
+
+    from ...ir.ops.matrix import decode
+    from ...ir.types import F64
+    from .emit import float_text
+
+    name = f"scales.{kind}"
+    if name not in w.lane.helpers:
+        values = decode(np.arange(256, dtype=np.uint32), kind)
+        w.lane.helpers[name] = f"@{name} = internal constant [256 x double] [ {', '.join('double ' + float_text(F64, float(v)) for v in values)} ]"
+    return "@" + name
+
+
+def _directed(f: Fn, w: _Lanes, i: Instr, acc: str, xs: str, ys: str, n: int) -> str:
+    """xs·ys + acc in double, element by element, rounded as the instruction says."""
+    from ...ir.types import F64
+    from .dispatch import rounding
+
+    helper = rounding(w.lane, "ffma", i.attr("rnd"), F64, F64, 3, i)
+    for e in range(n):
+        parts = ", ".join(f"double {f.put(f'extractelement <{n} x double> {v}, i64 {e}')}" for v in (xs, ys, acc))
+        acc = f.put(f"insertelement <{n} x double> {acc}, double {f.put(f'call double @{helper}({parts})')}, i64 {e}")
+    return acc
+
+
+def _multiply(f: Fn, w: _Lanes, i: Instr, attrs: dict[str, Any], mats: dict[str, tuple[str, int]], m: int, n: int, k: int, t: str, size: int,
+              q: int) -> None:  # fmt: skip
     """C += A·B for rows 8q … of a quad pair, or the whole."""
     (a, wa), (b, wb), (c, wc) = mats["a"], mats["b"], mats["c"]
     vec = f"<{n} x {t}>"
@@ -336,8 +416,7 @@ def _multiply(f: Fn, w: _Lanes, attrs: dict[str, Any], mats: dict[str, tuple[str
             wide.set(f.put(f"sext {vec} {acc.get()} to <{n} x i64>"))
         with f.count(str(k)) as kk:
             x = f.load(t, a, f.op("mul", "i64", f.widen(f.op("add", "i32", f.op("mul", "i32", row, wa), kk)), size))
-            one = f.put(f"insertelement {vec} poison, {t} {x}, i64 0")
-            xs = f.put(f"shufflevector {vec} {one}, {vec} poison, <{n} x i32> zeroinitializer")
+            xs = _splat(f, x, t, n)
             at = f.op("mul", "i64", f.widen(f.op("add", "i32", f.op("mul", "i32", kk, wb), 8 * q)), size)
             ys = f.put(f"load {vec}, ptr {f.at(b, at)}, align {size}")
             if attrs.get("bop"):
@@ -347,6 +426,8 @@ def _multiply(f: Fn, w: _Lanes, attrs: dict[str, Any], mats: dict[str, tuple[str
                 wide.set(f.op("add", f"<{n} x i64>", wide.get(), p))
             elif t == "i32":
                 acc.set(f.op("add", vec, acc.get(), f.op("mul", vec, xs, ys)))
+            elif attrs.get("rnd"):
+                acc.set(_directed(f, w, i, acc.get(), xs, ys, n))
             else:
                 acc.set(f.call(vec, f"llvm.fma.v{n}f{8 * size}", [(vec, xs), (vec, ys), (vec, acc.get())], declare=True))
         if wide is not None:

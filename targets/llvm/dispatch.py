@@ -31,7 +31,9 @@ from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 # launch: i64 words
 LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
           "free": 11, "group": 12, "gx": 13, "gy": 14, "gz": 15, "cx": 16, "cy": 17, "cz": 18, "stop": 19, "where": 20, "printf": 21, "dynamic": 22,
-          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27}  # fmt: skip
+          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27, "watch": 28, "claims": 29}  # fmt: skip
+# a record of what was out of bounds: two dumps of 64 bytes, then for each access 64 bytes: how often, and where and who the first was
+WATCH = {"head": 128, "site": 64, "count": 0, "address": 8, "x": 16, "y": 20, "z": 24, "linear": 28}
 # block header: bytes
 BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "fault": 40, "barriers": 64, "arena": 1024}
 BARRIERS, BARRIER = 16, 16  # arrived, expected, accumulated
@@ -89,7 +91,7 @@ def conversion(name: str, elem: Scalar, out: Scalar) -> str | None:
     return {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name)
 
 
-def rounding(rnd: str, x86: bool, declared: set[str]) -> tuple[list[str], list[str]]:
+def rounding_mode(rnd: str, x86: bool, declared: set[str]) -> tuple[list[str], list[str]]:
     """Code that sets the rounding mode, and code that sets it back to nearest.  LLVM's own also sets that of the x87, which takes long."""
     if not x86:
         declared.add("declare void @llvm.set.rounding(i32)")
@@ -137,7 +139,7 @@ class Lane(_Emit):
 
     def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False) -> None:
         self.k, self.w, self.bounds = kernel, 1, bounds
-        self.accesses: list[str] = main.accesses if main else []
+        self.accesses: list[Instr] = main.accesses if main else []  # those that are tested
         self.shapes = _NoShapes()  # type: ignore[assignment]
         self.declared, self.helpers, self.features = declared, helpers, frozenset()
         self.vals: dict[int, Val] = {}
@@ -537,24 +539,10 @@ class Lane(_Emit):
         return self.clamped(r, out, False) if i.attr("sat") else r
 
     def directed(self, name: str, rnd: str, elem: Scalar, out: Scalar, args: list[str], i: Instr) -> str:
-        """Directed rounding: a helper that sets the rounding mode around one constrained operation."""
         t, u = NAMES[elem.name], NAMES[out.name]
-        kind = conversion(name, elem, out) or CONSTRAINED.get(name)
-        if kind is None:
-            raise UnsupportedError(f"{name} with rounding {rnd}", place=i.loc)
-        if kind == "fpext":
+        if name == "fcvt" and out.bits >= elem.bits:
             return self.put(f"fpext {t} {args[0]} to {u}")
-        types = SUFFIX[out.name] if kind in CONSTRAINED.values() else f"{SUFFIX[out.name]}.{SUFFIX[elem.name]}"
-        helper = f"round.{rnd}.{kind}.{types}"
-        if helper not in self.helpers:
-            intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
-            names = ", ".join(f"{t} %a{n}" for n in range(len(args)))
-            self.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * len(args))}, metadata, metadata)")
-            before, after = rounding(rnd, self.main.x86, self.declared)
-            self.helpers[helper] = "\n".join([
-                f"define internal {u} @{helper}({names}) #1 {{", "entry:", *before,
-                f'  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2', *after, f"  ret {u} %r", "}"])  # fmt: skip
-        return self.put(f"call {u} @{helper}({', '.join(f'{t} {a}' for a in args)})")
+        return self.put(f"call {u} @{rounding(self, name, rnd, elem, out, len(args), i)}({', '.join(f'{t} {a}' for a in args)})")
 
     # ---- special registers
 
@@ -630,6 +618,10 @@ class Lane(_Emit):
                 return self.put(f"or i32 {bit}, {below}")
             return self.put(f"xor i32 {below if kind == 'ge' else self.put(f'or i32 {bit}, {below}')}, -1")
         raise UnsupportedError(f"the special register {name} on the CPU")
+
+    def _cancel(self, i: Instr) -> None:
+        self.helpers.setdefault("cancel", CANCEL)
+        self.define(i.result, self.put("call i32 @cancel.next(ptr %launch)"))
 
     def _read_clock(self, i: Instr) -> None:
         self.define(i.result, self.put(self.call("llvm.readcyclecounter", "i64", [])))
@@ -725,22 +717,27 @@ class Lane(_Emit):
             return ("volatile " if i.attr("volatile") else ""), "", min(size, 8)
         return "atomic ", {"relaxed": " monotonic", "acquire": " acquire", "release": " release", "sc": " seq_cst"}.get(order, " seq_cst"), size
 
-    def test(self, i: Instr, p: str, size: int) -> None:
-        """With `bounds`: an access outside of what the launch may touch ends it."""
+    def tested(self, i: Instr, p: str, size: int | str, space: str = "", write: bool = False) -> str:
+        """With `bounds`: an access outside of what the launch may touch ends it; or, where the launch keeps a record, it is noted there and goes
+        elsewhere (a load gives 0).  Returns the pointer to use."""
         if not self.bounds:
-            return
-        self.helpers.setdefault("bounds", BOUNDS)
+            return p
+        self.helpers.setdefault("bounds", BOUNDS.replace("FRAME_BYTES", str(self.main.frame)).replace("LOCAL_AT", str(self.main.local_at)))
+        self.declared.add("declare ptr @llvm.stacksave.p0()")
         number = len(self.accesses)
-        self.accesses.append(str(i.loc) if i.loc else "")
+        self.accesses.append(i)
         a = self.put(f"ptrtoint ptr {p} to i64")
-        ok = self.put(f"call i1 @bounds.ok(ptr %launch, ptr %blk, i64 {a}, i64 {size})")
+        space = space or i.attr("space", "global")
+        window, length = {"shared": ("%arena", self.word("arena") if space == "shared" else ""), "local": ("%local", "-1" if self.uses_heap else str(self.k.local))}.get(
+            space, ("null", "-2" if self.main.k.functions else "-1"))  # fmt: skip  (functions keep theirs on the stack)
+        q = self.put(f"call ptr @bounds.place(ptr %launch, ptr %blk, ptr %frame, i64 {a}, i64 {size}, ptr {window}, i64 {length}, i64 {number}, i64 {64 * write})")
+        bad = self.put(f"icmp eq ptr {q}, null")
         self.n += 1
         n = self.n
-        self.lines += [f"  br i1 {ok}, label %in{n}, label %out{n}", f"out{n}:"]
-        q = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['fault']}")
-        self.lines.append(f"  store i64 {a}, ptr {q}")
+        self.lines += [f"  br i1 {bad}, label %out{n}, label %in{n}", f"out{n}:"]
         e = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.main.k.params)}')}")
         self.lines += [f"  store atomic i32 {16 + number}, ptr {e} monotonic, align 4", "  ret i32 -1", f"in{n}:"]
+        return q
 
     def _ld(self, i: Instr) -> None:
         base, index, _ = self.split(i, 0)
@@ -749,7 +746,7 @@ class Lane(_Emit):
 
         def body() -> list[str]:
             p = self.address(i, base, index)
-            self.test(i, p, elem.bytes * len(i.results))
+            p = self.tested(i, p, elem.bytes * len(i.results))
             keyword, order, align = self.flags(i, elem)
             out = []
             for k in range(len(i.results)):
@@ -772,7 +769,7 @@ class Lane(_Emit):
         def body() -> list[str]:
             texts = [self.val(v).text for v in data]
             p = self.address(i, base, index)
-            self.test(i, p, elem.bytes * count)
+            p = self.tested(i, p, elem.bytes * count, write=True)
             keyword, order, align = self.flags(i, elem)
             for k, text in enumerate(texts):
                 q = p if k == 0 else self.put(f"getelementptr i8, ptr {p}, i64 {k * elem.bytes}")
@@ -799,7 +796,7 @@ class Lane(_Emit):
         def body() -> list[str]:
             texts = [self.val(v).text for v in data]
             p = self.address(i, base, index)
-            self.test(i, p, elem.bytes)
+            p = self.tested(i, p, elem.bytes, write=True)
             old = self.atomic(i, p, fn, elem, texts)
             return [old] if i.results else []
 
@@ -996,10 +993,17 @@ class Lane(_Emit):
             src = self.place(i.attr("from"), self.val(i.args[1]))
             read = self.put(f"zext i32 {self.val(i.args[2]).text} to i64")
             fn = i.attr("fn")
+            total = str(i.attr("bytes")) if i.attr("bytes") else self.val(i.args[3]).text if len(i.args) > 3 and not i.attr("masked") else read
+            if self.bounds:
+                src = self.tested(i, src, read, i.attr("from"))
+                dst = self.tested(i, dst, total, i.attr("to"), write=True)
             if fn:
                 self.combine(i, dst, src, read, fn, i.attr("elem"))
                 return []
-            total = str(i.attr("bytes")) if i.attr("bytes") else self.val(i.args[3]).text if len(i.args) > 3 else read
+            if i.attr("masked"):
+                self.helpers.setdefault("copy.masked", COPY_MASKED)
+                self.lines.append(f"  call void @copy.masked(ptr {dst}, ptr {src}, i64 {read}, i32 {self.val(i.args[3]).text})")
+                return []
             self.helpers.setdefault("copy", COPY)
             self.lines.append(f"  call void @copy.bytes(ptr {dst}, ptr {src}, i64 {read}, i64 {total})")
             return []
@@ -1087,13 +1091,93 @@ out:
 }"""
 
 
-# Whether [a, a + n) lies in one of the launch's regions or in the memory of the block's group.
-BOUNDS = """define internal i1 @bounds.ok(ptr %launch, ptr %blk, i64 %a, i64 %n) #0 {
+COPY_MASKED = """define internal void @copy.masked(ptr %dst, ptr %src, i64 %read, i32 %mask) #0 {
 entry:
-  %ps = getelementptr i8, ptr %launch, i64 REGIONS
-  %table = load i64, ptr %ps
-  %pc = getelementptr i8, ptr %launch, i64 COUNT
-  %count = load i64, ptr %pc
+  br label %head
+head:
+  %k = phi i64 [ 0, %entry ], [ %k1, %next ]
+  %more = icmp ult i64 %k, %read
+  br i1 %more, label %body, label %out
+body:
+  %k32 = trunc i64 %k to i32
+  %bit = and i32 %k32, 15
+  %moved = lshr i32 %mask, %bit
+  %here = trunc i32 %moved to i1
+  br i1 %here, label %get, label %next
+get:
+  %p = getelementptr i8, ptr %src, i64 %k
+  %q = getelementptr i8, ptr %dst, i64 %k
+  %x = load i8, ptr %p
+  store i8 %x, ptr %q
+  br label %next
+next:
+  %k1 = add i64 %k, 1
+  br label %head
+out:
+  ret void
+}"""
+
+
+# The next group from the end that nobody has: the launch's `claims` are how many may still be free, then a byte for each group.
+CANCEL = """define internal i32 @cancel.next(ptr %launch) #0 {
+entry:
+  %pa = getelementptr i8, ptr %launch, i64 CLAIMS
+  %a = load i64, ptr %pa
+  %claims = inttoptr i64 %a to ptr
+  %bytes = getelementptr i8, ptr %claims, i64 8
+  br label %head
+head:
+  %n = atomicrmw sub ptr %claims, i64 1 monotonic
+  %some = icmp sgt i64 %n, 0
+  br i1 %some, label %try, label %none
+try:
+  %g = sub i64 %n, 1
+  %p = getelementptr i8, ptr %bytes, i64 %g
+  %old = atomicrmw xchg ptr %p, i8 1 acq_rel
+  %mine = icmp eq i8 %old, 0
+  br i1 %mine, label %yes, label %head
+yes:
+  %r = trunc i64 %g to i32
+  ret i32 %r
+none:
+  ret i32 -1
+}""".replace("CLAIMS", str(8 * LAUNCH["claims"]))
+
+
+# Where an access of [a, a + n) goes: there, if that lies in its window (of shared or local memory; `length` < 0 for the others), or in one of the launch's
+# regions, the shared memory of the block's group, the lanes' own (which functions have on the stack: `length` −2);
+# else it is noted, if the launch keeps a record, and goes to memory of nobody; else null.
+BOUNDS = """define internal ptr @bounds.place(ptr %launch, ptr %blk, ptr %frame, i64 %a, i64 %n, ptr %window, i64 %length, i64 %number, i64 %side) #0 {
+entry:
+  %there = inttoptr i64 %a to ptr
+  %from = ptrtoint ptr %window to i64
+  %dw = sub i64 %a, %from
+  %roomw = sub i64 %length, %n
+  %none = icmp eq i64 %n, 0
+  br i1 %none, label %yes, label %some
+some:
+  %free = icmp slt i64 %length, 0
+  br i1 %free, label %wide, label %narrow
+narrow:
+  %loww = icmp ule i64 %dw, %roomw
+  %fitsw = icmp sge i64 %roomw, 0
+  %inw = and i1 %loww, %fitsw
+  br i1 %inw, label %yes, label %no
+wide:
+  %calls = icmp eq i64 %length, -2
+  br i1 %calls, label %stack, label %open
+stack:
+  %sp = call ptr @llvm.stacksave.p0()
+  %spi = ptrtoint ptr %sp to i64
+  %deep = sub i64 %a, %spi
+  %mine = icmp ult i64 %deep, 8388608
+  br i1 %mine, label %yes, label %open
+open:
+  %pa = getelementptr i8, ptr %launch, i64 ARENA
+  %arena = load i64, ptr %pa
+  %room = sub i64 %arena, %n
+  %fits = icmp sge i64 %room, 0
+  %own = ptrtoint ptr %blk to i64
   %pg = getelementptr i8, ptr %launch, i64 GROUP
   %size = load i64, ptr %pg
   %pk = getelementptr i8, ptr %launch, i64 STRIDE
@@ -1101,15 +1185,34 @@ entry:
   %pr = getelementptr i8, ptr %blk, i64 16
   %r32 = load i32, ptr %pr
   %rank = zext i32 %r32 to i64
-  %own = ptrtoint ptr %blk to i64
   %back = mul i64 %rank, %stride
   %first = sub i64 %own, %back
   %d0 = sub i64 %a, %first
   %e0 = sub i64 %size, %n
   %in0 = icmp ule i64 %d0, %e0
-  br i1 %in0, label %yes, label %head
+  br i1 %in0, label %group, label %head
+group:
+  %in = urem i64 %d0, %stride
+  %d1 = sub i64 %in, HEAD
+  %low1 = icmp ule i64 %d1, %room
+  %in1 = and i1 %low1, %fits
+  %up = add i64 %arena, 63
+  %whole = and i64 %up, -64
+  %deep1 = sub i64 %d1, %whole
+  %later = icmp sge i64 %deep1, 0
+  %inside1 = urem i64 %deep1, FRAME_BYTES
+  %local1 = icmp uge i64 %inside1, LOCAL_AT
+  %frames = and i1 %later, %local1
+  %both1 = or i1 %in1, %frames
+  br i1 %both1, label %yes, label %no
 head:
-  %k = phi i64 [ 0, %entry ], [ %k1, %next ]
+  %ps = getelementptr i8, ptr %launch, i64 REGIONS
+  %table = load i64, ptr %ps
+  %pc = getelementptr i8, ptr %launch, i64 COUNT
+  %count = load i64, ptr %pc
+  br label %loop
+loop:
+  %k = phi i64 [ 0, %head ], [ %k1, %next ]
   %more = icmp ult i64 %k, %count
   br i1 %more, label %body, label %no
 body:
@@ -1118,22 +1221,76 @@ body:
   %p = inttoptr i64 %x to ptr
   %start = load i64, ptr %p
   %q = getelementptr i8, ptr %p, i64 8
-  %length = load i64, ptr %q
+  %bytes = load i64, ptr %q
   %d = sub i64 %a, %start
-  %last = sub i64 %length, %n
+  %last = sub i64 %bytes, %n
   %big = icmp sge i64 %last, 0
   %inside = icmp ule i64 %d, %last
   %both = and i1 %big, %inside
   br i1 %both, label %yes, label %next
 next:
   %k1 = add i64 %k, 1
-  br label %head
+  br label %loop
 yes:
-  ret i1 true
+  ret ptr %there
 no:
-  ret i1 false
-}""".replace("REGIONS", str(8 * LAUNCH["regions"])).replace("COUNT", str(8 * LAUNCH["region_count"])).replace(
-    "GROUP", str(8 * LAUNCH["group_stride"])).replace("STRIDE", str(8 * LAUNCH["block_stride"]))
+  %pf = getelementptr i8, ptr %blk, i64 FAULT
+  store i64 %dw, ptr %pf
+  %pw = getelementptr i8, ptr %launch, i64 WATCH
+  %w = load ptr, ptr %pw
+  %quiet = icmp eq ptr %w, null
+  br i1 %quiet, label %halt, label %note
+note:
+  %skip = mul i64 %number, SITE
+  %off = add i64 %skip, RECORDS
+  %rec = getelementptr i8, ptr %w, i64 %off
+  %seen = atomicrmw add ptr %rec, i32 1 monotonic
+  %again = icmp ne i32 %seen, 0
+  br i1 %again, label %out, label %tell
+tell:
+  %f1 = getelementptr i8, ptr %rec, i64 8
+  store i64 %dw, ptr %f1
+  %xy = load i64, ptr %blk
+  %f2 = getelementptr i8, ptr %rec, i64 16
+  store i64 %xy, ptr %f2
+  %pz = getelementptr i8, ptr %blk, i64 8
+  %z = load i32, ptr %pz
+  %f3 = getelementptr i8, ptr %rec, i64 24
+  store i32 %z, ptr %f3
+  %pl = getelementptr i8, ptr %frame, i64 LINEAR
+  %t = load i32, ptr %pl
+  %f4 = getelementptr i8, ptr %rec, i64 28
+  store i32 %t, ptr %f4
+  br label %out
+out:
+  %dump = getelementptr i8, ptr %w, i64 %side
+  ret ptr %dump
+halt:
+  ret ptr null
+}"""
+for _word, _value in {"ARENA": 8 * LAUNCH["arena"], "HEAD": BLOCK["arena"], "GROUP": 8 * LAUNCH["group_stride"], "STRIDE": 8 * LAUNCH["block_stride"],
+                      "REGIONS": 8 * LAUNCH["regions"], "COUNT": 8 * LAUNCH["region_count"], "FAULT": BLOCK["fault"], "WATCH": 8 * LAUNCH["watch"],
+                      "SITE": WATCH["site"], "RECORDS": WATCH["head"], "LINEAR": FRAME["linear"]}.items():  # fmt: skip
+    BOUNDS = BOUNDS.replace(_word, str(_value))
+
+
+def rounding(lane: Any, name: str, rnd: str, elem: Scalar, out: Scalar, count: int, i: Instr) -> str:
+    """A helper that sets the rounding mode around one constrained operation of so many operands."""
+    t, u = NAMES[elem.name], NAMES[out.name]
+    kind = conversion(name, elem, out) or CONSTRAINED.get(name)
+    if kind is None:
+        raise UnsupportedError(f"{name} with rounding {rnd}", place=i.loc)
+    types = SUFFIX[out.name] if kind in CONSTRAINED.values() else f"{SUFFIX[out.name]}.{SUFFIX[elem.name]}"
+    helper = f"round.{rnd}.{kind}.{types}"
+    if helper not in lane.helpers:
+        intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
+        names = ", ".join(f"{t} %a{n}" for n in range(count))
+        lane.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * count)}, metadata, metadata)")
+        before, after = rounding_mode(rnd, getattr(getattr(lane, "main", lane), "x86", False), lane.declared)
+        lane.helpers[helper] = "\n".join([
+            f"define internal {u} @{helper}({names}) #1 {{", "entry:", *before,
+            f'  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2', *after, f"  ret {u} %r", "}"])  # fmt: skip
+    return helper
 
 
 def _polls(i: Instr) -> bool:
@@ -1193,7 +1350,7 @@ class Dispatch:
         tail = ['attributes #0 = { nounwind "no-builtins" "no-trapping-math"="true" "prefer-vector-width"="512" }',
                 'attributes #1 = { nounwind strictfp noinline "no-builtins" }', "attributes #2 = { strictfp }"]  # fmt: skip
         tail += debug.metadata() if debug is not None else []
-        self.name, self.frame, self.accesses = lane.name, lane.frame, lane.accesses
+        self.name, self.frame, self.sites = lane.name, lane.frame, tuple(lane.accesses)
         self.points = [(p.kind, p.instr.op.name, p.instr.loc) for p in lane.points]
         self.text = "\n\n".join(["\n".join(head), table, *texts, "\n".join(sorted(declared)), "\n".join(tail)]) + "\n"
 

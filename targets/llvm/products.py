@@ -21,13 +21,21 @@ KNOWN = frozenset("f16 bf16 tf32 f32 f64 s32 s8 u8 s4 u4 b1 e4m3 e5m2".split())
 Places = tuple[int, ...]  # of each lane
 
 
+def spread(i: Instr) -> bool:
+    """Whether a product is left to `ir/passes/matrices.py`: those of a sparse A, with scales, of floats of 6 and 4 bits."""
+    attrs = dict(i.attrs)
+    return attrs.get("sparse") is not None or attrs.get("scale") is not None or not {attrs[x] for x in "abcd"} <= KNOWN
+
+
 class Product:
     """One instruction; `e` is the `Item`."""
 
     def __init__(self, e: Any, i: Instr) -> None:
         self.e, self.i, self.attrs = e, i, dict(i.attrs)
-        if self.attrs.get("sparse") is not None or not {self.attrs[x] for x in "abcd"} <= KNOWN:
-            raise e.d.lacks("mma of a sparse matrix" if self.attrs.get("sparse") is not None else f"mma of {self.attrs['a']} and {self.attrs['b']}", i)
+        if spread(i):
+            raise e.d.lacks(f"mma of {self.attrs['a']} and {self.attrs['b']}, sparse or scaled", i)
+        if self.attrs.get("rnd"):
+            raise e.d.lacks(f"mma rounded {self.attrs['rnd']}", i)
         self.layouts = layouts(self.attrs)
         self.registers: dict[str, tuple[Any, ...]] = {}
         self.home: dict[str, dict[tuple[int, int], tuple[int, int]]] = {}

@@ -17,7 +17,7 @@ from ...ir.passes.cleanup import reverse_post_order
 from .dispatch import _polls
 from .lanes import Lanes, Shape, W, uniform
 
-REFUSED = frozenset("call call_indirect printf alloca mbarrier cluster_barrier shfl vote_any vote_all".split())
+REFUSED = frozenset("call call_indirect printf alloca mbarrier cluster_barrier cancel shfl vote_any vote_all".split())
 BARRIER_OPS = frozenset(("named_barrier", "bar"))
 COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
 
@@ -48,8 +48,8 @@ class Plan:
         self.inside: dict[int, int] = {}  # linearised block → its branch block
         self.after = self._post_dominators()
         for i in k.instrs():
-            if i.op.name == "copy" and (i.attr("fn") or "cluster" in (i.attr("to"), i.attr("from"))):
-                raise Refused("a copy that combines, or in a cluster", place=i.loc)
+            if i.op.name == "copy" and (i.attr("fn") or i.attr("masked") or "cluster" in (i.attr("to"), i.attr("from"))):
+                raise Refused("a copy that combines, by a mask, or in a cluster", place=i.loc)
             if i.op.name in REFUSED or i.attr("space") == "cluster":
                 raise Refused(f"{i.op.name}{' in a cluster' if i.attr('space') == 'cluster' else ''}", place=i.loc)
         while self._values() | self._branches():

@@ -272,6 +272,16 @@ def _together(f: Fn, lane: Lane, count: str, stride: str) -> None:
     f.line("ret i32 0")
 
 
+def _claimed(f: Fn, claims: str, group: str, there: str) -> str:
+    """Whether a group becomes ours."""
+    mine = f.var("i1", "false")
+    mine.set("false")
+    with f.when(there):
+        at = f.at(f.put(f"inttoptr i64 {claims} to ptr"), f.op("add", "i64", group, 8))
+        mine.set(f.cmp("eq", "i8", f.put(f"atomicrmw xchg ptr {at}, i8 1 acq_rel"), 0))
+    return mine.get()
+
+
 def entry_function(lane: Lane, init: bool = False) -> str:
     """NAME: takes a free piece of scratch memory and runs its groups."""
     f = Fn(f"define void @{lane.name}(ptr %args, i64 %begin, i64 %end, ptr %launch) #0", lane.declared)
@@ -300,7 +310,10 @@ def entry_function(lane: Lane, init: bool = False) -> str:
         halted = f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)
         with f.when(halted):
             g.set("%end")
-        with f.when(f.cmp("slt", "i64", g.get(), "%end")):
+        runs = f.cmp("slt", "i64", g.get(), "%end")
+        if "cancel" in lane.helpers:  # a group that was cancelled is run by nobody
+            runs = f.op("and", "i1", runs, _claimed(f, word("claims"), g.get(), runs))
+        with f.when(runs):
             r = f.call("i32", f"{lane.name}.group", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", base), ("i64", g.get())])
             with f.when(f.cmp("ne", "i32", r, 0)):
                 pair = f.put(f"cmpxchg ptr {where}, i32 0, i32 {r} seq_cst monotonic, align 4")
@@ -309,7 +322,7 @@ def entry_function(lane: Lane, init: bool = False) -> str:
                     f.store("i64", f.put(f"ptrtoint ptr {base} to i64"), where, 16)
                     mine.set("-1")  # the memory stays as it is, for the report
                 f.line(f"store volatile i32 1, ptr {stop}, align 4")
-            g.set(f.op("add", "i64", g.get(), 1))
+        g.set(f.op("add", "i64", g.get(), 1))
     with f.when(f.cmp("sge", "i64", mine.get(), 0)):
         f.put(f"atomicrmw or ptr {free}, i64 {f.op('shl', 'i64', '1', mine.get())} release")
     f.line("ret void")

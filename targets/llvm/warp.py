@@ -21,7 +21,7 @@ from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding
+from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding_mode
 from .emit import NAMES, SUFFIX, Val, _Emit
 from .lanes import COPIES, FORMS, Shape, W, splits
 from .reach import REDUCED, any_load, any_store, atomics, copies, each_lane
@@ -671,7 +671,7 @@ class Warp(Shaped, Lane):
         if helper not in self.helpers:
             intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
             names = ", ".join(f"{t} %a{n}" for n in range(len(args)))
-            before, after = rounding(rnd, self.x86, self.declared)
+            before, after = rounding_mode(rnd, self.x86, self.declared)
             self.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * len(args))}, metadata, metadata)")
             loads = [f"  %a{n} = load {t}, ptr %p{n}, align 64" for n in range(len(args))]
             params = ", ".join(f"ptr %p{n}" for n in range(len(args)))

@@ -136,6 +136,7 @@ ROWS = r"""
 9.21 | cvt to pairs | sm_80 | cvt.rn.relu.f16x2.f32 %r0, %f1, %f2; cvt.rz.bf16x2.f32 %r0, %f1, %f2; cvt.rna.tf32.f32 %r0, %f1
 9.21 | cvt of fp8 | sm_89 | cvt.rn.satfinite.e4m3x2.f32 %h0, %f1, %f2; cvt.rn.f16x2.e5m2x2 %r0, %h1; cvt.rn.satfinite.e5m2x2.f16x2 %h0, %r1
 9.21 | cvt of fp6, fp4 | sm_100a | cvt.rn.satfinite.e2m3x2.f32 %h0, %f1, %f2; cvt.rn.f16x2.e3m2x2 %r0, %h1; cvt.rz.satfinite.ue8m0x2.f32 %h0, %f1, %f2
+9.21 | cvt of s2f6 | sm_100a | cvt.rn.satfinite.relu.s2f6x2.f32 %h0, %f1, %f2; cvt.rn.satfinite.scaled::n2::ue8m0.s2f6x2.bf16x2 %h0, %r1, %h1; cvt.rn.scaled::n2::ue8m0.bf16x2.s2f6x2 %r0, %h1, %h2
 9.21 | cvt.rs | sm_100a | cvt.rs.f16x2.f32 %r0, %f1, %f2, %r3; cvt.rs.satfinite.e4m3x4.f32 %r0, {%f0, %f1, %f2, %f3}, %r3
 9.22 | cvt.pack | sm_75 | cvt.pack.sat.s16.s32 %r0, %r1, %r2; cvt.pack.sat.u8.s32.b32 %r0, %r1, %r2, %r3; cvt.pack.sat.u4.s32.b32 %r0, %r1, %r2, %r3
 9.23 | mapa | sm_90 | mapa.shared::cluster.u32 %r0, %r1, %r2; mapa.u64 %rd1, %rd2, %r2
@@ -209,19 +210,22 @@ ROWS = r"""
 14.4.4 | wmma.store | sm_75 | wmma.store.d.sync.aligned.m16n16k16.global.row.f32 [%rd0], {%f0, %f1, %f2, %f3, %f4, %f5, %f6, %f7}, %r9
 14.4.5 | wmma.mma | sm_75 | wmma.mma.sync.aligned.row.col.m16n16k16.f16.f16 {%r0, %r1, %r2, %r3}, {%r0, %r1, %r2, %r3, %r4, %r5, %r6, %r7}, {%r0, %r1, %r2, %r3, %r4, %r5, %r6, %r7}, {%r0, %r1, %r2, %r3}
 14.5.14 | mma (f16, bf16, tf32) | sm_80 | mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5}, {%f4, %f5, %f6, %f7}; mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5}, {%f4, %f5, %f6, %f7}
-14.5.14 | mma (f64) | sm_80 | mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%d0, %d1}, {%d2}, {%d3}, {%d4, %d5}
+14.5.14 | mma (f64) | sm_80 | mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%d0, %d1}, {%d2}, {%d3}, {%d4, %d5}; mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64.rz {%d0, %d1}, {%d2}, {%d3}, {%d4, %d5}
 14.5.14 | mma (integers, bits) | sm_80 | mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32 {%r0, %r1, %r2, %r3}, {%r0, %r1, %r2, %r3}, {%r4, %r5}, {%r6, %r7, %r8, %r9}; mma.sync.aligned.m8n8k128.row.col.s32.b1.b1.s32.xor.popc {%r0, %r1}, {%r2}, {%r3}, {%r4, %r5}
 14.5.14 | mma (fp8) | sm_89 | mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e5m2.f32 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5}, {%f4, %f5, %f6, %f7}
 14.5.14 | mma (fp6, fp4) | sm_120a | mma.sync.aligned.m16n8k32.row.col.kind::f8f6f4.f32.e2m3.e2m1.f32 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5}, {%f4, %f5, %f6, %f7}
-14.5.14 | mma.block_scale | sm_120a | mma.sync.aligned.m16n8k64.row.col.kind::mxf4.block_scale.scale_vec::2X.f32.e2m1.e2m1.f32.ue8m0 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5}, {%f4, %f5, %f6, %f7}, %r6, {%h0, %h1}, %r7, {%h2, %h3}
+14.5.14 | mma.block_scale | sm_120a | mma.sync.aligned.m16n8k64.row.col.kind::mxf4.block_scale.scale_vec::2X.f32.e2m1.e2m1.f32.ue8m0 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5}, {%f4, %f5, %f6, %f7}, %r6, {%h0, %h1}, %r7, {%h2, %h3}; mma.sync.aligned.m16n8k32.row.col.kind::mxf8f6f4.block_scale.f32.e4m3.e2m3.f32.ue8m0 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5}, {%f4, %f5, %f6, %f7}, %r6, {3, 1}, %r7, {2, 3}; mma.sync.aligned.m16n8k64.row.col.kind::mxf4nvf4.block_scale.scale_vec::4X.f32.e2m1.e2m1.f32.ue4m3 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5}, {%f4, %f5, %f6, %f7}, %r6, {0, 1}, %r7, {0, 3}
 14.5.15 | ldmatrix | sm_75 | ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r0, %r1, %r2, %r3}, [%r4]; ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%r0}, [smem]
-14.5.15 | ldmatrix (b8) | sm_100a | ldmatrix.sync.aligned.m16n16.x1.trans.shared.b8 {%r0, %r1}, [%r4]
+14.5.15 | ldmatrix (b8, b6, b4) | sm_100a | ldmatrix.sync.aligned.m16n16.x1.trans.shared.b8 {%r0, %r1}, [%r4]; ldmatrix.sync.aligned.m8n16.x2.shared.b8x16.b6x16_p32 {%r0, %r1}, [%r4]; ldmatrix.sync.aligned.m16n16.x1.trans.shared.b8x16.b4x16_p64 {%r0, %r1}, [%r4]
 14.5.16 | stmatrix | sm_90 | stmatrix.sync.aligned.m8n8.x2.shared.b16 [%r4], {%r0, %r1}; stmatrix.sync.aligned.m8n8.x1.trans.shared.b16 [smem], {%r0}
 14.5.16 | stmatrix (b8) | sm_100a | stmatrix.sync.aligned.m16n8.x1.trans.shared.b8 [%r4], {%r0}
 14.5.17 | movmatrix | sm_75 | movmatrix.sync.aligned.m8n8.trans.b16 %r0, %r1
 14.6.3 | mma.sp | sm_80 | mma.sp.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f0, %f1, %f2, %f3}, {%r0, %r1}, {%r2, %r3}, {%f4, %f5, %f6, %f7}, %r8, 0
 14.6.3 | mma.sp::ordered_metadata | sm_80 | mma.sp::ordered_metadata.sync.aligned.m16n8k32.row.col.f32.bf16.bf16.f32 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5, %r6, %r7}, {%f4, %f5, %f6, %f7}, %r8, 0
-14.6.3 | mma.sp (integers, fp8) | sm_80 | mma.sp.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%r0, %r1, %r2, %r3}, {%r0, %r1}, {%r4, %r5}, {%r6, %r7, %r8, %r9}, %r10, 0
+14.6.3 | mma.sp (integers) | sm_80 | mma.sp.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%r0, %r1, %r2, %r3}, {%r0, %r1}, {%r4, %r5}, {%r6, %r7, %r8, %r9}, %r10, 0; mma.sp::ordered_metadata.sync.aligned.m16n8k128.row.col.satfinite.s32.u4.s4.s32 {%r0, %r1, %r2, %r3}, {%r0, %r1, %r2, %r3}, {%r4, %r5, %r6, %r7}, {%r6, %r7, %r8, %r9}, %r10, 0
+14.6.3 | mma.sp (fp8) | sm_89 | mma.sp.sync.aligned.m16n8k64.row.col.f32.e4m3.e5m2.f32 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5, %r6, %r7}, {%f4, %f5, %f6, %f7}, %r8, 0
+14.6.3 | mma.sp (fp6, fp4) | sm_120a | mma.sp::ordered_metadata.sync.aligned.m16n8k64.row.col.kind::f8f6f4.f32.e3m2.e2m1.f32 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5, %r6, %r7}, {%f4, %f5, %f6, %f7}, %r8, 0
+14.6.3 | mma.sp.block_scale | sm_120a | mma.sp::ordered_metadata.sync.aligned.m16n8k64.row.col.kind::mxf8f6f4.block_scale.f32.e4m3.e5m2.f32.ue8m0 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5, %r6, %r7}, {%f4, %f5, %f6, %f7}, %r8, 0, %r9, {0, 1}, %r10, {0, 0}; mma.sp::ordered_metadata.sync.aligned.m16n8k128.row.col.kind::mxf4nvf4.block_scale.scale_vec::4X.f32.e2m1.e2m1.f32.ue4m3 {%f0, %f1, %f2, %f3}, {%r0, %r1, %r2, %r3}, {%r4, %r5, %r6, %r7}, {%f4, %f5, %f6, %f7}, %r8, 0, %r9, {0, 1}, %r10, {0, 3}
 15.5.2 | wgmma.mma_async | sm_90a | wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f0, %f1, %f2, %f3}, %rd1, %rd2, 1, -1, -1, 0, 0
 15.6.3 | wgmma.mma_async.sp | sm_90a | wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.f16.f16 {%f0, %f1, %f2, %f3}, %rd1, %rd2, %r1, 0, 1, -1, -1, 0, 0
 15.7.1 | wgmma.fence | sm_90a | wgmma.fence.sync.aligned

@@ -117,6 +117,9 @@ class Expand:
             b = self.into("rs", f"and.b16 $, {self.register(i.args[1])}, 0xff")
         known = self.const.get(i.args[1].id)
         if known is not None and known not in (0, -1):
+            if elem is not I8:
+                self.put(f"{name}.{t} {self.dest(i.result)}, {a}, {b}")
+                return
             r = self.into(cls, f"{name}.{t} $, {a}, {b}")
         else:
             b = self.register(i.args[1]) if b == self.use(i.args[1]) else b

@@ -34,11 +34,19 @@ ARCHS = {
     "sm_120a": Arch("8.7", 48, 24, 100 << 10, 170, 96 << 20),
 }  # fmt: skip
 DEFAULT = "sm_80"
+TURING = ("mma.m16n8k8.f16", "mma.m8n8k16.i8")
+AMPERE = ("mma.m16n8k16.f16", "mma.m16n8k16.bf16", "mma.m16n8k8.tf32", "mma.m16n8k32.i8")
+DOUBLE = ("sm_80", "sm_90", "sm_90a", "sm_100", "sm_100a")  # whose units for f64 are faster than their other cores
 STATIC_SHARED = 48 << 10  # bytes that a block may have without opting in
 
 
 def number(arch: str) -> int:
     return int(arch[3:].rstrip("af"))
+
+
+def units(arch: str) -> tuple[str, ...]:
+    """The matrix instructions of an architecture (PTX ISA, `mma`: target notes)."""
+    return TURING if number(arch) < 80 else AMPERE + ("mma.m8n8k4.f64",) * (arch in DOUBLE)
 
 
 def facts_for(name: str) -> DeviceFacts:
@@ -47,4 +55,4 @@ def facts_for(name: str) -> DeviceFacts:
     if arch not in ARCHS:
         raise UserError(f"there is no PTX target {name!r}", hint="known: " + ", ".join(f"ptx:{a}" for a in ARCHS))
     a = ARCHS[arch]
-    return DeviceFacts(f"ptx:{arch}", "ptx", 32, 32, 255, 128, STATIC_SHARED, a.l2, a.cores, True, number(arch))
+    return DeviceFacts(f"ptx:{arch}", "ptx", 32, 32, 255, 128, STATIC_SHARED, a.l2, a.cores, True, number(arch), (), units(arch))

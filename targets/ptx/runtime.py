@@ -21,7 +21,7 @@ from ...ir.errors import DeviceError, PtxjitError, ResourceError, ToolError
 from ...ir.interp.memory import host_bytes
 from ..driver import Driver, Stream, as_bytes
 from . import driver_api
-from .facts import ARCHS, STATIC_SHARED, number
+from .facts import ARCHS, STATIC_SHARED, number, units
 from .modules import Module
 
 ATTRIBUTES = {"major": "COMPUTE_CAPABILITY_MAJOR", "minor": "COMPUTE_CAPABILITY_MINOR", "multiprocessors": "MULTIPROCESSOR_COUNT", "warp": "WARP_SIZE",
@@ -74,7 +74,7 @@ class Found:
             self.why_not = "its compute mode is 'prohibited': nvidia-smi -c DEFAULT"
         a = ARCHS[self.arch]
         self.facts = DeviceFacts(f"ptx:{self.arch}", "ptx", 32, 32, 255, 128, STATIC_SHARED, h["L2 bytes"] or a.l2, h["multiprocessors"] or a.cores, True,
-                                 10 * h["major"] + h["minor"], (f"device {self.hardware}", f"driver {self.driver}"))  # fmt: skip
+                                 10 * h["major"] + h["minor"], (f"device {self.hardware}", f"driver {self.driver}"), units(self.arch))  # fmt: skip
 
     @property
     def bandwidth(self) -> float:

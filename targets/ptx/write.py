@@ -15,8 +15,10 @@ from ...ir.instr import Block, Edge, Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.loc import Loc
 from ...ir.types import F32, F64, I1, I8, I32, I64, Scalar
+from .bytes import Bytes
 from .expand import Expand
 from .facts import ARCHS
+from .products import SINCE, mma
 from .rows import APPROX, FCMP, ICMP, ROWS, UNSUPPORTED
 
 CLASS = {"i1": "p", "i8": "rs", "i16": "rs", "f16": "rs", "bf16": "rs", "i32": "r", "i64": "rd", "f32": "f", "f64": "fd"}
@@ -56,6 +58,7 @@ class Writer(Expand):
         self.origins: list[tuple[int, Loc]] = []  # from which of `lines` on a location holds
         self.where: list[Loc | None] = []  # of each line of the result
         self.uses_error = False
+        self.bytes = Bytes(kernel) if any(i.op.name == "mma" for i in kernel.instrs()) else None
 
     # ---- registers and text
 
@@ -209,6 +212,8 @@ class Writer(Expand):
     # ---- instructions
 
     def instr(self, i: Instr) -> None:
+        if self.bytes is not None and self.bytes.write(self, i):
+            return
         rule = getattr(self, "_" + i.op.name, None)
         if rule is not None:
             rule(i)
@@ -421,6 +426,9 @@ class Writer(Expand):
     def _vote_all(self, i: Instr) -> None:
         self.put(f"vote.sync.all.pred {self.dest(i.result)}, {self.use(i.args[0])}, 0xffffffff")
 
+    def _mma(self, i: Instr) -> None:
+        mma(self, i)
+
     # ---- control
 
     def terminator(self, t: Instr, following: int) -> None:
@@ -500,6 +508,8 @@ def write_module(kernels: Sequence[Kernel], facts: DeviceFacts, *, source: Sourc
     """A PTX module with one entry per kernel.  `origins` gets the location of each line."""
     arch = facts.target.partition(":")[2]
     isa = ARCHS[arch].isa
+    if any(i.op.name == "mma" for k in kernels for i in k.instrs()):
+        isa = max(isa, SINCE, key=lambda v: [int(x) for x in v.split(".")])
     bodies: list[str] = []
     files: dict[str, int] = {}
     error = False

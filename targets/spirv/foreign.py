@@ -1,7 +1,8 @@
 """Kernels of other origin on OpenCL: what of them a device can honour, their code, and launches.
 
-A thread is a work-item, a block a work-group.  Addresses in such kernels are integers, so the device must see the host's memory at the host's
-addresses: devices in main memory do (arrays are used in place).  OpenCL promises less than a card does, and what a kernel needs beyond that is
+A thread is a work-item, a block a work-group.  Addresses in such kernels are integers.  Devices in main memory see the host's at its addresses, and
+arrays are used in place.  For a device with memory of its own every array, variable and by-value structure is copied there, and its kernels get
+each 64-bit parameter as a buffer and an offset (`ir/passes/bases.py`); addresses that lie *in* arrays stay what they are.  OpenCL promises less than a card does, and what a kernel needs beyond that is
 refused with the instruction before anything runs:
 
     a warp            a sub-group of 32, where the device has those and the threads of a warp go together; else lanes exchange through local memory
@@ -26,12 +27,14 @@ from ...ir.analysis.uniform import BLOCK, WARP
 from ...ir.errors import DeviceError, ResourceError, UnsupportedError
 from ...ir.instr import Instr
 from ...ir.kernel import Kernel
+from ..driver import Copies
 
 BARRIERS = frozenset(("bar", "named_barrier", "cluster_barrier"))
 
 
-def refuse(k: Kernel, where: str, subgroups: bool) -> None:
-    """UnsupportedError with the instruction that OpenCL cannot honour.  `subgroups`: warps are sub-groups."""
+def refuse(k: Kernel, where: str, subgroups: bool, flat: bool) -> None:
+    """UnsupportedError with the instruction that OpenCL cannot honour.  `subgroups`: warps are sub-groups.  `flat`: an address can be one of global,
+    shared or local memory alike (SPIR-V's generic pointers, or memory that is all the host's)."""
 
     def no(i: Instr, why: str) -> UnsupportedError:
         return UnsupportedError(f"{i.op.name} on {where}: {why}", place=i.loc, hint="device='cpu' runs every kernel")
@@ -39,6 +42,9 @@ def refuse(k: Kernel, where: str, subgroups: bool) -> None:
     waits = spins(k)
     if waits is not None:
         raise no(waits, "a loop waits there for another thread, and work-items need not run side by side")
+    for i in k.instrs():
+        if not flat and i.op.name in ("to_generic", "from_generic", "is_space") and i.attr("space") not in ("global", "const", "param"):
+            raise no(i, f"OpenCL C has no generic addresses of {i.attr('space')} memory, and the device has memory of its own")
     first, barriers = warp_needs(k), [i for i in k.instrs() if i.op.name in BARRIERS]
     if first is None and not barriers:
         return
@@ -77,7 +83,9 @@ class Code:
 
     # ---- launches
 
-    def launch(self, values: Sequence[int], grid: tuple[int, int, int], block: tuple[int, int, int], shared: int) -> None:
+    def launch(self, values: Sequence[int], grid: tuple[int, int, int], block: tuple[int, int, int], shared: int,
+               regions: Sequence[tuple[int, Any]]) -> None:  # fmt: skip
+        """Runs a grid and returns when it is done.  `regions`: (address, bytes) of all that the kernel may reach, for devices with memory of their own."""
         import pyopencl as cl
 
         driver, signature = self.driver, self.head["signature"]
@@ -96,17 +104,17 @@ class Code:
                                    hint="use a multiple of 32 threads along x, or device='cpu'")  # fmt: skip
         if not all(grid):
             return
-        args: list[Any] = [TYPES[t](v & MASKS[t]) for t, v in zip(signature["params"], values)]
-        if signature["arena"]:
-            args += [cl.LocalMemory(max(arena, 16)), np.uint32(arena)]
         word = np.zeros(1, np.uint32)
-        error = None
-        if signature["reports"]:
-            error = cl.Buffer(driver.context, cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR, hostbuf=word)
-            args.append(error)
         size = tuple(g * b for g, b in zip(grid, block))
-        with driver.guarded(), warnings.catch_warnings():
+        with driver.guarded(), Copies(driver, regions) as copies, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            args = self._arguments(values, copies)
+            if signature["arena"]:
+                args += [cl.LocalMemory(max(arena, 16)), np.uint32(arena)]
+            error = None
+            if signature["reports"]:
+                error = cl.Buffer(driver.context, cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR, hostbuf=word)
+                args.append(error)
             with self._lock:
                 if self._kernel is None:
                     self._kernel = cl.Kernel(self.module, signature["name"])
@@ -118,6 +126,21 @@ class Code:
         if word[0]:
             what = {1: "trap", 2: "assertion failed"}.get(int(word[0]), f"error {int(word[0])}")
             raise DeviceError(f"{self.name}: {what} on {driver.name}", hint="device='cpu' names the block and the thread")
+
+
+    def _arguments(self, values: Sequence[int], copies: Copies) -> list[Any]:
+        """A value per parameter; for 'pointer' and the offset after it, the buffer that holds an address, or null and the number."""
+        args: list[Any] = []
+        words, params = iter(values), iter(self.head["signature"]["params"])
+        for t in params:
+            word = next(words)
+            if t != "pointer":
+                args.append(TYPES[t](word & MASKS[t]))
+                continue
+            next(params)
+            found = copies.find(word & MASKS["i64"])
+            args += [None, np.uint64(word & MASKS["i64"])] if found is None else [found[0].raw, np.uint64(found[1])]
+        return args
 
 
 TYPES: dict[str, Any] = {"i1": np.uint8, "i8": np.uint8, "i16": np.uint16, "i32": np.uint32, "i64": np.uint64,

@@ -42,7 +42,7 @@ class ForeignWriter(_Write):
         self.unique = 0
 
     def find_pointers(self) -> set[int]:
-        return set()
+        return {p.value.id for p in self.k.params if p.role == "pointer"}
 
     def more_params(self) -> list[str]:
         return ["__local uchar* arena", "uint arena_size"] * self.uses_arena + ["__global uint* report"] * self.reports
@@ -194,6 +194,8 @@ class ForeignWriter(_Write):
         self.put(f"heap += (uint){self.wrapped(i.args[0])};")
 
     def _copy(self, i: Instr) -> None:
+        if i.attr("masked"):
+            raise UnsupportedError("cp.async.bulk with a byte mask in OpenCL C", place=i.loc)
         if i.attr("fn"):
             raise UnsupportedError(f"cp.reduce.async ({i.attr('fn')}) in OpenCL C", place=i.loc)
         (d, to), (s, source) = self.spot(i.attr("to"), i.args[0]), self.spot(i.attr("from"), i.args[1])

@@ -270,7 +270,7 @@ class OpenCL(Driver):
         self.name, self.title = f"opencl:{on.number}", f"opencl:{on.number} ({on.hardware})"
         self.unified = on.unified
         self.system_wide = on.unified and bool(getattr(on.device, "svm_capabilities", 0) & cl.device_svm_capabilities.FINE_GRAIN_SYSTEM)
-        self.same_addresses = on.is_cpu or self.system_wide  # a kernel reaches whatever the host does, at the host's address
+        self.same_addresses = on.is_cpu or self.system_wide
         self._launching = threading.Lock()  # arguments are set on a kernel object that threads share
         try:
             self.context = cl.Context([on.device])

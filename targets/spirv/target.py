@@ -11,6 +11,7 @@ from typing import Any
 from ...ir.device import DeviceFacts
 from ...ir.errors import BugError, DeviceError, UnsupportedError
 from ...ir.kernel import Kernel
+from ...ir.passes.bases import base_and_offset
 from ...ir.passes.exchange import one_exchange
 from ...ir.passes.threads import thread_numbers
 from ...ir.program import Program
@@ -130,6 +131,10 @@ class SpirvTarget(Target):
 
     # ---- kernels of other origin
 
+    @property
+    def own_memory(self) -> bool:  # type: ignore[override]
+        return bool(self.number) and not self.driver().same_addresses
+
     def _legal(self, kernel: Kernel) -> Kernel:
         from ...ir.passes import kernel_pipeline
         from ...ir.passes.matrices import expand_products
@@ -149,13 +154,12 @@ class SpirvTarget(Target):
         driver: Any = self.driver()
         if bounds:
             raise UnsupportedError(f"bounds=True tests accesses on the CPU, not on {driver.name}", hint="device='cpu', or `ptxjit check`")
-        if not driver.same_addresses:
-            raise DeviceError(f"PTX runs on OpenCL devices that see the host's addresses; {driver.name} has memory of its own",
-                              hint="device='cpu'")  # fmt: skip
         kernel = self._legal(kernel)
+        if self.own_memory:
+            kernel = base_and_offset(kernel)
         why = self.no_spirv([kernel])
         grouped = why is None and "subgroups" in self.facts.features
-        refuse(kernel, driver.name, grouped)
+        refuse(kernel, driver.name, grouped, why is None or not self.own_memory)
         code = self.code([kernel])
         warp = warp_needs(kernel)
         signature = code["kernels"].pop(kernel.name)
@@ -169,11 +173,11 @@ class SpirvTarget(Target):
         return Code.from_bytes(self.driver(), data)
 
     def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,
-                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, int]] = ()) -> None:  # fmt: skip
+                      const: tuple[int, int] = (0, 0), regions: Sequence[tuple[int, Any]] = ()) -> None:  # fmt: skip
         if cooperative or tuple(cluster) != (1, 1, 1):
             raise UnsupportedError(f"{code.name}: {'a cooperative launch' if cooperative else 'a cluster of blocks'} on {self.name}: OpenCL does not keep "
                                    "blocks resident together", hint="device='cpu'")  # fmt: skip
-        code.launch(values, grid, block, shared)
+        code.launch(values, grid, block, shared, [*regions, const] if self.own_memory else ())
 
     def stats(self, kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
         """Which way each kernel takes to the device, work-items of a block, local memory."""

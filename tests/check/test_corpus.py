@@ -30,7 +30,7 @@ def aligned(a):
     return out
 
 
-def run(name, variant, seed=1, checked=True):
+def run(name, variant, seed=1, checked=True, fast=False):
     entry = corpus.CASES[name]
     path = find(entry, variant)
     if path is None:
@@ -39,7 +39,7 @@ def run(name, variant, seed=1, checked=True):
     args = [aligned(a) if isinstance(a, np.ndarray) else a for a in case.args]
     how = dict(grid=entry.grid, block=entry.block, shared=entry.shared, cooperative=case.cooperative, cluster=case.cluster)
     if checked:
-        report = pj.check(path, name, args=args, **how)
+        report = pj.check(path, name, args=args, **how, fast=fast)
         assert report, report
     else:
         pj.load_ptx(path, device="interp")[name].launch(*args, **how)
@@ -50,6 +50,11 @@ def run(name, variant, seed=1, checked=True):
 @pytest.mark.parametrize("name", SAMPLE)
 def test_nothing_is_found(name):
     run(name, "O3")
+
+
+@pytest.mark.parametrize("name", ENTRIES if os.environ.get("PTXJIT_CORPUS") == "all" else SAMPLE[::2] + ["recursion", "dynamic_stack", "local_array"])
+def test_compiled_code_finds_nothing(name):
+    run(name, "O3", fast=True)
 
 
 @pytest.mark.parametrize("name", ["block_reduce", "matmul_tile", "cp_async", "lock_per_warp", "look_back"])

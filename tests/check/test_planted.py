@@ -50,13 +50,13 @@ def arguments(text: str) -> list[Any]:
     return out
 
 
-def checked(path: Path, p: Plant) -> Any:
+def checked(path: Path, p: Plant, fast: bool = False) -> Any:
     mod = pj.load_ptx(path, device="interp")
     sizes = [q.size for q in mod.kernels[p.name].params]
     args = [a if isinstance(a, np.ndarray) else int(a) for a in arguments(p.launch["args"])]
     assert len(sizes) == len(args)
     return pj.check(mod, p.name, grid=int(p.launch["grid"]), block=int(p.launch["block"]), shared=int(p.launch.get("shared", 0)), args=args,
-                    cooperative=bool(p.launch.get("cooperative")))
+                    cooperative=bool(p.launch.get("cooperative")), fast=fast)
 
 
 PLANTS = plants()
@@ -77,6 +77,20 @@ def test_planted(plant, variant):
             assert f.other is not None and f.other.other is f
         if f.kind == "missing-wait":
             assert f.other is not None and "cp.async" in (HERE / f"{plant.file}.{variant}.ptx").read_text().splitlines()[f.other.line - 1]
+
+
+@pytest.mark.parametrize("variant", ["O3", "O0"])
+@pytest.mark.parametrize("plant", [p for p in PLANTS if p.file == "bounds"], ids=lambda p: p.name)
+def test_compiled_code_finds_what_is_out_of_bounds(plant, variant):
+    path = HERE / f"{plant.file}.{variant}.ptx"
+    slow, report = checked(path, plant), checked(path, plant, fast=True)
+    want = {f.spot for f in slow.findings if f.kind == "out-of-bounds"}
+    assert {f.spot for f in report.findings} == want and report.error is None, report
+    for f in report.findings:
+        like = next(g for g in slow.findings if g.spot == f.spot and g.kind == f.kind)
+        assert (f.kind, f.block, f.source) == ("out-of-bounds", like.block, like.source) and f.count >= like.count
+        if variant == "O3":  # at O0 addresses are generic, and lanes need not come in order
+            assert f.thread == like.thread and f.message.rpartition(": ")[2] == like.message.rpartition(": ")[2]
 
 
 def test_every_kind_has_three_forms():

@@ -14,7 +14,8 @@ from ptxjit.testing.agreement import read_back, run_on
 from ptxjit.testing.compare import bits_difference
 
 READER = "PTX reader"
-DEVICES = [d.name for d in pj.devices() if d.available and d.name != "interp"] + [READER]
+NARROWER = [t for t in ("cpu:x86-64-v3",) if target(t).runs_kernels and pj.device("cpu").facts.vector_bits > 256]  # AVX2 on a host with AVX-512
+DEVICES = [d.name for d in pj.devices() if d.available and d.name != "interp"] + NARROWER + [READER]
 RNG = np.random.default_rng(7)
 
 
@@ -70,6 +71,7 @@ CASES = {  # name → (function, NumPy's, arguments, relative tolerance)
     "softmax": (softmax, None, (f4(7, 1000),), 1e-5),
     "layernorm": (layernorm, None, (f4(9, 257), f4(257), f4(257)), 1e-4),
     "matmul": (lambda x, y, b: np.maximum(x @ y + b, 0), None, (f4(37, 129), f4(129, 45), f4(45)), 1e-3),
+    "matmul of bytes": (lambda x, y: np.maximum(x.astype("i4") @ y.astype("i4") - 9, 0), None, (RNG.integers(-128, 128, (37, 65), "i1"), RNG.integers(-128, 128, (65, 45), "i1")), 0),
     "gather": (lambda x, i: (x[i], np.take_along_axis(x, i[:, None] % 5, axis=1), x[:, ::-2]), None, (f4(20, 5), RNG.integers(0, 20, 20)), 0),
     "scan": (lambda x, n: (np.cumsum(x, axis=1), np.cumsum(n)), None, (f4(4, 301), RNG.integers(-9, 9, 100)), 1e-3),
     "atomics": (lambda i: np.bincount(i, minlength=37), None, (RNG.integers(0, 37, 5000),), 0),

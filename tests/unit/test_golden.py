@@ -21,6 +21,7 @@ PROGRAMS = {
     "column_sum": ("return x.sum(axis=0)", "f32[50,40]"),
     "transpose": ("return x.T.copy()", "i32[12,20]"),
     "matmul_bias": ("return x @ y + b", "f32[8,16]", "f32[16,24]", "f32[24]"),
+    "matmul_bytes": ("return np.maximum(x.astype(np.int32) @ y.astype(np.int32) + b, 0)", "i8[16,32]", "i8[32,16]", "i32[16]"),
     "argmax": ("return np.argmax(x, axis=1)", "f32[5,70]"),
     "cumsum": ("return np.cumsum(x)", "i64[90]"),
     "where_clip": ("return np.where(x > y, np.clip(x, 0, 6), y)", "f64[33]", "f64[33]"),
@@ -31,7 +32,7 @@ PROGRAMS = {
 
 def lowered(name: str, target: str):
     body, *specs = PROGRAMS[name]
-    arguments = {"matmul_bias": "x, y, b", "take": "x, i"}.get(name, "x, y"[: 3 * len(specs) - 2])
+    arguments = {"matmul_bias": "x, y, b", "matmul_bytes": "x, y, b", "take": "x, i"}.get(name, "x, y"[: 3 * len(specs) - 2])
     source = f"def {name}({arguments}):\n    " + body.replace("\n", "\n    ") + "\n"
     file = f"{name}.py"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
@@ -57,6 +58,12 @@ def test_ptx(name, golden):
 
 def test_llvm(golden):
     golden(lowered("add", CPU).as_text("ll"), "add.ll.txt")
+
+
+def test_matrix_units(golden):
+    """A product by WMMA: its tiles, and what one lane does; by `mma.sync` it is in the PTX above."""
+    low = lowered("matmul_bytes", "amdgpu:gfx1100")
+    golden("\n".join(f"==== {stage}\n{low.as_text(stage)}" for stage in ("tile", "ll")), "matmul_bytes.amdgpu.txt")
 
 
 def test_golden_texts_know_no_machine():

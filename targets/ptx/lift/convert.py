@@ -388,7 +388,8 @@ def _two(x: X, to: str, rnd: str, rel: bool, finite: bool) -> None:
 def _small(x: X, to: str, t: str, rnd: str, rel: bool, finite: bool) -> None:
     b = x.b
     if "s2f6x2" in (to, t):
-        raise x.bad("the format s2f6 is not executed yet")
+        _fixed(x, to, t, rel, finite)
+        return
     if to == "ue8m0x2":
         x.dst(0, _ue8m0(x, t, rnd, finite))
         return
@@ -430,6 +431,42 @@ def _small(x: X, to: str, t: str, rnd: str, rel: bool, finite: bool) -> None:
             extra = (b.both(b.make("shr_u", random, b.const(I32, at)), b.const(I32, (1 << bits) - 1)), bits)
         r = b.either(r, b.make("shl", encode(b, v, f, rel, extra), b.const(I32, width * k)))
     x.dst(0, b.resize(r, _INT[max(1, width * count // 8)]))
+
+
+def _fixed(x: X, to: str, t: str, rel: bool, finite: bool) -> None:
+    """s2f6: a byte of two's complement counts 64ths.  Down, a number is divided by its scale, rounded once and saturates, NaN to the greatest; up, it is
+    multiplied by it.  A scale is a power of two, so only what is far below half a 64th loses bits on the way."""
+    b = x.b
+    scaled = x.flag("scaled::n2::ue8m0")
+    at = 3 if t == "f32" else 2
+    if x.count != at + scaled:
+        raise x.bad(f"{at + scaled} operands are expected, not {x.count}")
+    codes = x.src(at, "b16") if scaled else b.const(I16, 0x7F7F)
+
+    def factor(k: int, down: bool) -> Value:
+        """2 to the power of the exponent, or of minus it, as f32."""
+        e = b.both(b.resize(b.make("shr_u", codes, b.const(I16, 8 * k)) if k else codes, I32), b.const(I32, 255))
+        p = b.make("isub", b.const(I32, 254), e) if down else e
+        w = b.make("select", b.make("icmp", p, b.const(I32, 0), pred="eq"), b.const(I32, 1 << 22), b.make("shl", p, b.const(I32, 23)))  # 2^-127 is subnormal
+        return b.cast(b.make("select", b.make("icmp", e, b.const(I32, 255), pred="eq"), b.const(I32, 0x7FC00000), w), F32)
+
+    parts: list[Value] = []
+    if t == "s2f6x2":
+        code = x.src(1, "b16")
+        for k in (0, 1):
+            low = b.make("itrunc", b.make("shr_u", code, b.const(I16, 8 * k)) if k else code, to=I8)
+            v = b.make("fmul", b.make("stof", low, to=F32), b.const(F32, 1 / 64))
+            parts.append(narrow(b, b.make("fmul", v, factor(k, False)), "bf16", "rn", rel, finite))
+        x.dst(0, joined(b, *parts))
+        return
+    if not finite:
+        raise x.bad(".satfinite is missing")
+    sources = [x.src(2, "f32"), x.src(1, "f32")] if t == "f32" else [b.make("fcvt", b.cast(v, BF16), to=F32) for v in halves(b, x.src(1, "b32"))]
+    for k, v in enumerate(sources):
+        v = b.make("fmul", b.make("fmul", v, factor(k, True)), b.const(F32, 64.0))
+        r = b.make("ftos", relu(b, v) if rel else v, to=I8, rnd="rn")
+        parts.append(b.make("select", b.make("fcmp", v, v, pred="uno"), b.const(I8, 127), r))
+    x.dst(0, joined(b, *parts))
 
 
 def _ue8m0(x: X, t: str, rnd: str, finite: bool) -> Value:

@@ -777,9 +777,9 @@ class X:
 
 # Instructions that are put into a block of their own when guarded.
 SPLIT = frozenset("bra brx call ret exit trap bar barrier shfl vote match redux activemask elect mma wmma ldmatrix stmatrix movmatrix mbarrier "
-                  "cp nanosleep alloca setmaxnreg griddepcontrol brkpt stackrestore stacksave fence membar".split())  # fmt: skip
+                  "cp nanosleep alloca setmaxnreg griddepcontrol brkpt stackrestore stacksave fence membar clusterlaunchcontrol".split())  # fmt: skip
 # Parsed, but not executed in this version.
-LATER = frozenset("wgmma tcgen05 tensormap tex tld4 txq suld sust sured suq istypep multimem clusterlaunchcontrol".split())
+LATER = frozenset("wgmma tcgen05 tensormap tex tld4 txq suld sust sured suq istypep multimem".split())
 
 
 class _Program:

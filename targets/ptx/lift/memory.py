@@ -267,7 +267,7 @@ def cp(x: X) -> None:
         _copy(x)
 
 
-def _flat(b: Body, base: Value, disp: int) -> Value:
+def flat(b: Body, base: Value, disp: int) -> Value:
     return b.make("iadd", base, b.const(base.type, disp)) if disp else base
 
 
@@ -293,7 +293,7 @@ def _copy(x: X) -> None:
             read = b.make("select", b.source(o, "pred"), b.const(I32, 0), read)
         else:
             read = b.make("imin_u", x.src(3, "u32"), read)
-    b.make("copy", _flat(b, dst, ddisp), _flat(b, src, sdisp), read, to=to, bytes=size, **origin(source, "group"))
+    b.make("copy", flat(b, dst, ddisp), flat(b, src, sdisp), read, to=to, bytes=size, **origin(source, "group"))
 
 
 def _copy_arrive(x: X) -> None:
@@ -322,8 +322,6 @@ def _bulk(x: X, reduce: bool) -> None:
     policy = drop_hints(x)
     tx, group = x.flag("mbarrier::complete_tx::bytes"), x.flag("bulk_group")
     multicast, masked = x.flag("multicast::cluster"), x.flag("cp_mask")
-    if masked:
-        raise x.bad("a byte mask is not executed yet")
     name, t = "", ""
     if reduce:
         name = x.need(*ATOMICS, "min", "max")
@@ -339,18 +337,22 @@ def _bulk(x: X, reduce: bool) -> None:
     to, dst, ddisp = access(x, 0, dst_space)
     source, src, sdisp = access(x, 1, src_space)
     n = x.src(2, "u32")
-    dst, src = _flat(b, dst, ddisp), _flat(b, src, sdisp)
+    dst, src = flat(b, dst, ddisp), flat(b, src, sdisp)
     kind = "mbarrier" if tx else "bulk"
-    if reduce:
+    if masked:
+        if reduce or multicast or (dst_space, src_space) != ("global", "shared"):
+            raise x.bad("only copies from shared to global memory take a byte mask")
+        b.make("copy", dst, src, n, b.resize(x.src(3 + policy, "u16"), I32), to=to, masked=True, **origin(source, kind))
+    elif reduce:
         b.make("copy", dst, src, n, to=to, fn=_fn(x, name, t), elem=ir_type(t), **origin(source, kind))
     elif multicast:
         mask = x.src(4, "u16")
         for rank in range(16):
             there = b.make("icmp", b.both(b.make("shr_u", mask, b.const(I16, rank)), b.const(I16, 1)), b.const(I16, 0), pred="ne")
-            far = _other(b, dst, rank)
+            far = other(b, dst, rank)
             b.make("copy", far, src, n, guard=there, to="cluster", **origin(source, kind))
             bar_space, bar, bdisp = access(x, 3, "cluster")
-            b.make("mbarrier", _other(b, _flat(b, bar, bdisp), rank), n, guard=there, fn="complete_tx", space="cluster")
+            b.make("mbarrier", other(b, flat(b, bar, bdisp), rank), n, guard=there, fn="complete_tx", space="cluster")
             _ = bar_space
         return
     else:
@@ -360,7 +362,7 @@ def _bulk(x: X, reduce: bool) -> None:
     _ = (group, policy)
 
 
-def _other(b: Body, address: Value, rank: int) -> Value:
+def other(b: Body, address: Value, rank: int) -> Value:
     low = b.both(address, b.const(I32, 0xFFFFFF))
     return b.either(low, b.const(I32, (rank + 1) << 24))
 

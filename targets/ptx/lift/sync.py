@@ -4,11 +4,11 @@ from __future__ import annotations
 from typing import Any
 
 from ....ir.instr import Value
-from ....ir.types import F32, I1, I32, I64
+from ....ir.types import F32, I1, I32, I64, I128
 from ..syntax import Pair, Sink
 from .convert import space_of
 from .core import X, lifts
-from .memory import SCOPES, mbarrier
+from .memory import SCOPES, access, flat, items_of, mbarrier, other
 
 FULL = -1
 
@@ -159,6 +159,68 @@ def mbarrier_(x: X) -> None:
         if what == "try_wait":  # may wait: others go first where the phase is not complete
             b.make("pause", guard=b.invert(r))
         x.dst(0, r)
+
+
+# ---- clusters that have not started ---------------------------------------------------------------------------------
+
+
+@lifts("clusterlaunchcontrol")
+def clusterlaunchcontrol(x: X) -> None:
+    """The response of try_cancel is ours to choose: x, y, z of the first block of the cancelled cluster, and 1 (else 0)."""
+    if x.need("try_cancel", "query_cancel") == "query_cancel":
+        _query_cancel(x)
+        return
+    b = x.b
+    if not (x.flag("async") and x.flag("mbarrier::complete_tx::bytes") and x.flag("b128")):
+        raise x.bad(".async, .mbarrier::complete_tx::bytes and .b128 are expected")
+    space, everywhere = space_of(x), x.flag("multicast::cluster::all")
+    number = b.make("cancel")
+    ok = b.make("icmp", number, b.const(I32, 0), pred="sge")
+    words, rest = [], number
+    for d in "xyz":
+        count, size = b.make("sreg", name=f"nclusterid.{d}"), b.make("sreg", name=f"cluster_nctaid.{d}")
+        words.append(b.make("select", ok, b.make("imul", b.make("irem_u", rest, count), size), b.const(I32, 0)))
+        rest = b.make("idiv_u", rest, count)
+    words.append(b.make("zext", ok, to=I32))
+    size = b.const(I32, 16)
+    if not everywhere:
+        where, base, disp = access(x, 0, space)
+        b.make("st", base, *words, to=I32, space=where, count=4, disp=disp or None)
+        mbarrier(x, "complete_tx", 1, space, size)
+        return
+    at, bar = (_in_shared(x, n, space) for n in (0, 1))
+    for rank in range(16):
+        there = b.make("icmp", b.const(I32, rank), b.make("sreg", name="cluster_nctarank"), pred="ult")
+        b.make("st", other(b, at, rank), *words, guard=there, to=I32, space="cluster", count=4)
+        b.make("mbarrier", other(b, bar, rank), size, guard=there, fn="complete_tx", space="cluster")
+
+
+def _in_shared(x: X, n: int, space: str) -> Value:
+    """The address of operand n in the block's shared memory."""
+    where, base, disp = access(x, n, space)
+    if where == "generic":
+        return x.b.resize(x.b.make("from_generic", flat(x.b, base, disp), space="shared"), I32)
+    return flat(x.b, base, disp)
+
+
+def _query_cancel(x: X) -> None:
+    b = x.b
+    what = x.need("is_canceled", "get_first_ctaid", "get_first_ctaid::x", "get_first_ctaid::y", "get_first_ctaid::z")
+    x.need("pred" if what == "is_canceled" else "b32")
+    x.need("b128")
+    response = x.src(1, "b128")
+
+    def word(n: int) -> Value:
+        return b.make("itrunc", b.make("shr_u", response, b.const(I128, 32 * n)) if n else response, to=I32)  # type: ignore[no-any-return]
+
+    if what == "is_canceled":
+        x.dst(0, b.make("icmp", word(3), b.const(I32, 0), pred="ne"))
+    elif what == "get_first_ctaid":
+        x.need("v4")
+        for n, o in enumerate(items_of(x.operand(0))):
+            x.put(o, word(n))
+    else:
+        x.dst(0, word("xyz".index(what[-1])))
 
 
 _ = (F32, I1)

@@ -84,6 +84,6 @@ ICMP = {"eq": "eq", "ne": "ne", "slt": "lt", "sle": "le", "sgt": "gt", "sge": "g
 
 # What no PTX target can do, and why.
 UNSUPPORTED = {"frem": "decomposed before PTX is written", "fscale": "decomposed before PTX is written", "switch": "no schedule makes it"}
-for _op in ("named_barrier cluster_barrier read_clock to_generic from_generic is_space alloca call call_indirect printf pause mbarrier copy async_wait "
-            "shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync activemask mma").split():  # fmt: skip
+for _op in ("named_barrier cluster_barrier cancel read_clock to_generic from_generic is_space alloca call call_indirect printf pause mbarrier copy async_wait "
+            "shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync activemask").split():  # fmt: skip
     UNSUPPORTED[_op] = "read from foreign PTX, never written: no schedule makes it"

@@ -305,6 +305,7 @@ def prepared():
              "-fno-asynchronous-unwind-tables"]  # fmt: skip
 
     def compile(self, source):
+        source = re.sub(r"(\*\(\(unsigned_int(\d+)\*\)\S* = )\(int\2\)", r"\1(unsigned_int\2)", source)  # of MFMA's bytes
         (Path(home) / "k.c").write_text(source)
         done = subprocess.run([*command, *flags, f"{home}/k.c", "-o", f"{home}/k.o"], capture_output=True, text=True)
         if done.returncode:

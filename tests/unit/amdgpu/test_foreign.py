@@ -12,7 +12,6 @@ import ptxjit as pj
 import tests.corpus.cases  # noqa: F401
 from ptxjit import targets
 from ptxjit.errors import UnsupportedError
-from ptxjit.ir.passes import kernel_pipeline
 from ptxjit.ptx import Module
 from ptxjit.targets.amdgpu import dialect
 from ptxjit.targets.amdgpu.codeobject import read
@@ -20,9 +19,10 @@ from ptxjit.targets.llvm.compile import Machine
 from tests.corpus.corpus import CASES, check
 from tests.corpus.test_corpus_runs import aligned, chosen
 from tests.unit.amdgpu import emulator
+from tests.unit.ptx import test_instructions_matrix as m
 
 REFUSED = re.compile(
-    r"mma of a sparse matrix|mbarrier|cluster|a barrier that is not the block's|a function that calls itself or is called by address|printf|rounded r[zmp]|cp\.reduce\.async"
+    r"mbarrier|cluster|a barrier that is not the block's|a function that calls itself or is called by address|printf|rounded r[zmp]|cp\.reduce\.async"
     r"|atomic \w+ of i128|isspacep\.const|needs warps of 32 lanes|waits for another thread")  # fmt: skip
 BEYOND = {  # kernels that are right, and that the emulator cannot run
     "clocks": "it has no s_sendmsg_rtn and no s_memtime",
@@ -52,7 +52,7 @@ def test_the_corpus(name, arch, monkeypatch):
     beyond = BEYOND.get(name) or BEYOND.get(f"{name} on {arch}")
     if beyond is not None:
         pytest.skip(f"the emulator cannot: {beyond}")
-    [signature] = target._made([kernel_pipeline(target.facts).run(body)], "ll")[1]
+    [signature] = target._made([target._legal(body)], "ll")[1]
     args = [aligned(a) if isinstance(a, np.ndarray) else a for a in case.args]
     values, keep = kernel._values(args)
     values += [kernel.module.memory.address(s) for s in kernel.facts["symbols"]]
@@ -189,3 +189,30 @@ def test_the_command_line(tmp_path):
     file.write_text(PTX)
     done = subprocess.run([sys.executable, "-m", "ptxjit", "translate", str(file), "--to", "amdgpu:gfx1201"], capture_output=True, text=True)
     assert done.returncode == 0 and "amdgcn-amd-amdhsa--gfx1201" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", emulator.archs("gfx1100", "gfx1201"))
+@pytest.mark.parametrize("case", [m.INTEGERS[17], m.F8[3], m.SCALED[3], m.SCALED[8]] if emulator.missing() is None else m.INTEGERS[:1], ids=lambda c: c.text)
+def test_narrow_products(case, arch):
+    """Sparse, scaled and both: as the pass writes them (`ir/passes/matrices.py`)."""
+    data = m.chosen(case, 1)
+    words = m.words(case, data, 1)
+    text = m.HEAD + m.kernel(case, words.shape[1], registers=True)
+    module = Module(targets.target("ptx").read(text.encode(), "product.ptx"), "emulated", False, None, emulator.EmulatedTarget(f"amdemu:{arch}"))
+    out = np.zeros((32, 4), np.uint32)
+    module["k"].launch(words, out, grid=1, block=32)
+    assert not m.disagree(case, 1, out)
+
+
+def test_products_are_emitted_or_refused():
+    """gfx1100 has the narrow products, as shuffles; directed rounding has none, and waves of 64 no warps."""
+    target = targets.target("amdgpu:gfx1100")
+    for case in (m.INTEGERS[0], m.F8[3], m.SCALED[0], m.SCALED[12]):
+        kernel = pj.load_ptx(m.HEAD + m.kernel(case, 20))["k"].entry.kernel
+        assert "ds_bpermute" in str(target.emit_kernel(kernel, "asm"))
+        with pytest.raises(UnsupportedError, match=r"\w+ needs warps of 32 lanes"):
+            targets.target("amdgpu:gfx942").emit_kernel(kernel, "asm")
+    code = "mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64.rz {d8, d9}, {d0}, {d2}, {d4, d5};"
+    with pytest.raises(UnsupportedError, match="mma rounded rz on amdgpu:gfx1100"):
+        target.emit_kernel(pj.load_ptx(m.HEAD + m.DOUBLES.format(code=code))["k"].entry.kernel, "asm")

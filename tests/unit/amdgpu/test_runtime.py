@@ -15,9 +15,9 @@ from ptxjit.ir.lower import lower
 from ptxjit.ptx import Module
 from ptxjit.targets.amdgpu import runtime
 from ptxjit.targets.amdgpu.codeobject import read
-from ptxjit.targets.amdgpu.foreign import joined
 from ptxjit.targets.amdgpu.runtime import FUNCTIONS, detect, found
 from ptxjit.targets.amdgpu.target import AmdTarget
+from ptxjit.targets.driver import joined
 from ptxjit.testing.agreement import jitted, traced
 from tests.unit.amdgpu.standin import StandIn
 

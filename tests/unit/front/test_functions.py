@@ -231,6 +231,23 @@ def test_random_is_philox_and_the_same_everywhere():
     assert set(r.tolist()) == set(range(-3, 4))
 
 
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric", "wrap"])
+def test_pads_that_repeat(mode):
+    rng = np.random.default_rng(8)
+    for shape in ((1,), (2,), (5,), (3, 4), (7, 1, 2)):
+        for _ in range(3):
+            w = [tuple(int(v) for v in rng.integers(0, 12, 2)) for _ in shape]
+            x = rng.integers(0, 99, shape)
+            np.testing.assert_array_equal(pj.jit(lambda x: np.pad(x, w, mode=mode))(x), np.pad(x, w, mode=mode))
+    f = pj.jit(lambda x: np.pad(x, 3, mode=mode))
+    for n in (3, 4, 5, 6, 9, 100, 2, 1):
+        x = rng.integers(0, 99, n)
+        np.testing.assert_array_equal(f(x), np.pad(x, 3, mode=mode))
+    assert f.stats()["sizes"] == {"x.shape[0]": "symbolic"}
+    with pytest.raises(pj.errors.ShapeError, match="axis 0 has no element"):
+        f(np.zeros(0, int))
+
+
 # what §"functions" of the documentation promises, counted
 NAMES = """
 sum prod max min mean var std any all argmax argmin cumsum cumprod cumulative_sum cumulative_prod reshape ravel permute_dims transpose swapaxes moveaxis

@@ -20,7 +20,17 @@ PRODUCTS = [
     {"shape": "m16n8k8", "a": "tf32", "b": "tf32", "c": "f32", "d": "f32"}, {"shape": "m16n8k16", "a": "f16", "b": "f16", "c": "f16", "d": "f16"},
     {"shape": "m8n8k4", "a": "f64", "b": "f64", "c": "f64", "d": "f64"}, {"shape": "m16n8k32", "a": "s8", "b": "u8", "c": "s32", "d": "s32"},
     {"shape": "m16n8k64", "a": "s4", "b": "s4", "c": "s32", "d": "s32", "sat": True}, {"shape": "m8n8k128", "a": "b1", "b": "b1", "c": "s32", "d": "s32", "bop": "xor"},
-    {"shape": "m16n8k32", "a": "e4m3", "b": "e5m2", "c": "f32", "d": "f32"},
+    {"shape": "m16n8k32", "a": "e4m3", "b": "e5m2", "c": "f32", "d": "f32"}, {"shape": "m16n8k32", "a": "e2m1", "b": "e3m2", "c": "f32", "d": "f32"},
+    {"shape": "m16n8k32", "a": "e2m3", "b": "e2m1", "c": "f16", "d": "f16"}, {"shape": "m16n8k16", "a": "f16", "b": "f16", "c": "f32", "d": "f32", "sparse": 2},
+    {"shape": "m16n8k32", "a": "bf16", "b": "bf16", "c": "f32", "d": "f32", "sparse": 1}, {"shape": "m16n8k8", "a": "tf32", "b": "tf32", "c": "f32", "d": "f32", "sparse": 3},
+    {"shape": "m16n8k16", "a": "tf32", "b": "tf32", "c": "f32", "d": "f32", "sparse": 0}, {"shape": "m16n8k32", "a": "s8", "b": "u8", "c": "s32", "d": "s32", "sparse": 1},
+    {"shape": "m16n8k64", "a": "u8", "b": "s8", "c": "s32", "d": "s32", "sparse": 0, "sat": True}, {"shape": "m16n8k64", "a": "s4", "b": "u4", "c": "s32", "d": "s32", "sparse": 1},
+    {"shape": "m16n8k128", "a": "u4", "b": "s4", "c": "s32", "d": "s32", "sparse": 0}, {"shape": "m16n8k64", "a": "e4m3", "b": "e2m3", "c": "f32", "d": "f32", "sparse": 0},
+    {"shape": "m16n8k32", "a": "e5m2", "b": "e5m2", "c": "f32", "d": "f32", "scale": "ue8m0", "vec": 1},
+    {"shape": "m16n8k64", "a": "e2m1x8", "b": "e2m1x8", "c": "f32", "d": "f32", "scale": "ue8m0", "vec": 2},
+    {"shape": "m16n8k64", "a": "e2m1x8", "b": "e2m1x8", "c": "f32", "d": "f32", "scale": "ue4m3", "vec": 4},
+    {"shape": "m16n8k64", "a": "e3m2", "b": "e4m3", "c": "f32", "d": "f32", "scale": "ue8m0", "vec": 1, "sparse": 0},
+    {"shape": "m16n8k128", "a": "e2m1x8", "b": "e2m1x8", "c": "f32", "d": "f32", "scale": "ue8m0", "vec": 4, "sparse": 0},
 ]  # fmt: skip
 
 
@@ -36,6 +46,9 @@ def product(attrs):
         for _ in range(count(attrs[m], lay[m][0].shape[1])):
             registers.append(b.ld(x, lane, space="global", to=t, scale=8, disp=256 * at))
             at += 1
+    for _ in range((attrs.get("sparse") is not None) + 2 * ("scale" in attrs)):
+        registers.append(b.ld(x, lane, space="global", to=I32, scale=8, disp=256 * at))
+        at += 1
     made = b.emit(op("mma"), [b.const(I32, -1), *registers], tuple(sorted(attrs.items())))
     made = made if isinstance(made, tuple) else (made,)
     for r, v in enumerate(made):
@@ -44,23 +57,28 @@ def product(attrs):
     return b.finish(), at, len(made)
 
 
-@pytest.mark.parametrize("attrs", PRODUCTS, ids=lambda a: f"{a['shape']}-{a['a']}-{a['b']}-{a['c']}")
+@pytest.mark.parametrize("attrs", PRODUCTS, ids=lambda a: "-".join(map(str, a.values())))
 def test_products_as_shuffles(attrs):
     kernel, inputs, results = product(attrs)
     verify(kernel)
     other = expand_products(kernel)
     verify(other)
     assert not any(i.op.name == "mma" for i in other.instrs()) and expand_products(other) is other
-    rng = np.random.default_rng(0)
+    rng, extra = np.random.default_rng(0), ("sparse" in attrs) + 2 * ("scale" in attrs)  # words of metadata, of scales
     x = rng.integers(-(2**31), 2**31, (inputs, 32, 2)).astype("i4")
+    if attrs.get("scale") == "ue8m0":  # exponents near each other, and some that are not
+        x[inputs - 2 :] = rng.choice([0, 90, 120, 127, 130, 160, 254, 255], (2, 32, 8)).astype("u1").view("i4")
+        x[inputs - extra - 4 : inputs - extra] = rng.standard_normal((4, 32, 2)).astype("f4").view("i4")
+        x[: inputs - extra - 4] &= 0x3FBFBFBF - (1 << 31)  # not so many infinities of e5m2
     if attrs["a"] == "f64":
         x = rng.standard_normal((inputs, 32)).view("i4").reshape(inputs, 32, 2)
     elif attrs["a"] in ("f16", "bf16", "tf32"):  # ordinary numbers
         halves = rng.standard_normal((inputs, 32, 4)).astype("f2").view("i4").reshape(inputs, 32, 2)
         single = rng.standard_normal((inputs, 32, 2)).astype("f4").view("i4")
-        x = halves if attrs["a"] == "f16" else single
+        x, noise = halves if attrs["a"] == "f16" else single, x
         if attrs["c"] == "f32":
-            x[-4:] = single[-4:]
+            x[-4 - extra : inputs - extra] = single[-4 - extra : inputs - extra]
+        x[inputs - extra :] = noise[inputs - extra :]
     outs = []
     for k in (kernel, other):
         y = np.zeros((results, 32, 2), "i4")
@@ -73,16 +91,10 @@ def test_products_as_shuffles(attrs):
         np.testing.assert_array_equal(*outs)
 
 
-def test_a_sparse_product_is_refused():
-    attrs = {"shape": "m16n8k16", "a": "f16", "b": "f16", "c": "f32", "d": "f32", "sparse": 0}
-    b = KernelBuilder("sparse", lanes=32, warps=1)
-    lay = layouts(attrs)
-    zero = {F32: b.const(F32, 0.0), I32: b.const(I32, 0)}
-    registers = [zero[register_type(attrs[m])] for m in "abc" for _ in range(count(attrs[m], lay[m][0].shape[1]))]
-    b.emit(op("mma"), [b.const(I32, -1), *registers, zero[I32]], tuple(sorted(attrs.items())))
-    b.ret()
-    with pytest.raises(UnsupportedError, match="sparse"):
-        expand_products(b.finish())
+def test_a_product_that_rounds_otherwise_is_refused():
+    kernel, _, _ = product({"shape": "m8n8k4", "a": "f64", "b": "f64", "c": "f64", "d": "f64", "rnd": "rz"})
+    with pytest.raises(UnsupportedError, match="mma rounded rz"):
+        expand_products(kernel)
 
 
 def butterflies(steps, fn):

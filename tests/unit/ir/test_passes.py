@@ -344,8 +344,8 @@ def test_many_blocks():
 def test_steps_are_shown():
     seen = []
     kernel_pipeline(FACTS).run(kernel(MINIMAL), check=True, on_pass_end=lambda p, before, after, seconds: seen.append((p.name, before is after, seconds >= 0)))
-    assert seen == [("merge", True, True), ("decompose", True, True), ("cleanup", True, True)]
-    assert repr(kernel_pipeline(FACTS)) == "Pipeline(merge → decompose → cleanup)"
+    assert seen == [("merge", True, True), ("simplify", True, True), ("decompose", True, True), ("cleanup", True, True)]
+    assert repr(kernel_pipeline(FACTS)) == "Pipeline(merge → simplify → decompose → cleanup)"
 
 
 def test_a_failing_pass_leaves_its_input(tmp_path, monkeypatch):

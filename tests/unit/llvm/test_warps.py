@@ -11,7 +11,6 @@ import ptxjit as pj
 from ptxjit.ir.kernel import KernelBuilder
 from ptxjit.ir.types import I32, I64
 from ptxjit.targets import target
-from ptxjit.targets.cpu.launch import Code
 from ptxjit.targets.cpu.load import LINUX_X86
 from ptxjit.targets.llvm.lanes import FORMS, Lanes, Shape, added, bitwise, form_of, met, regroup, shifted, times
 
@@ -20,19 +19,13 @@ HEAD = ".version 7.8\n.target sm_80\n.address_size 64\n"
 BLOCKS = [(96, 1, 1), (64, 2, 1), (16, 4, 1), (16, 2, 3), (16, 3, 1), (8, 8, 2), (8, 5, 1), (12, 5, 1), (7, 1, 1), (16, 3, 2), (45, 1, 1)]
 
 
-def module(text, mode="auto", bits=None):
-    """A module; `bits` compiles as if the machine had vector registers of that size."""
+def module(text, mode="auto", machine="cpu:host"):
     mod = pj.load_ptx(HEAD + text)
-    mod.mode = mode
-    if bits is not None:
-        facts = target("cpu:host").facts._replace(vector_bits=bits)
-        for name in mod.kernels:
-            kernel = mod[name]
-            kernel._compiled = lambda mode, k=kernel: Code.compile(k.entry.kernel, facts, k.facts, False, mode)
+    mod.mode, mod.target = mode, target(machine)
     return mod
 
 
-MACHINES = pytest.mark.parametrize("bits", sorted({256, target("cpu:host").facts.vector_bits}))
+MACHINES = pytest.mark.parametrize("machine", [m for m in ("cpu:host", "cpu:x86-64-v3") if target(m).runs_kernels])
 
 
 # ---- shapes ---------------------------------------------------------------------------------------------------------
@@ -174,10 +167,10 @@ done:
 
 @MACHINES
 @pytest.mark.parametrize("start", [0, 5, -1, -16, -40, -64])
-def test_addresses_that_wrap_within_a_warp(start, bits):
+def test_addresses_that_wrap_within_a_warp(start, machine):
     """start + tid wraps past zero: the lanes before it are out of range and take no part."""
     src, dst = np.arange(100, dtype=np.uint32) + 7, np.zeros(100, np.uint32)
-    module(WRAP, bits=bits)["wrap"].launch(src, dst, np.uint32(start & 0xFFFFFFFF), np.uint32(100), grid=1, block=96)
+    module(WRAP, machine=machine)["wrap"].launch(src, dst, np.uint32(start & 0xFFFFFFFF), np.uint32(100), grid=1, block=96)
     touched = np.arange(max(0, start), min(100, start + 96))
     want = np.zeros(100, np.uint32)
     want[touched] = touched + 7
@@ -202,12 +195,12 @@ TILE = """
 
 @MACHINES
 @pytest.mark.parametrize("block", [(16, 16), (8, 8), (8, 5), (32, 4), (16, 3), (12, 4)])
-def test_rows_of_a_tile(block, bits):
+def test_rows_of_a_tile(block, machine):
     """Rows, columns and single elements of a tile in shared memory, whole and partial warps."""
     x, y = block
     src = np.random.default_rng(3).standard_normal((y, 40)).astype(np.float32)
     dst = np.zeros((y, x), np.float32)
-    mod = module(TILE, bits=bits)
+    mod = module(TILE, machine=machine)
     mod["tile"].launch(src, dst, np.int32(40), grid=1, block=block)
     a = src[:, :x].astype(np.float64)
     np.testing.assert_array_equal(dst, (a[:, :1] * a[:1] + a).astype(np.float32))
@@ -241,11 +234,11 @@ out:
 
 @MACHINES
 @pytest.mark.parametrize("n", [0, 20, 77, 500])
-def test_nested_loops_that_lanes_leave_one_by_one(n, bits):
+def test_nested_loops_that_lanes_leave_one_by_one(n, machine):
     """Collatz lengths of a thread's numbers, until more than 400 steps: counters and results live behind the loops."""
     data = np.random.default_rng(1).integers(1, 200, max(n, 1)).astype(np.uint32)
     out = np.zeros((64, 2), np.uint32)
-    mod = module(LOOPS, bits=bits)
+    mod = module(LOOPS, machine=machine)
     mod["loops"].launch(data, out, np.uint32(n), grid=1, block=64)
     for t in range(64):
         total = turns = 0

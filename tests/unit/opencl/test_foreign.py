@@ -147,3 +147,98 @@ def test_arrays_are_used_in_place_and_code_is_kept(opencl, cache_folder):
             kernel[1, 4](x[2:], np.uint32(10))
             assert kernel.stats()["mode"].startswith(("SPIR-V", "OpenCL C"))
         np.testing.assert_array_equal(x, [0, 1, 22, 23, 24, 25, 6, 7])
+
+
+@pytest.fixture
+def apart(opencl, monkeypatch):
+    """The devices as if they had memory of their own: buffers are theirs, and arrays are copied there and back."""
+    monkeypatch.setenv("PTXJIT_CACHE", "off")
+    for device in opencl:
+        target = targets.target(f"spirv:{device.partition(':')[2]}")
+        monkeypatch.setattr(target.driver(), "same_addresses", False)
+        monkeypatch.setattr(target.driver(), "unified", False)
+    return opencl
+
+
+@pytest.mark.parametrize("name", [n for n in SAMPLE if n in CASES])
+def test_memory_of_their_own(name, apart):
+    path, entry = chosen(CASES[name])[0], CASES[name]
+    for device in apart:
+        case = entry.make(3)
+        args = [aligned(a) if isinstance(a, np.ndarray) else a for a in case.args]
+        try:
+            kernel = pj.load_ptx(path, device=device)[name].compile()
+        except UnsupportedError:
+            counts["apart refused"] = counts.get("apart refused", 0) + 1
+            continue
+        try:
+            kernel.launch(*args, grid=entry.grid, block=entry.block, shared=entry.shared, cooperative=case.cooperative, cluster=case.cluster)
+        except PtxjitError as e:
+            assert type(e).__name__ in REFUSALS, e
+            continue
+        check(case, args)
+        counts["apart right"] = counts.get("apart right", 0) + 1
+
+
+def test_overlapping_arrays_null_and_numbers(apart):
+    source = SPIN + """.visible .entry far(.param .u64 p, .param .u64 q, .param .u64 n) {
+  .reg .pred %z;
+  .reg .b64 %rd<5>;
+  ld.param.u64 %rd1, [p];
+  ld.param.u64 %rd2, [q];
+  ld.param.u64 %rd3, [n];
+  setp.ne.u64 %z, %rd2, 0;
+  @%z st.global.u64 [%rd2], %rd3;
+  ld.global.u64 %rd4, [%rd1];
+  add.u64 %rd4, %rd4, %rd3;
+  st.global.u64 [%rd1+8], %rd4;
+  ret;
+}
+"""
+    for device in apart:
+        module = pj.load_ptx(source, device=device)
+        x = np.arange(6, dtype="u8")
+        module["far"][1, 1](x[1:], x[2:], np.uint64(1 << 40))  # x[2] is written, then x[1] + n
+        np.testing.assert_array_equal(x, [0, 1, 1 + (1 << 40), 3, 4, 5])
+        module["far"][1, 1](x, np.uint64(0), np.uint64(7))
+        np.testing.assert_array_equal(x, [0, 7, 1 + (1 << 40), 3, 4, 5])
+
+
+def test_arrays_that_are_there(apart):
+    for device in apart:
+        x = pj.asarray(np.arange(8, dtype="u4"), device=device)
+        assert not x.on_host
+        module = pj.load_ptx(SPIN, device=device)
+        module["add"][1, 8](x, np.uint32(5))
+        np.testing.assert_array_equal(x.numpy(), np.arange(8) + 5)
+        with pytest.raises(UserError, match="not a pointer"):
+            module["add"][1, 8](x, x)
+
+
+def test_generic_addresses_of_shared_memory_need_the_hosts(apart):
+    source = """.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 p) {
+  .reg .b32 %r<4>;
+  .reg .b64 %rd<4>;
+  .shared .align 4 .b32 box[32];
+  ld.param.u64 %rd1, [p];
+  mov.u64 %rd2, box;
+  cvta.shared.u64 %rd3, %rd2;
+  mov.u32 %r1, 42;
+  st.u32 [%rd3], %r1;
+  ld.shared.u32 %r2, [box];
+  st.global.u32 [%rd1], %r2;
+  ret;
+}
+"""
+    for device in apart:
+        x = np.zeros(1, "u4")
+        kernel = pj.load_ptx(source, device=device)["k"]
+        if any(f.startswith("il ") for f in pj.device(device).facts.features):
+            kernel[1, 1](x)
+            assert x[0] == 42
+        else:
+            with pytest.raises(UnsupportedError, match="no generic addresses of shared memory"):
+                kernel.compile()

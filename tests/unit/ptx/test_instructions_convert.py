@@ -280,6 +280,56 @@ def small_floats():
     return out
 
 
+def fixed_point():
+    """s2f6: a byte counts 64ths; scales are powers of two by halves of a word."""
+    out = []
+
+    def power(code):
+        return h.NAN if code == 255 else Num("n", 0, 1, code - 127)
+
+    def down(v, t, code, relu):
+        x = num(v, t)
+        if x.kind == "q" or code == 255:
+            return 127
+        if x.neg and relu and (x.m or x.kind == "i"):
+            return 0
+        if x.kind == "i":
+            return 128 if x.neg else 127
+        e = x.e + 6 - (code - 127)  # 64 · x / scale = m · 2^e, to the nearest, ties to even
+        q, rest = (x.m << min(e, 200), 0) if e >= 0 else (x.m >> min(-e, 1000), x.m & ((1 << min(-e, 1000)) - 1))
+        half = 1 << min(-e, 1000) - 1 if e < 0 else 1
+        q += rest > half or (rest == half and q & 1)
+        return max(-q, -128) & 255 if x.neg else min(q, 127)
+
+    def up(c, code, relu, finite):
+        v = h.signed(c, 8)
+        x = h.mul(Num("n", int(v < 0), abs(v), -6), power(code))
+        if x.kind == "q":
+            return 0x7FFF
+        r = pack(x, "bf16")
+        if r & 0x7FFF == 0x7F80 and finite:
+            r -= 1
+        return 0 if r >> 15 and relu else r
+
+    scales = [127 | 127 << 8, 0, 0xFEFE, 0xFF7F, 0x7FFF, 126 | 130 << 8, 1 | 253 << 8, 255 | 255 << 8, 120 | 135 << 8, 0xFE00, 0x00FE]
+    codes = [c | (c * 37 + 11) % 256 << 8 for c in range(256)]
+    exact = [h.pack(Num("n", s, m, e), "f32") for s in (0, 1) for m in (1, 3, 127, 128, 255, 129) for e in (-7, -6, -8, 0, 120, -133)]
+    near = [*exact, 0x3FFF0000, 0x3FFEFFFF, 0xBFFF0000, 0xC0000000, 0xC0008000, 0x3C000000, 0xBC000001, 0x7F800000, 0xFF800000, 0x7FC00000, *h.vectors("f32", 0)[::3]]
+    for relu, scaled in product((0, 1), (0, 1)):
+        words = (".relu" if relu else "") + (".scaled::n2::ue8m0" if scaled else "")
+        last, more, regs = (", {c}", ("u16",), {2: scales}) if scaled else ("", (), {})
+        out.append(Form(f"cvt.rn.satfinite{words}.s2f6x2.f32 {{d}}, {{a}}, {{b}}{last}", "u16", ("f32", "f32", *more),
+                        lambda a, b, s=0x7F7F, r=relu: down(a, "f32", s >> 8, r) << 8 | down(b, "f32", s & 255, r), {0: near, **regs}))  # fmt: skip
+        last, regs = (", {b}", {1: scales}) if scaled else ("", {})
+        out.append(Form(f"cvt.rn.satfinite{words}.s2f6x2.bf16x2 {{d}}, {{a}}{last}", "u16", ("bf16x2", *more),
+                        lambda a, s=0x7F7F, r=relu: down(a >> 16, "bf16", s >> 8, r) << 8 | down(a & 0xFFFF, "bf16", s & 255, r),
+                        {0: [a >> 16 | b & 0xFFFF0000 for a, b in zip(near, near[7:] + near)], **regs}))  # fmt: skip
+        for finite in ("", ".satfinite"):
+            out.append(Form(f"cvt.rn{finite}{words}.bf16x2.s2f6x2 {{d}}, {{a}}{last}", "u32", ("u16", *more),
+                            lambda a, s=0x7F7F, r=relu, f=finite: up(a & 255, s & 255, r, f) | up(a >> 8, s >> 8, r, f) << 16, {0: codes, **regs}))  # fmt: skip
+    return out
+
+
 def _f64(x):
     import struct
 
@@ -518,7 +568,7 @@ def simd():
 
 
 GROUPS = {"integers": integers(), "floats_to_integers": floats_to_integers(), "integers_to_floats": integers_to_floats(), "floats": floats(),
-          "pairs": pairs(), "small_floats": small_floats(), "stochastic": stochastic(), "moves": moves(), "video": video(), "simd": simd()}  # fmt: skip
+          "pairs": pairs(), "small_floats": small_floats(), "fixed_point": fixed_point(), "stochastic": stochastic(), "moves": moves(), "video": video(), "simd": simd()}  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", ["auto", "dispatch"])

@@ -199,8 +199,9 @@ BODY = """.version 9.1
 
 
 def run(code, a, out, threads=32, mode="auto", module="", **options):
-    mod = pj.load_ptx(BODY.format(code=code, module=module))
-    mod.mode = mode
+    mod = pj.load_ptx(BODY.format(code=code, module=module), device="interp" if mode == "interp" else "cpu")
+    if mode != "interp":
+        mod.mode = mode
     mod["k"].launch(a, out, grid=1, block=threads, **options)
     return out
 
@@ -275,6 +276,31 @@ LOOP:
     out = np.full(64, 7, np.uint32)
     out = run(code, a, out, mode=mode)
     assert (out[:32] == a[:32] + 1).all() and (out[32:48] == a[:16] + 8).all() and (out[48:] == np.minimum(7, (a[:16] + 1).view(np.int32)).view(np.uint32)).all()
+
+
+@pytest.mark.parametrize("mode", ["auto", "dispatch", "interp"])
+@pytest.mark.parametrize("mask", [0xFFFF, 0, 1, 0x8000, 0x5AC3, 0x0FF0])
+def test_bulk_copies_with_a_byte_mask(mask, mode):
+    """Bit i is about byte i of each 16; the mask may be in a register, and stand behind a cache policy."""
+    code = f"""
+	mov.u32 r0, smem;  mad.lo.u32 r1, i, 4, r0;  add.u64 rd0, a, t;  ld.global.u32 r2, [rd0];  st.shared.u32 [r1], r2;
+	fence.proxy.async;  bar.sync 0;
+	setp.ne.u32 p, i, 0;
+	@p exit;
+	mov.u16 h0, {mask};
+	cp.async.bulk.global.shared::cta.bulk_group.cp_mask [o], [r0], 48, h0;
+	createpolicy.fractional.L2::evict_last.b64 rd1, 1.0;
+	cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint.cp_mask [o+64], [smem+16], 32, rd1, {mask};
+	cp.async.bulk.commit_group;
+	cp.async.bulk.wait_group 0;"""
+    a = given(32)
+    out = run(code, a, np.full(32, 0x77777777, np.uint32), mode=mode).view(np.uint8)
+    want, source = np.full(128, 0x77, np.uint8), a.view(np.uint8)
+    for at, first, n in ((0, 0, 48), (64, 16, 32)):
+        for k in range(n):
+            if mask >> k % 16 & 1:
+                want[at + k] = source[first + k]
+    assert (out == want).all()
 
 
 @MODES
