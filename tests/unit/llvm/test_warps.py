@@ -12,6 +12,7 @@ from ptxjit.ir.kernel import KernelBuilder
 from ptxjit.ir.types import I32, I64
 from ptxjit.targets import target
 from ptxjit.targets.cpu.load import LINUX_X86
+from ptxjit.targets.llvm.compile import level_of
 from ptxjit.targets.llvm.lanes import FORMS, Lanes, Shape, added, bitwise, form_of, met, regroup, shifted, times
 
 pytestmark = pytest.mark.skipif(not LINUX_X86, reason="runs what the x86-64 Linux linker made: run it on such a machine")
@@ -389,3 +390,54 @@ def test_doctor_counts_instructions():
     stats = module(WRAP)["wrap"].compile().stats()
     assert stats["instructions"] > 5 and abs(sum(stats["share"].values()) - 1) < 0.01 and stats["blocks"] == "rows of 32" and stats["level"] == 2
     assert module(WRAP, "dispatch")["wrap"].compile().stats()["share"]["lane by lane"] == 1
+
+
+def test_the_optimiser_does_less_for_huge_kernels():
+    assert level_of("a line\n" * 1000) == 2 and level_of("a line\n" * 30_000) == 1
+
+
+CAS = """
+.visible .entry highest(.param .u64 x, .param .u64 out) {
+    .reg .pred %p<5>; .reg .b32 %r<9>; .reg .f32 %f<5>; .reg .b64 %a<9>;
+    ld.param.u64 %a1, [x]; ld.param.u64 %a2, [out]; mov.u32 %r1, %tid.x; mov.u32 %r8, %ctaid.x; mov.u32 %r7, %ntid.x; mad.lo.u32 %r1, %r8, %r7, %r1;
+    mul.wide.u32 %a3, %r1, 4; add.s64 %a4, %a1, %a3; ld.global.f32 %f1, [%a4]; ld.global.u32 %r2, [%a2];
+again:
+    mov.b32 %f2, %r2; max.f32 %f3, %f1, %f2; mov.b32 %r4, %f3;
+    atom.global.cas.b32 %r3, [%a2], %r2, %r4;
+    setp.ne.u32 %p1, %r3, %r2; mov.u32 %r2, %r3; @%p1 bra again;
+    st.global.f32 [%a4], %f3;
+    ret;
+}"""
+
+
+def test_compare_and_swap_that_is_retried_is_no_waiting():
+    x = np.random.default_rng(2).standard_normal(3 * 70).astype(np.float32)
+    want, out = x.max(), np.full(1, -np.inf, np.float32)
+    mod = module(CAS)
+    mod["highest"].launch(x, out, grid=3, block=70)
+    assert out[0] == want and x.max() == want and mod["highest"].stats()["mode"] == "widened"
+
+
+COPIES = """
+.visible .entry fetch(.param .u64 src, .param .u64 dst, .param .u32 n) {
+    .reg .pred %p<3>; .reg .b32 %r<12>; .reg .b64 %a<9>; .shared .align 16 .b8 buf[2048];
+    ld.param.u64 %a1, [src]; ld.param.u64 %a2, [dst]; ld.param.u32 %r1, [n]; mov.u32 %r2, %tid.x; mov.u32 %r3, buf;
+    shl.b32 %r4, %r2, 4; add.u32 %r5, %r3, %r4; cvt.u64.u32 %a3, %r4; add.s64 %a4, %a1, %a3;
+    setp.lt.u32 %p1, %r2, %r1; selp.u32 %r6, 16, 4, %p1;
+    cp.async.cg.shared.global [%r5], [%a4], 16, %r6; cp.async.commit_group; cp.async.wait_all;
+    bar.sync 0;
+    ld.shared.v4.u32 {%r7, %r8, %r9, %r10}, [%r5]; add.s64 %a5, %a2, %a3; st.global.v4.u32 [%a5], {%r7, %r8, %r9, %r10};
+    ret;
+}"""
+
+
+@MACHINES
+def test_asynchronous_copies_of_a_warp(machine):
+    """The last lanes read 4 of their 16 bytes; the rest is zero."""
+    src, dst = np.arange(1, 281, dtype=np.uint32), np.zeros(280, np.uint32)
+    mod = module(COPIES, machine=machine)
+    mod["fetch"].launch(src, dst, np.uint32(50), grid=1, block=70)
+    want = src.copy().reshape(70, 4)
+    want[50:, 1:] = 0
+    np.testing.assert_array_equal(dst, want.reshape(-1))
+    assert mod["fetch"].stats()["mode"] == "widened"
