@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...ir.instr import Instr, Value
+from ...ir.kernel import Kernel
 from ...ir.types import I1, I64, Scalar
 from .emit import NAMES, SUFFIX, Val
 from .lanes import Shape, W, regroup, splits
@@ -55,6 +56,7 @@ def pieces(s: Shape, size: int) -> Pieces | None:
 class Shaped:
     """The part of `Warp` that reaches memory through shapes."""
 
+    k: Kernel
     plan: Any
     lines: list[str]
     local_vals: dict[int, Val]
@@ -92,23 +94,24 @@ class Shaped:
             return s
         return s if space in ("global", "generic", "const") and base.type is I64 else None
 
-    def starts(self, i: Instr, base: Value, cut: Pieces) -> list[str]:
-        """The pointers of the pieces.  Addresses in the shared window are less than 2^31, so their lanes never wrap."""
+    def starts(self, i: Instr, base: Value, cut: Pieces) -> list[tuple[str, int]]:
+        """The pointers of the pieces and constants beyond them.  Addresses in the shared window are less than 2^31, so their lanes never wrap."""
         disp, window = i.attr("disp", 0), i.attr("space", "global") == "shared"
-        scalars, made = self.bases(base), dict[tuple[int, int], str]()
-        for key in cut.starts:
-            if key in made:
+        scalars, made = self.bases(base), dict[int, str]()
+        for at, _ in cut.starts:
+            if at in made:
                 continue
-            x, more = scalars[key[0]], key[1] + disp
+            x = scalars[at]
             if window:
                 if base.type is I64:
                     x = self.put(f"trunc i64 {x} to i32")
-                x = self.put(f"add i32 {x}, {more}") if more else x
-                made[key] = self.put(f"getelementptr i8, ptr %arena, i64 {self.put(f'sext i32 {x} to i64')}")
+                made[at] = self.put(f"getelementptr i8, ptr %arena, i64 {self.put(f'sext i32 {x} to i64')}")
             else:
-                p = self.put(f"inttoptr i64 {x} to ptr")
-                made[key] = self.put(f"getelementptr i8, ptr {p}, i64 {more}") if more else p
-        return [made[key] for key in cut.starts]
+                made[at] = self.put(f"inttoptr i64 {x} to ptr")
+        return [(made[at], more + disp) for at, more in cut.starts]
+
+    def moved_on(self, p: str, by: int) -> str:
+        return self.put(f"getelementptr i8, ptr {p}, i64 {by}") if by else p
 
     def rests_on(self, i: Instr, base: Value) -> list[str]:
         """What must hold for the shape of an address: no lane of its anchors wraps."""
@@ -136,6 +139,20 @@ class Shaped:
             return mask
         order = ", ".join(f"i32 {k}" for k in range(n * group, (n + 1) * group))
         return self.put(f"shufflevector {MASK} {mask}, {MASK} poison, <{group} x i32> <{order}>")
+
+    def pieces_of(self, mask: str, group: int, which: Sequence[int]) -> str:
+        part, *rest = [self.piece_of(mask, group, n) for n in which]
+        for other in rest:
+            part = self.put(f"or <{group} x i1> {part}, {other}")
+        return part
+
+    def readable(self, start: tuple[str, int], size: int, window: bool, part: str, group: int) -> str:
+        """The pointer of what all lanes of a piece read; one to memory that is there, where none of them is active."""
+        p, more = start
+        some = self.put(f"icmp ne i{group} {self.put(f'bitcast <{group} x i1> {part} to i{group}')}, 0")
+        if window and 0 <= more and more + size <= self.k.shared:  # the choice is made once for neighbours
+            return self.moved_on(self.put(f"select i1 {some}, ptr {p}, ptr %arena"), more)
+        return self.put(f"select i1 {some}, ptr {self.moved_on(p, more)}, ptr %frame")
 
     def joined(self, parts: Sequence[str], group: int, m: str) -> str:
         """Vectors side by side."""
@@ -181,14 +198,11 @@ class Shaped:
         if elem is I1:
             old = [self.put(f"zext {MASK} {x} to {t}") for x in old]
         conds = self.rests_on(i, base)
-        if count > 1 or not self.wide_masks:
+        if "row" in cut.kinds and (count > 1 or not self.wide_masks):
             conds.append(self.need_full(mask))
-        elif "same" in cut.kinds:
-            conds += [self.put(f"icmp ne i{cut.group} {self.put(f'bitcast <{cut.group} x i1> {self.piece_of(mask, cut.group, n)} to i{cut.group}')}, 0")
-                      for n, kind in enumerate(cut.kinds) if kind == "same"]  # fmt: skip
 
         def fast() -> list[str]:
-            return self.load_pieces(cut, self.starts(i, base, cut), elem, m, count, mask, old)
+            return self.load_pieces(cut, self.starts(i, base, cut), elem, m, count, mask, old, i.attr("space", "global") == "shared")
 
         def slow() -> list[str]:
             a, out = self.addresses(i, base, index), []
@@ -202,37 +216,37 @@ class Shaped:
             self.define(r, self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x)
         return True
 
-    def load_pieces(self, cut: Pieces, starts: list[str], elem: Scalar, m: str, count: int, mask: str, old: list[str]) -> list[str]:
+    def load_pieces(self, cut: Pieces, starts: list[tuple[str, int]], elem: Scalar, m: str, count: int, mask: str, old: list[str],
+                    window: bool) -> list[str]:  # fmt: skip
         group, size = cut.group, elem.bytes
-        made: dict[tuple[str, str], list[str]] = {}
+        made: dict[tuple[str, tuple[str, int]], list[str]] = {}
         parts: list[list[str]] = [[] for _ in range(count)]
         full = count > 1 or not self.wide_masks
-        for n, (kind, p) in enumerate(zip(cut.kinds, starts)):
-            if (kind, p) not in made:
+        for kind, start in zip(cut.kinds, starts):
+            if (kind, start) not in made:
+                inside = [j for j, ab in enumerate(zip(cut.kinds, starts)) if ab == (kind, start)]
                 if kind == "same":
-                    texts = []
+                    texts, at = [], self.readable(start, size * count, window, self.pieces_of(mask, group, inside), group)
                     for k in range(count):
-                        q = p if k == 0 else self.put(f"getelementptr i8, ptr {p}, i64 {k * size}")
+                        q = self.moved_on(at, k * size)
                         x = self.put(f"load {m}, ptr {q}, align {size}")
                         x = self.put(f"insertelement <{group} x {m}> poison, {m} {x}, i64 0")
                         texts.append(self.put(f"shufflevector <{group} x {m}> {x}, <{group} x {m}> poison, <{group} x i32> zeroinitializer"))
                 elif full:
+                    p = self.moved_on(*start)
                     whole = f"<{group * count} x {m}>"
                     x = self.put(f"load {whole}, ptr {p}, align {size}")
                     texts = [x] if count == 1 else [
                         self.put(f"shufflevector {whole} {x}, {whole} poison, <{group} x i32> <{', '.join(f'i32 {lane * count + k}' for lane in range(group))}>")
                         for k in range(count)]  # fmt: skip
                 else:
-                    t = f"<{group} x {m}>"
+                    t, p = f"<{group} x {m}>", self.moved_on(*start)
                     suffix = f"v{group}{'i8' if elem is I1 else SUFFIX[elem.name]}"
                     self.declared.add(f"declare {t} @llvm.masked.load.{suffix}.p0(ptr, <{group} x i1>, {t})")
-                    inside = [self.piece_of(mask, group, j) for j, (a, b) in enumerate(zip(cut.kinds, starts)) if (a, b) == (kind, p)]
-                    part = inside[0]
-                    for other in inside[1:]:
-                        part = self.put(f"or <{group} x i1> {part}, {other}")
+                    part = self.pieces_of(mask, group, inside)
                     texts = [self.put(f"call {t} @llvm.masked.load.{suffix}.p0(ptr align {size} {p}, <{group} x i1> {part}, {t} zeroinitializer)")]
-                made[kind, p] = texts
-            for k, x in enumerate(made[kind, p]):
+                made[kind, start] = texts
+            for k, x in enumerate(made[kind, start]):
                 parts[k].append(x)
         out = [self.joined(part, group, m) for part in parts]
         t = f"<32 x {m}>"
@@ -266,7 +280,8 @@ class Shaped:
                 side = self.joined(xs, W, m)
                 whole = self.put(f"shufflevector <{W * count} x {m}> {side}, <{W * count} x {m}> poison, <{W * count} x i32> <{order}>")
             wide = W * count
-            for n, p in enumerate(self.starts(i, base, cut)):
+            for n, start in enumerate(self.starts(i, base, cut)):
+                p = self.moved_on(*start)
                 part, lanes = whole, group * count
                 if lanes < wide:
                     order = ", ".join(f"i32 {k}" for k in range(n * lanes, (n + 1) * lanes))
