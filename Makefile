@@ -32,6 +32,7 @@ check: $(STAMP) ## ruff, mypy, tests
 
 bench: $(STAMP) ## speed beside the peers that are installed, as ratios
 	@$(PY) benchmarks/run.py
+	@$(PY) benchmarks/ptx.py
 
 fuzz: $(STAMP) ## N random programs against NumPy: make fuzz N=400 SEED=1 DEVICE=opencl:0
 	@$(PY) -m ptxjit.testing.fuzz --n $(N) --seed $(SEED) --device $(DEVICE)

@@ -332,23 +332,34 @@ class Kernel:
         elif self.module.device == "interp":
             _ = self.facts
         elif self._code is None:
-            from . import cache
-
-            t, bounds = self.module.target, self.module.bounds
-            self._code = cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(t.facts), str(bounds), self.module.mode), t.load_kernel,
-                                      lambda: t.compile_kernel(self.entry.kernel, self.facts, bounds, self.module.mode))  # fmt: skip
+            self._code = self._compiled(self.module.mode)
+            if hasattr(self._code, "again"):  # code that is made for some launches, and made again for others
+                self._code.again = self._compiled
             self._facts = self._code.facts
         return self
 
+    def _compiled(self, mode: str) -> Any:
+        from . import cache
+
+        t, bounds = self.module.target, self.module.bounds
+        return cache.stored(lambda: cache.text_key("ptx", self.module.text, self.name, str(t.facts), str(bounds), mode), t.load_kernel,
+                            lambda: t.compile_kernel(self.entry.kernel, self.facts, bounds, mode))  # fmt: skip
+
     def stats(self) -> dict[str, Any]:
-        """How it was compiled: `mode` ('widened', or 'dispatch' with the reason), bytes of a frame and of static shared memory."""
+        """How it was compiled: `mode` ('widened', or 'dispatch' with the reason), `share` of its instructions that are computed once for a warp
+        ('scalar'), on vectors, and lane by lane, `blocks` for which this code is (another form is compiled when it is launched), LLVM's `level`,
+        bytes of a frame and of static shared memory."""
         self.compile()
         if self.module.native is not None:
             return {"kernel": self.name, **self.module.native.stats(self.name)}
-        if self._code is None:
+        code = self._code
+        if code is None:
             return {"kernel": self.name, "mode": "interpreted"}
-        return {"kernel": self.name, "mode": self._code.mode, "lanes": self._code.per, "frame bytes": self._code.frame,
-                "shared bytes": self._code.shared, "points": len(self._code.points)}  # fmt: skip
+        out = {"kernel": self.name, "mode": code.mode, "lanes": code.per, "frame bytes": code.frame, "shared bytes": code.shared, "points": len(code.points)}
+        if hasattr(code, "share"):
+            total = max(1, sum(code.share.values()))
+            out |= {"instructions": total, "share": {k: round(n / total, 3) for k, n in code.share.items()}, "blocks": code.form or "any", "level": code.level}
+        return out
 
     def __getitem__(self, config: Any) -> Any:
         """`[grid, block]` or `[grid, block, shared_bytes]`."""

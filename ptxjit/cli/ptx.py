@@ -82,15 +82,25 @@ def modes(file: str) -> None:
     from ..ptx import load_ptx
 
     mod = load_ptx(_source(file))
-    counts = [0, 0]
+    counts, work = [0, 0], [0, 0]
     for name in mod.kernels:
         try:
-            mode = mod[name].stats()["mode"]
+            stats = mod[name].stats()
+            mode, size, share = stats["mode"], stats["instructions"], stats["share"]
             counts[mode == "widened"] += 1
+            work[mode == "widened"] += size
+            if mode == "widened":
+                mode += f": of {size} instructions " + ", ".join(f"{share[k]:.0%} {k}" for k in share if share[k])
+                mode += f" (for blocks in {stats['blocks']})" if stats["blocks"] != "any" else ""
+            else:
+                mode += f" ({size} instructions)"
+            if stats["level"] < 2:
+                mode += f"; huge: LLVM's level is {stats['level']}"
         except PtxjitError as e:
             mode = f"not compiled: {e.message} ({e.place})"
         print(f"{name:32} {mode}")
-    print(f"{counts[1]} of {len(mod.kernels)} kernels are widened, {counts[0]} go lane by lane")
+    part = f", with {work[1] / sum(work):.0%} of the instructions" if sum(work) else ""
+    print(f"{counts[1]} of {len(mod.kernels)} kernels are widened{part}; {counts[0]} go lane by lane")
 
 
 def run(file: File, entry: Entry = "", grid: Grid = "1", block: Block = "1", shared: Shared = 0, arg: Args = [],  # noqa: B006

@@ -8,17 +8,20 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...ir.errors import DeviceError, ResourceError, UserError
+from ...ir.analysis import in_cycles
+from ...ir.errors import BugError, DeviceError, ResourceError, UserError
 from ...ir.instr import Instr
 from ...ir.kernel import Kernel
 from ...ir.passes import kernel_pipeline
 from ...ir.printf import format_c
-from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, WATCH, Dispatch
+from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, WATCH, YIELD, Dispatch
+from ..llvm.lanes import FORMS, form_of
 from .link import Artifact
 from .load import LINUX_X86, load
 from .pool import POOL, RUN, TASK, interruptible
@@ -28,6 +31,7 @@ LIMIT = 4 << 30  # bytes of frames that are resident at once
 STATES = {1: "has exited", 2: "waits for the other lanes of its mask", 3: "waits for its warp", 4: "waits at a barrier", 5: "spins",
           6: "waits at the barrier of the cluster"}  # fmt: skip
 BUFFERS, BLOCK_ALIGN = 64, 1024
+QUICK = 0.02  # seconds up to which the next launch of that size runs on the calling thread, where Ctrl-C waits for its end
 SMALL = 8192  # threads of a grid below which it runs on one thread of ours
 
 
@@ -50,20 +54,45 @@ class Code:
         self.fn = RUN(self.address)
         self.spare: list[tuple[Any, int, int]] = []
         self.sites: tuple[Instr, ...] = ()  # the tested accesses themselves, where it was compiled just now
+        self.waits: bool = any(kind == YIELD for kind, _, _ in self.points)  # for other threads, in loops
+        self.quick = 0  # threads of a grid up to which a launch was done before anybody would end it
+        self.share: dict[str, int] = head["share"]  # instructions by how they are computed
+        self.level: int = head["level"]  # of LLVM's optimiser
+        self.short: bool = head["short"]  # no loops: a small grid is done before anybody could end it
+        self.form: str = head["form"]  # of the blocks that it is for; '' for all
+        self.again: Callable[[str], Code] | None = None  # compiles for another mode
+        self.others: dict[str, Code] = {}
+
+    def fitting(self, grid: tuple[int, int, int], block: tuple[int, int, int]) -> Code:
+        """The code for such a launch."""
+        form = form_of(grid, block)
+        if self.form in ("", form):
+            return self
+        found = self.others.get(form)
+        if found is None:
+            if self.again is None:
+                raise BugError(f"{self.name} was compiled for blocks in {self.form}, and is launched with {form}")
+            found = self.others[form] = self.again(f"auto, {form}")
+        return found
 
     @staticmethod
     def compile(kernel: Kernel, device: Any, machine: Any, facts: dict[str, Any], bounds: bool, mode: str = "auto") -> Code:
-        from ..llvm.compile import compile_object
+        from ..llvm.compile import compile_object, level_of
         from .link import link
 
         kernel = legal(kernel, device)
-        module = Dispatch(kernel, machine.triple, bounds, mode)
+        mode, _, form = mode.partition(", ")
+        if not form:
+            need = facts.get("limits", {}).get("reqntid", ())
+            form = form_of((1, 1, 1), (*need, 1, 1, 1)[:3]) if need else FORMS[0]
+        module = Dispatch(kernel, machine.triple, bounds, mode, form=form, wide=device.vector_bits == 512)
         obj = compile_object(module.text, machine)
         artifact = link(obj) if LINUX_X86 else Artifact("object", obj, {module.name: 0, TASK: 0})
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
         cancels = any(i.op.name == "cancel" for f in (kernel, *kernel.functions) for i in f.instrs())
         head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "cancels": cancels, "facts": facts,
-                "mode": module.mode, "per": module.per,
+                "mode": module.mode, "per": module.per, "form": module.form, "share": module.share, "level": level_of(module.text),
+                "short": not kernel.functions and not in_cycles(kernel),
                 "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": [str(i.loc) if i.loc else "" for i in module.sites]}  # fmt: skip
         code = Code(head, artifact, module.text)
         code.sites = module.sites
@@ -118,6 +147,7 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     """Runs a grid and returns when it is done.  `values` are the parameters as 64-bit words, `const` address and size of the constant bank;
     `regions` (address, bytes) of what the kernel may touch, where it was compiled with `bounds`; `watch` is the address of a record of what lay outside
     (`dispatch.WATCH`), and then nothing of that ends the launch."""
+    code = code.fitting(grid, block)
     threads, blocks = block[0] * block[1] * block[2], grid[0] * grid[1] * grid[2]
     if threads > MAX_THREADS or threads == 0:
         raise ResourceError(f"a block has 1 to {MAX_THREADS} threads, not {threads}", hint="use more, smaller blocks")
@@ -156,10 +186,21 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     def halt() -> None:
         stop[0] = 1
 
-    if blocks * threads < SMALL:
-        interruptible(lambda: code.fn(_at(words), 0, groups, _at(record)), halt)
+    def run() -> None:
+        if blocks * threads < SMALL:
+            code.fn(_at(words), 0, groups, _at(record))
+        else:
+            POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record))
+
+    start, work = time.perf_counter(), blocks * threads
+    if code.short and work < SMALL or work <= code.quick:
+        run()
     else:
-        interruptible(lambda: POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record)), halt)
+        interruptible(run, halt)
+    if time.perf_counter() - start > QUICK:
+        code.quick = 0
+    elif not code.waits:  # a kernel that waits for others may take any time
+        code.quick = max(code.quick, 2 * work)
     printed.show()
     status = int(where.view(np.int32)[0])
     if error[0] == 3:

@@ -107,10 +107,11 @@ class CpuTarget(Target):
         """A kernel of threads as LLVM IR, assembly or object code of this target."""
         from ..llvm.compile import compile_assembly, compile_object
         from ..llvm.dispatch import Dispatch
+        from ..llvm.lanes import FORMS
         from .launch import legal
 
         machine = self._machine()
-        text = Dispatch(legal(kernel, self.facts), machine.triple).text
+        text = Dispatch(legal(kernel, self.facts), machine.triple, form=FORMS[0], wide=self.facts.vector_bits == 512).text
         if stage == "ll":
             return text
         return compile_assembly(text, machine) if stage == "asm" else compile_object(text, machine)
@@ -118,10 +119,11 @@ class CpuTarget(Target):
     def emit_kernel_lines(self, kernel: Kernel, stage: str) -> tuple[str, list[Any] | None]:
         from ..llvm.debug import Locations
         from ..llvm.dispatch import Dispatch
+        from ..llvm.lanes import FORMS
         from .launch import legal
 
         debug = Locations()
-        text = Dispatch(legal(kernel, self.facts), self._machine().triple, debug=debug).text
+        text = Dispatch(legal(kernel, self.facts), self._machine().triple, debug=debug, form=FORMS[0], wide=self.facts.vector_bits == 512).text
         return self._marked(debug, text, stage, lambda: str(self.emit_kernel(kernel, stage)))
 
     def launch_kernel(self, code: Any, values: Sequence[int], grid: Any, block: Any, shared: int, cooperative: bool, cluster: Any,

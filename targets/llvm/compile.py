@@ -79,9 +79,14 @@ def _optimised(text: str, machine: Any, level: int) -> Any:
     return module
 
 
+def level_of(text: str) -> int:
+    """LLVM's optimisation level: it drops for huge kernels."""
+    return 1 if text.count("\n") > HUGE else 2
+
+
 def compile_object(text: str, m: Machine = Machine()) -> bytes:
     """A relocatable object."""
-    level = 1 if text.count("\n") > HUGE else 2
+    level = level_of(text)
     with _lock:
         machine = target_machine(m, level)
         return bytes(machine.emit_object(_optimised(text, machine, level)))
@@ -89,7 +94,7 @@ def compile_object(text: str, m: Machine = Machine()) -> bytes:
 
 def compile_assembly(text: str, m: Machine = Machine()) -> str:
     """Assembly text."""
-    level = 1 if text.count("\n") > HUGE else 2
+    level = level_of(text)
     with _lock:
         machine = target_machine(m, level)
         return str(machine.emit_assembly(_optimised(text, machine, level)))

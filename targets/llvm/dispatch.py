@@ -17,6 +17,7 @@ The layouts of `launch`, block and frame are in `Launch`, `BLOCK` and `FRAME`; `
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ...ir.analysis import in_cycles
@@ -85,6 +86,22 @@ entry:
 }"""
 
 
+def conversion(name: str, elem: Scalar, out: Scalar) -> str | None:
+    """LLVM's word for a conversion that rounds."""
+    return {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name)
+
+
+def rounding_mode(rnd: str, x86: bool, declared: set[str]) -> tuple[list[str], list[str]]:
+    """Code that sets the rounding mode, and code that sets it back to nearest.  LLVM's own also sets that of the x87, which takes long."""
+    if not x86:
+        declared.add("declare void @llvm.set.rounding(i32)")
+        return [f"  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2"], ["  call void @llvm.set.rounding(i32 1) #2"]
+    declared.update(("declare void @llvm.x86.sse.stmxcsr(ptr)", "declare void @llvm.x86.sse.ldmxcsr(ptr)"))
+    return ["  %was = alloca i32", "  %is = alloca i32", "  call void @llvm.x86.sse.stmxcsr(ptr %was)", "  %w = load i32, ptr %was", "  %c = and i32 %w, -24577",
+            f"  %m = or i32 %c, { {'rm': 1, 'rp': 2, 'rz': 3}[rnd] << 13}", "  store i32 %m, ptr %is", "  call void @llvm.x86.sse.ldmxcsr(ptr %is)"], [
+            "  call void @llvm.x86.sse.ldmxcsr(ptr %was)"]  # fmt: skip
+
+
 class _Point:
     """Where a lane waits: its number, the instruction, what is alive afterwards."""
 
@@ -118,6 +135,8 @@ class _NoShapes:
 class Lane(_Emit):
     """The lane function of a kernel, or a function of it (`main` is then the kernel's)."""
 
+    x86 = False
+
     def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False) -> None:
         self.k, self.w, self.bounds = kernel, 1, bounds
         self.accesses: list[Instr] = main.accesses if main else []  # those that are tested
@@ -139,6 +158,10 @@ class Lane(_Emit):
         self._layout()
 
     # ---- segments, liveness, frame
+
+    def needs(self, v: Value) -> Iterable[Value]:
+        """Other values that reading this one reads."""
+        return ()
 
     def _cut(self) -> None:
         loops = in_cycles(self.k)
@@ -199,6 +222,8 @@ class Lane(_Emit):
             have = {v.id for v in s.params}
 
             def use(v: Value, label: str = s.label, gen: set[int] = gen, have: set[int] = have) -> None:
+                for x in self.needs(v):
+                    use(x)
                 if v.id in home:
                     values[v.id] = v
                     if home[v.id] != label:
@@ -219,26 +244,44 @@ class Lane(_Emit):
             else:
                 after[s.label] = [f"b{e.target}" for e in s.instrs[-1].edges]
             uses[s.label], defs[s.label] = gen, have
-        live_in: dict[str, set[int]] = {s.label: set() for s in self.segments}
-        changed = True
-        while changed:
-            changed = False
-            for s in reversed(self.segments):
-                out: set[int] = set()
-                for t in after[s.label]:
-                    out |= live_in[t]
-                new = uses[s.label] | (out - defs[s.label])
-                if len(new) != len(live_in[s.label]):
-                    live_in[s.label], changed = new, True
+        live_in = self._alive(uses, defs, after) if self.points else {}
         constants = {i.result.id for i in self.k.instrs() if i.op.name == "constant"}
         for s in self.segments:
             if s.point is not None:
                 results = set() if s.poll else {r.id for r in s.point.instr.results}
-                s.point.live = [values[v] for v in sorted(live_in[s.next] - results - constants)]
+                s.point.live = [values[v] for v in sorted(v for v in live_in[s.next] if v not in results and v not in constants)]
                 for v in s.point.live:
                     self.crossing[v.id] = v
         for c in constants:
             self.crossing.pop(c, None)
+
+    def _alive(self, uses: dict[str, set[int]], defs: dict[str, set[int]], after: dict[str, list[str]]) -> dict[str, list[int]]:
+        """What is alive at the start of the segments behind points, by sets of bits, from the last segments to the first."""
+        ids = sorted(set[int]().union(*uses.values()))
+        bit = {v: 1 << n for n, v in enumerate(ids)}
+        gen = {s: sum(bit[v] for v in vs) for s, vs in uses.items()}
+        keep = {s: ~sum(bit[v] for v in vs if v in bit) for s, vs in defs.items()}
+        before: dict[str, list[str]] = {}
+        for s, nexts in after.items():
+            for t in nexts:
+                before.setdefault(t, []).append(s)
+        now = dict(gen)
+        work, waiting = list(gen), set(gen)
+        while work:
+            s = work.pop()
+            waiting.discard(s)
+            out = 0
+            for t in after[s]:
+                out |= now[t]
+            new = gen[s] | out & keep[s]
+            if new != now[s]:
+                now[s] = new
+                for t in before.get(s, ()):
+                    if t not in waiting:
+                        waiting.add(t)
+                        work.append(t)
+        wanted = {s.next for s in self.segments if s.point is not None}
+        return {s: [v for v in ids if now[s] & bit[v]] for s in wanted}
 
     def _layout(self) -> None:
         args = max((len(p.instr.args) + 1 for p in self.points), default=0)
@@ -1234,7 +1277,7 @@ for _word, _value in {"ARENA": 8 * LAUNCH["arena"], "HEAD": BLOCK["arena"], "GRO
 def rounding(lane: Any, name: str, rnd: str, elem: Scalar, out: Scalar, count: int, i: Instr) -> str:
     """A helper that sets the rounding mode around one constrained operation of so many operands."""
     t, u = NAMES[elem.name], NAMES[out.name]
-    kind = {"fcvt": "fptrunc", "stof": "sitofp", "utof": "uitofp"}.get(name) or CONSTRAINED.get(name)
+    kind = conversion(name, elem, out) or CONSTRAINED.get(name)
     if kind is None:
         raise UnsupportedError(f"{name} with rounding {rnd}", place=i.loc)
     types = SUFFIX[out.name] if kind in CONSTRAINED.values() else f"{SUFFIX[out.name]}.{SUFFIX[elem.name]}"
@@ -1242,15 +1285,11 @@ def rounding(lane: Any, name: str, rnd: str, elem: Scalar, out: Scalar, count: i
     if helper not in lane.helpers:
         intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
         names = ", ".join(f"{t} %a{n}" for n in range(count))
-        lane.declared.add("declare void @llvm.set.rounding(i32)")
         lane.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * count)}, metadata, metadata)")
-        lane.helpers[helper] = f"""define internal {u} @{helper}({names}) #1 {{
-entry:
-  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2
-  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2
-  call void @llvm.set.rounding(i32 1) #2
-  ret {u} %r
-}}"""
+        before, after = rounding_mode(rnd, getattr(getattr(lane, "main", lane), "x86", False), lane.declared)
+        lane.helpers[helper] = "\n".join([
+            f"define internal {u} @{helper}({names}) #1 {{", "entry:", *before,
+            f'  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2', *after, f"  ret {u} %r", "}"])  # fmt: skip
     return helper
 
 
@@ -1266,21 +1305,28 @@ class Dispatch:
     """The module of one kernel, and what its launcher must know: bytes of a frame, threads per frame, the instruction at each point, and
     `mode`: 'widened', or 'dispatch' with the reason."""
 
-    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto", debug: Locations | None = None) -> None:
+    def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto", debug: Locations | None = None,
+                 form: str = "any", wide: bool = True) -> None:  # fmt: skip
         declared: set[str] = set()
         helpers: dict[str, str] = {}
-        self.mode, self.per = "dispatch", 1
+        self.mode, self.per, self.form = "dispatch", 1, ""
+        count = sum(i.op.name not in ("constant", "jump", "return") for f in (kernel, *kernel.functions) for i in f.instrs())
+        self.share = {"scalar": 0, "vector": 0, "lane by lane": count}  # instructions by how they are computed
         from . import scheduler
 
         lane: Lane | None = None
         if mode != "dispatch" and not bounds:
-            from .warp import Refused, Warp, init_function, step_function
+            from .lockstep import init_function, step_function
+            from .regions import Refused
+            from .warp import Warp
 
             try:
-                warp = Warp(kernel, declared, helpers)
-                warp.debug = debug
+                warp = Warp(kernel, declared, helpers, form, wide)
+                warp.debug, warp.x86 = debug, triple.startswith("x86_64")
                 texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, 32)]
                 lane, self.mode, self.per = warp, "widened", 32
+                self.share = warp.share()
+                self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""
             except Refused as e:
                 self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")
                 declared.clear()
@@ -1289,6 +1335,7 @@ class Dispatch:
                     debug.reset()
         if lane is None:
             lane = Lane(kernel, declared, helpers, None, bounds)
+            lane.x86 = triple.startswith("x86_64")
             inner = [Lane(f, declared, helpers, lane, bounds) for f in kernel.functions]
             for x in (lane, *inner):
                 x.debug = debug

@@ -7,6 +7,7 @@
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .asm import Fn
@@ -180,39 +181,66 @@ def group_function(lane: Lane, lanes: int = 1) -> str:
     count, stride, threads = word("group"), word("block_stride"), word("threads")
     dims = {a: word("n" + a) for a in "xyz"}
     per = {a: word("g" + a) for a in "xyz"}
-    groups = {a: f.op("udiv", "i64", f.op("sub", "i64", f.op("add", "i64", dims[a], per[a]), 1), per[a]) for a in "xyz"}
+    lockstep = getattr(lane, "lockstep", False)
+    with f.when(f.cmp("eq", "i64", count, 1)):
+        place = {"x": f.op("urem", "i64", "%g", dims["x"])}
+        rest = f.op("udiv", "i64", "%g", dims["x"])
+        place["y"], place["z"] = f.op("urem", "i64", rest, dims["y"]), f.op("udiv", "i64", rest, dims["y"])
+        for a in "xyz":
+            f.store("i32", f.put(f"trunc i64 {place[a]} to i32"), "%base", BLOCK[a])
     room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
     with f.count(count, "i64") as k:
         blk = f.at("%base", f.op("mul", "i64", k, stride))
-        gx = f.op("urem", "i64", "%g", groups["x"])
-        gyz = f.op("udiv", "i64", "%g", groups["x"])
-        gy, gz = f.op("urem", "i64", gyz, groups["y"]), f.op("udiv", "i64", gyz, groups["y"])
-        kx = f.op("urem", "i64", k, per["x"])
-        kyz = f.op("udiv", "i64", k, per["x"])
-        ky, kz = f.op("urem", "i64", kyz, per["y"]), f.op("udiv", "i64", kyz, per["y"])
-        for a, g, inner in (("x", gx, kx), ("y", gy, ky), ("z", gz, kz)):
-            at = f.op("add", "i64", f.op("mul", "i64", g, per[a]), inner)
-            f.store("i32", f.put(f"trunc i64 {at} to i32"), blk, BLOCK[a])
+        with f.when(f.cmp("ne", "i64", count, 1)):
+            groups = {a: f.op("udiv", "i64", f.op("sub", "i64", f.op("add", "i64", dims[a], per[a]), 1), per[a]) for a in "xyz"}
+            gx = f.op("urem", "i64", "%g", groups["x"])
+            gyz = f.op("udiv", "i64", "%g", groups["x"])
+            gy, gz = f.op("urem", "i64", gyz, groups["y"]), f.op("udiv", "i64", gyz, groups["y"])
+            kx = f.op("urem", "i64", k, per["x"])
+            kyz = f.op("udiv", "i64", k, per["x"])
+            ky, kz = f.op("urem", "i64", kyz, per["y"]), f.op("udiv", "i64", kyz, per["y"])
+            for a, g, inner in (("x", gx, kx), ("y", gy, ky), ("z", gz, kz)):
+                at = f.op("add", "i64", f.op("mul", "i64", g, per[a]), inner)
+                f.store("i32", f.put(f"trunc i64 {at} to i32"), blk, BLOCK[a])
         f.store("i32", f.put(f"trunc i64 {threads} to i32"), blk, BLOCK["live"])
         f.store("i32", f.put(f"trunc i64 {k} to i32"), blk, BLOCK["rank"])
         f.store("i32", "0", blk, BLOCK["arrived"])
         f.store("i32", "0", blk, BLOCK["phase"])
         f.store("i32", "0", blk, BLOCK["status"])
-        with f.count(str(BARRIERS * BARRIER), "i64") as n:
-            f.store("i8", "0", f.at(f.at(blk, BLOCK["barriers"]), n))
-        frames = f.at(f.at(blk, BLOCK["arena"]), room)
-        tx, ty = word("tx"), word("ty")
-        some = threads if lanes == 1 else f.op("udiv", "i64", f.op("add", "i64", threads, lanes - 1), lanes)
-        with f.count(some, "i64") as t:
-            fr = f.at(frames, f.op("mul", "i64", t, lane.frame))
-            for name in ("state", "pc", "heap", "phase", "depth"):
-                f.store("i32", "0", fr, FRAME[name])
-            first = f.op("mul", "i64", t, lanes)
-            f.store("i32", f.put(f"trunc i64 {first} to i32"), fr, FRAME["linear"])
-            if lanes == 1:
-                x, yz = f.op("urem", "i64", t, tx), f.op("udiv", "i64", t, tx)
-                for name, part in (("x", x), ("y", f.op("urem", "i64", yz, ty)), ("z", f.op("udiv", "i64", yz, ty))):
-                    f.store("i32", f.put(f"trunc i64 {part} to i32"), fr, FRAME[name])
+        if lockstep:
+            r = f.call("i32", f"{lane.name}.step", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", blk)])
+            with f.when(f.cmp("ne", "i32", r, 0)):
+                f.ret(f"i32 {r}")
+        else:
+            _frames(f, lane, lanes, blk, room, threads, word)
+    if lockstep:
+        f.line("ret i32 0")
+        return f.text()
+    _together(f, lane, count, stride)
+    return f.text()
+
+
+def _frames(f: Fn, lane: Lane, lanes: int, blk: str, room: str, threads: str, word: Callable[[str], str]) -> None:
+    """The barriers and frames of a block at its start."""
+    for n in range(0, BARRIERS * BARRIER, 64):
+        f.store("<64 x i8>", "zeroinitializer", blk, BLOCK["barriers"] + n)
+    frames = f.at(f.at(blk, BLOCK["arena"]), room)
+    tx, ty = word("tx"), word("ty")
+    some = threads if lanes == 1 else f.op("udiv", "i64", f.op("add", "i64", threads, lanes - 1), lanes)
+    with f.count(some, "i64") as t:
+        fr = f.at(frames, f.op("mul", "i64", t, lane.frame))
+        for name in ("state", "pc", "heap", "phase", "depth"):
+            f.store("i32", "0", fr, FRAME[name])
+        first = f.op("mul", "i64", t, lanes)
+        f.store("i32", f.put(f"trunc i64 {first} to i32"), fr, FRAME["linear"])
+        if lanes == 1:
+            x, yz = f.op("urem", "i64", t, tx), f.op("udiv", "i64", t, tx)
+            for name, part in (("x", x), ("y", f.op("urem", "i64", yz, ty)), ("z", f.op("udiv", "i64", yz, ty))):
+                f.store("i32", f.put(f"trunc i64 {part} to i32"), fr, FRAME[name])
+
+
+def _together(f: Fn, lane: Lane, count: str, stride: str) -> None:
+    """Runs the blocks of a group in turn until all are done or none can go on."""
     left = f.var("i64", "1")
     with f.loop(lambda: f.cmp("ne", "i64", left.get(), 0)):
         left.set("0")
@@ -242,7 +270,6 @@ def group_function(lane: Lane, lanes: int = 1) -> str:
         with f.when(f.op("and", "i1", waiting, f.cmp("ne", "i32", stuck.get(), 0))):
             f.ret("i32 2")
     f.line("ret i32 0")
-    return f.text()
 
 
 def _claimed(f: Fn, claims: str, group: str, there: str) -> str:

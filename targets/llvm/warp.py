@@ -3,305 +3,41 @@
 The 32 lanes of a warp are one vector; what is the same for all of them stays scalar.  A branch on a uniform condition is a branch.  From a
 divergent branch to where its sides meet, blocks are *linearised*: each block has a mask of the lanes that stand before it, runs if there is
 any, and hands its lanes on to the masks of its successors; a loop repeats while its head has lanes.  Values that cross blocks there are
-blended, so a lane keeps what it had when it left.  A lane that returns leaves `alive`.
+blended, so a lane keeps what it had when it left.  A lane that returns leaves `alive`.  `regions.py` decides all this;
+integers whose lanes differ in a known way are scalars too (`lanes.py`), and accesses by them need no test (`shaped.py`, others: `reach.py`).
 
 Block barriers are taken where control flow is uniform; collectives also in linearised code, where all lanes that get there are there at once
 (but not in loops that lanes leave one by one).  A member mask that names a lane which went another way is a deadlock.  What this mode refuses
-(`Refused`) goes lane by lane (`dispatch.py`): calls, loops that wait for other lanes, barriers in divergent code, asynchronous copies,
-directed rounding.
+(`Refused`) goes lane by lane (`dispatch.py`): calls, loops that may wait for lanes of their own warp, barriers in divergent code,
+mbarriers.  A loop that waits for other warps or blocks gives way after some turns, with all that is alive in the frame.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...ir.analysis import in_cycles
-from ...ir.errors import UnsupportedError
 from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
-from ...ir.passes.cleanup import reverse_post_order
-from ...ir.types import I1, I32, I64, Scalar
+from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIERS, BLOCK, FRAME, LAUNCH, RUN, Lane, _NoShapes, _polls
+from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding_mode
 from .emit import NAMES, SUFFIX, Val, _Emit
-
-W = 32
-MASK = "<32 x i1>"
-VARYING_SREGS = ("tid", "laneid", "lanemask")
-REFUSED = frozenset("call call_indirect printf alloca mbarrier copy async_wait cluster_barrier cancel shfl vote_any vote_all".split())
-BARRIER_OPS = frozenset(("named_barrier", "bar"))
-COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
-BARRIER_STATE = 4
+from .lanes import COPIES, FORMS, Shape, W, splits
+from .reach import REDUCED, any_load, any_store, atomics, copies, each_lane
+from .regions import BARRIER_OPS, Plan, Refused, components, whole_block
+from .shaped import MASK, Grouped, Shaped, pieces
 
 
-class Refused(UnsupportedError):
-    """Why a kernel cannot be widened."""
-
-
-class Plan:
-    """Which values vary over a warp, and which blocks are linearised (block of the divergent branch → region)."""
-
-    def __init__(self, k: Kernel) -> None:
-        self.k = k
-        self.order = reverse_post_order(k)
-        self.varying: set[int] = set()
-        self.regions: dict[int, tuple[set[int], int | None]] = {}  # branch block → (blocks, join)
-        self.inside: dict[int, int] = {}  # linearised block → its branch block
-        self.crossing = self._crossing()
-        self.after = self._post_dominators()
-        for i in k.instrs():
-            if i.op.name in REFUSED or i.attr("space") == "cluster":
-                raise Refused(f"{i.op.name}{' in a cluster' if i.attr('space') == 'cluster' else ''}", place=i.loc)
-        while self._values() | self._branches():
-            pass
-        self._allowed()
-
-    def dies(self, n: int) -> bool:
-        b = self.k.blocks[n]
-        return len(b.instrs) == 1 and b.terminator.op.name == "return"
-
-    def _crossing(self) -> set[int]:
-        """Values used in another block than their own."""
-        home: dict[int, int] = {}
-        for n, b in enumerate(self.k.blocks):
-            for v in b.params:
-                home[v.id] = n
-            for i in b.instrs:
-                for v in i.results:
-                    home[v.id] = n
-        return {v.id for n, b in enumerate(self.k.blocks) for i in b.instrs for v in i.operands() if home.get(v.id, n) != n} | {
-            v.id for b in self.k.blocks for v in b.params}
-
-    def _post_dominators(self) -> dict[int, int | None]:
-        """Immediate post-dominator of each block; None stands for the end.  Sides that only return are left out: their lanes die."""
-        k = self.k
-        nodes = self.order
-        after: dict[int, list[int | None]] = {}
-        for n in nodes:
-            t = k.blocks[n].terminator
-            out: list[int | None] = [e.target for e in t.edges if not self.dies(e.target)]
-            after[n] = out or [None]
-        pdom: dict[int | None, set[int | None]] = {None: {None}}
-        everything: set[int | None] = {None, *nodes}
-        for n in nodes:
-            pdom[n] = set(everything)
-        changed = True
-        while changed:
-            changed = False
-            for n in reversed(nodes):
-                new = set.intersection(*(pdom[s] for s in after[n])) | {n}
-                if new != pdom[n]:
-                    pdom[n], changed = new, True
-        out2: dict[int, int | None] = {}
-        for n in nodes:
-            above = pdom[n] - {n}
-            out2[n] = max(above, key=lambda x: len(pdom[x])) if above else None
-        return out2
-
-    def _values(self) -> bool:
-        before = len(self.varying)
-        again = True
-        while again:
-            size = len(self.varying)
-            for n in self.order:
-                b = self.k.blocks[n]
-                masked = n in self.inside
-                if masked:
-                    self.varying.update(p.id for p in b.params)
-                for i in b.instrs:
-                    if i.results and self._varies(i, masked):
-                        self.varying.update(r.id for r in i.results)
-                    if masked:
-                        self.varying.update(r.id for r in i.results if r.id in self.crossing)
-                    for e in i.edges:
-                        for a, p in zip(e.args, self.k.blocks[e.target].params):
-                            if a.id in self.varying or masked:
-                                self.varying.add(p.id)
-            again = len(self.varying) != size
-        return len(self.varying) != before
-
-    def _varies(self, i: Instr, masked: bool) -> bool:
-        return self._varies_by(i, masked, self.varying)
-
-    def _varies_by(self, i: Instr, masked: bool, varying: set[int]) -> bool:
-        name = i.op.name
-        if name == "sreg":
-            return str(i.attr("name")).startswith(VARYING_SREGS)
-        if name in ("atom", "shfl_sync", "match_any_sync", "read_clock"):
-            return name != "read_clock"
-        if name == "mma":
-            return True
-        if name in ("vote_sync", "ballot_sync", "redux_sync", "match_all_sync", "activemask"):
-            return False
-        if name == "elect_sync":
-            return True
-        if name == "ld" and (masked or i.guard is not None or i.attr("space") == "local"):
-            return True
-        if name in ("to_generic", "from_generic", "is_space") and i.attr("space") == "local":
-            return True
-        return any(a.id in varying for a in i.operands())
-
-    def _branches(self) -> bool:
-        """New divergent branches, and the blocks that they linearise."""
-        found = False
-        for n in self.order:
-            t = self.k.blocks[n].terminator
-            if n in self.inside or n in self.regions or len(t.edges) < 2 or t.args[0].id not in self.varying:
-                continue
-            join = self.after[n]
-            live = [e.target for e in t.edges if not self.dies(e.target)]
-            blocks: set[int] = set()
-            if len(set(live)) == 2 and (apart := self._apart(*live)) is not None:
-                blocks, join = apart
-            elif len(set(live)) > 1:
-                for x in live:
-                    blocks |= self._reach(x, join)
-            for m in [m for m in self.regions if m in blocks]:
-                del self.regions[m]
-            for other, _ in self.regions.values():
-                if other & blocks and not other <= blocks:
-                    raise Refused("divergent branches that cross", place=t.loc)
-            # a loop that lanes leave one by one is linearised whole, and entered at its head
-            self.regions[self._entry_of(blocks) if n in blocks else n] = (blocks, join)
-            for m in blocks:
-                self.inside[m] = n
-            if join is not None and blocks:
-                self.varying.update(p.id for p in self.k.blocks[join].params)
-            found = True
-        return found
-
-    def _reach(self, start: int, stop: int | None) -> set[int]:
-        """Blocks from `start` on, without `stop` and what lies behind it."""
-        out: set[int] = set()
-        stack = [start]
-        while stack:
-            m = stack.pop()
-            if m not in out and m != stop:
-                out.add(m)
-                stack.extend(e.target for e in self.k.blocks[m].terminator.edges if not self.dies(e.target))
-        return out
-
-    def _apart(self, a: int, b: int) -> tuple[set[int], int] | None:
-        """Where the sides of a branch never meet, one is written under its mask and ends there; the other goes on, with its barriers."""
-        ra, rb = self._reach(a, None), self._reach(b, None)
-        if ra & rb:
-            return None
-
-        def waits(part: set[int]) -> bool:
-            return any(i.op.name in BARRIER_OPS for m in part for i in self.k.blocks[m].instrs)
-
-        if waits(ra) or not waits(rb) and len(ra) > len(rb):
-            (a, ra), (b, rb) = (b, rb), (a, ra)
-        return None if waits(ra) else (ra, b)
-
-    def _entry_of(self, blocks: set[int]) -> int:
-        heads = {e.target for m in self.order if m not in blocks for e in self.k.blocks[m].terminator.edges if e.target in blocks}
-        if len(heads) != 1:
-            raise Refused("a divergent loop with several entries")
-        return heads.pop()
-
-    def _ragged(self) -> set[int]:
-        """Linearised blocks on cycles that hold a branch on data that differ between lanes."""
-        differ: set[int] = set()
-        again = True
-        while again:
-            size = len(differ)
-            for n in self.order:
-                for i in self.k.blocks[n].instrs:
-                    if i.results and (self._varies_by(i, n in self.inside, differ)):
-                        differ.update(r.id for r in i.results)
-                    for e in i.edges:
-                        differ.update(p.id for a, p in zip(e.args, self.k.blocks[e.target].params) if a.id in differ)
-                    if len(i.edges) > 1 and i.args[0].id in differ:
-                        for e in i.edges:
-                            join = self.after[n]
-                            if join is not None:
-                                differ.update(p.id for p in self.k.blocks[join].params)
-            again = len(differ) != size
-        out: set[int] = set()
-        for part in components(self.k, [n for n in self.order if n in self.inside]):
-            if len(part) > 1 or any(e.target in part for m in part for e in self.k.blocks[m].terminator.edges):
-                ends = [self.k.blocks[m].terminator for m in part]
-                if any(len(t.edges) > 1 and t.args[0].id in differ for t in ends):
-                    out |= part
-        return out
-
-    def _allowed(self) -> None:
-        k = self.k
-        loops = in_cycles(k)
-        tainted: set[int] = set()
-        again = True
-        while again:
-            size = len(tainted)
-            for n in loops:
-                for i in k.blocks[n].instrs:
-                    if _polls(i) and i.op.name != "red" or any(a.id in tainted for a in i.operands()):
-                        tainted.update(r.id for r in i.results)
-                    for e in i.edges:
-                        tainted.update(p.id for a, p in zip(e.args, k.blocks[e.target].params) if a.id in tainted)
-            again = len(tainted) != size
-        ragged = self._ragged()
-        for n, b in enumerate(k.blocks):
-            for i in b.instrs:
-                if n in loops and i.op.terminator and i.args and i.args[0].id in tainted:
-                    raise Refused("a loop that waits for other threads", place=i.loc)
-                if i.op.name == "pause":
-                    raise Refused("pause", place=i.loc)
-                if n in self.inside and i.op.name in BARRIER_OPS:
-                    raise Refused(f"{i.op.name} in divergent code", place=i.loc)
-                if n in ragged and i.op.name in COLLECTIVES:
-                    raise Refused(f"{i.op.name} in a divergent loop", place=i.loc)
-
-
-def components(k: Kernel, nodes: Sequence[int], cut: int | None = None) -> list[set[int]]:
-    """Strongly connected components of some blocks, in topological order; edges into `cut` are left out."""
-    inside = set(nodes)
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    on: set[int] = set()
-    stack: list[int] = []
-    out: list[set[int]] = []
-    for root in nodes:
-        if root in index:
-            continue
-        work: list[tuple[int, int]] = [(root, 0)]
-        while work:
-            n, e = work.pop()
-            targets = [x.target for x in k.blocks[n].terminator.edges if x.target in inside and x.target != cut]
-            if e == 0:
-                index[n] = low[n] = len(index)
-                stack.append(n)
-                on.add(n)
-            elif targets[e - 1] in on:
-                low[n] = min(low[n], low[targets[e - 1]])
-            if e < len(targets):
-                work.append((n, e + 1))
-                t = targets[e]
-                if t not in index:
-                    work.append((t, 0))
-                elif t in on:
-                    low[n] = min(low[n], index[t])
-                continue
-            if low[n] == index[n]:
-                part: set[int] = set()
-                while True:
-                    m = stack.pop()
-                    on.discard(m)
-                    part.add(m)
-                    if m == n:
-                        break
-                out.append(part)
-    return out[::-1]
-
-
-class Warp(Lane):
+class Warp(Shaped, Lane):
     """The function of one warp: `i32 NAME.lane(args, launch, block, arena, frame, point)`, with a frame per warp."""
 
-    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str]) -> None:
+    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], form: str = "any", wide: bool = True) -> None:
         if kernel.functions:
             raise Refused("calls")
-        self.plan = Plan(kernel)
+        self.plan = Plan(kernel, form)
+        self.spinning: dict[int, Any] = {}  # head of a linearised loop → its point
+        self.form, self.wide_masks = form, wide  # wide: the machine has masked loads and stores of all sizes
         super().__init__(kernel, declared, helpers)
         self.w = W
         self.ops = 0
@@ -309,41 +45,55 @@ class Warp(Lane):
     # ---- frame
 
     def _layout(self) -> None:
-        at = FRAME["ops"] + 64  # results of barriers, alive
+        at = FRAME["ops"] + 64  # results of barriers; alive, and alive at the start
+        self.lockstep = all(whole_block(i, self.plan.lanes.const) for i in self.k.instrs() if i.op.name in BARRIER_OPS)
+        self.whole_block = self.lockstep
+        self.lockstep = self.lockstep and not self.plan.polls and not self.plan.spins  # blocks of a group that wait for each other take turns
         self.tid_at: dict[str, int] = {}
         for i in self.k.instrs():
-            if i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") and i.attr("name")[-1] not in self.tid_at:
+            if self.form == "any" and i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") and i.attr("name")[-1] not in self.tid_at:
                 self.tid_at[i.attr("name")[-1]] = at
                 at += 4 * W
-        self.results_at, self.alive_at = FRAME["ops"] + 16, FRAME["ops"] + 48
+        self.results_at, self.alive_at, self.start_at = FRAME["ops"] + 16, FRAME["ops"] + 48, FRAME["ops"] + 52
         for p in self.points:
             for v in p.live:
                 if v.id not in self.saved:
-                    size = v.type.elem.bytes * (W if v.id in self.plan.varying else 1)
-                    at = -(-at // 64) * 64
+                    shape = self.plan.shape(v)
+                    size = v.type.elem.bytes * (W if shape is None else W // shape.group)
+                    at = -(-at // 64) * 64 if shape is None else -(-at // 8) * 8
                     self.saved[v.id] = at
                     at += max(size, 8)
+        if self.spinning:  # there all variables are kept
+            for v in self.crossing.values():
+                if v.id not in self.saved:
+                    at = -(-at // 64) * 64
+                    self.saved[v.id] = at
+                    at += v.type.elem.bytes * W
+            self.masks_at = -(-at // 64) * 64
+            at = self.masks_at + 4 * len(self.plan.inside)
         self.local_at = -(-at // 64) * 64
         self.frame = -(-(self.local_at + W * -(-self.k.local // 16) * 16) // 64) * 64
         self.local_stride = -(-self.k.local // 16) * 16
 
     def _cut(self) -> None:
-        from .dispatch import BARRIER_, _Point, _Segment
-
         for n, b in enumerate(self.k.blocks):
             s = _Segment(f"b{n}", n)
             s.params = b.params
             self.segments.append(s)
             for i in b.instrs:
-                waits = i.op.name == "bar" or i.op.name == "named_barrier" and i.attr("kind") != "arrive"
+                waits, polls = i.op.name == "bar" or i.op.name == "named_barrier" and i.attr("kind") != "arrive", id(i) in self.plan.polls
                 if not waits:
                     s.instrs.append(i)
-                    continue
-                p = _Point(len(self.points) + 1, i, BARRIER_)
+                    if not polls:
+                        continue
+                p = _Point(len(self.points) + 1, i, YIELD if polls else BARRIER_)
                 self.points.append(p)
-                s.point, s.next = p, f"b{n}p{p.number}"
+                s.point, s.next, s.poll = p, f"b{n}p{p.number}", polls
                 s = _Segment(s.next, n)
                 self.segments.append(s)
+        for h, t in self.plan.spins.items():
+            self.spinning[h] = _Point(len(self.points) + 1, t, YIELD)
+            self.points.append(self.spinning[h])
 
     # ---- the function
 
@@ -351,7 +101,8 @@ class Warp(Lane):
         k, plan = self.k, self.plan
         self.shapes = _NoShapes()  # type: ignore[assignment]
         marks = self.debug.function(self.name) if self.debug else ""
-        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0{marks} {{", "entry:",
+        inline = "" if self.points else "alwaysinline "  # there is one call, in a loop over the warps
+        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) {inline}#0{marks} {{", "entry:",
                 f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}"]  # fmt: skip
         for n, p in enumerate(k.params):
             elem = p.value.type.elem
@@ -362,10 +113,11 @@ class Warp(Lane):
                 head.append(f"  %p{n} = load {NAMES[elem.name]}, ptr %ps{n}, align {max(1, elem.bytes)}")
             self.vals[p.value.id] = Val(f"%p{n}", elem, 0)
         for v in self.crossing.values():
-            head.append(f"  %c{v.id} = alloca {self.type_of(v)}, align 64")
+            head += [f"  {place} = alloca {self.type_of(v)}" for place in self.places(v)]
         head.append(f"  %alive = alloca {MASK}")
-        for m in sorted(plan.inside):
-            head += [f"  %m{m} = alloca {MASK}", f"  store {MASK} zeroinitializer, ptr %m{m}"]
+        head += [f"  %m{m} = alloca {MASK}" for m in sorted(plan.inside)]
+        if self.plan.polls or self.plan.spins:
+            head += ["  %fuel = alloca i32", f"  store i32 {FUEL}, ptr %fuel"]
         self.allocas: list[str] = []
         self.lines, self.local_vals, self.mask = [], {}, ""
         self.prologue()
@@ -385,20 +137,49 @@ class Warp(Lane):
                 self.lines, self.local_vals, self.mask = [], {}, ""
                 self.resume(s)
                 body += [f"r{s.point.number}:", *self.lines]
+        for h, p in self.spinning.items():
+            self.lines, self.local_vals, self.mask = [], {}, ""
+            self.spin_on(h)
+            body += [f"r{p.number}:", *self.lines]
         return "\n".join(head + self.allocas + start + body + ["}"])
 
     def prologue(self) -> None:
         """Which lanes there are: the last warp of a block may be partial."""
-        base = self.from_frame("linear")
-        threads = self.word32("threads")
-        left = self.do("sub i32", threads, base)
-        lanes = self.splat(left, I32)
-        inside = self.put(f"icmp ult <32 x i32> {self.iota(I32, 1)}, {lanes}")
-        self.n += 1
-        fresh = self.put("icmp eq i32 %pc, 0")
-        p = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
-        kept = self.put(f"bitcast i32 {self.put(f'load i32, ptr {p}')} to {MASK}")
-        self.lines.append(f"  store {MASK} {self.put(f'select i1 {fresh}, {MASK} {inside}, {MASK} {kept}')}, ptr %alive")
+        bits = self.frame_load(self.start_at, I32)
+        if self.points:
+            fresh = self.put("icmp eq i32 %pc, 0")
+            bits = self.put(f"select i1 {fresh}, i32 {bits}, i32 {self.frame_load(self.alive_at, I32)}")
+        self.lines.append(f"  store {MASK} {self.put(f'bitcast i32 {bits} to {MASK}')}, ptr %alive")
+
+    def share(self) -> dict[str, int]:
+        """How many instructions are computed once for a warp or for a group of its lanes, how many on vectors, how many lane by lane."""
+        out = dict.fromkeys(("scalar", "vector", "lane by lane"), 0)
+        for n in self.plan.order:
+            for i in self.k.blocks[n].instrs:
+                if i.op.name not in ("constant", "jump", "return"):
+                    out[self.way(i)] += 1
+        return out
+
+    def way(self, i: Instr) -> str:
+        name, space = i.op.name, i.attr("space", "global")
+        if name in ("ld", "st", "atom", "red"):
+            base, index, data = self.split_args(i, {"ld": 0, "st": i.attr("count", 1)}.get(name, 2 if i.attr("fn") == "cas" else 1))
+            if name == "ld" and i.results and i.results[0].id not in self.plan.varying:
+                return "scalar"
+            if name in ("atom", "red"):
+                one = not self.asked(i) and i.attr("fn") in REDUCED and i.attr("to") in (I32, I64) and base.id not in self.plan.varying
+                return "vector" if one else "lane by lane"
+            s, count = self.shape_of(i, base, index), len(i.results or data)
+            cut = pieces(s, i.attr("to").bytes * count) if s is not None and space != "local" else None
+            return "vector" if cut is not None and (name == "ld" or "same" not in cut.kinds) else "lane by lane"
+        if name in ("match_any_sync", "match_all_sync", "redux_sync", "mma", "copy"):
+            return "lane by lane"
+        if name == "shfl_sync" and any(a.id not in self.plan.lanes.const for a in i.args[2:4]):
+            return "lane by lane"
+        if i.results:
+            r = i.results[0].id
+            return "scalar" if r not in self.plan.varying or r in self.plan.shapes else "vector"
+        return "vector" if any(a.id in self.plan.varying for a in i.args) else "scalar"
 
     def segment(self, s: Any) -> None:
         for i in s.instrs:
@@ -415,8 +196,17 @@ class Warp(Lane):
 
     # ---- values
 
+    def needs(self, v: Value) -> Iterable[Value]:
+        shape = self.plan.shapes.get(v.id)
+        return [x for x, _, _ in shape.anchors] if shape is not None else ()
+
+    def places(self, v: Value) -> list[str]:
+        """The variables of a value that crosses blocks: one, or one for each group of lanes."""
+        shape = self.plan.shape(v)
+        return [f"%c{v.id}", *(f"%c{v.id}_{n}" for n in range(1, 1 if shape is None else W // shape.group))]
+
     def type_of(self, v: Value) -> str:
-        return self.ty(v.type.elem, v.id in self.plan.varying)
+        return self.ty(v.type.elem, self.plan.shape(v) is None)
 
     def step(self, v: Value) -> int | None:
         return None if v.id in self.plan.varying else 0
@@ -424,9 +214,93 @@ class Warp(Lane):
     def val(self, v: Value) -> Val:
         found = self.local_vals.get(v.id) or self.vals.get(v.id)
         if found is None:
-            found = Val(self.put(f"load {self.type_of(v)}, ptr %c{v.id}"), v.type.elem, self.step(v))
+            texts = [self.put(f"load {self.type_of(v)}, ptr {place}") for place in self.places(v)]
+            found = Val(texts[0], v.type.elem, self.step(v)) if v.id not in self.plan.shapes else Grouped(texts, v.type.elem)
             self.local_vals[v.id] = found
         return found
+
+    def vec(self, v: Value) -> str:
+        x = self.val(v)
+        if not isinstance(x, Grouped):
+            return x.vector if x.step is None else self.splat(x.text, x.elem)
+        if not x.vector:
+            x.vector = self.spread(x.texts, x.elem, self.exact(v))
+        return x.vector
+
+    def exact(self, v: Value) -> str:
+        """What the lanes have beyond the scalars of their groups: a vector, '' where it is zero."""
+        shape = self.plan.shapes[v.id]
+        t = self.ty(v.type.elem, True)
+        offs = list(shape.offs)
+        parts = []
+        for x, kind, factor in shape.anchors:
+            offs = [o - factor * p for o, p in zip(offs, self.plan.shapes[x.id].offs)]
+            wide = self.put(f"{kind}ext <32 x i32> {self.vec(x)} to {t}")
+            bases = [self.put(f"{kind}ext i32 {b} to i64") for b in self.bases(x)]
+            part = self.put(f"sub {t} {wide}, {self.spread(bases, I64, '')}")
+            parts.append(part if factor == 1 else self.put(f"mul {t} {part}, splat (i64 {factor})"))
+        out = "" if not any(offs) else f"<{', '.join(f'{NAMES[v.type.elem.name]} {o}' for o in offs)}>"
+        for part in parts:
+            out = self.put(f"add {t} {out}, {part}") if out else part
+        return out
+
+    def spread(self, texts: Sequence[str], elem: Scalar, beyond: str) -> str:
+        """The scalars of groups as a vector, and something added."""
+        t = self.ty(elem, True)
+        if len(texts) == 1:
+            x = self.splat(texts[0], elem)
+        else:
+            x = "poison"
+            for n, text in enumerate(texts):
+                x = self.put(f"insertelement {t} {x}, {NAMES[elem.name]} {text}, i64 {n}")
+            order = ", ".join(f"i32 {lane * len(texts) // W}" for lane in range(W))
+            x = self.put(f"shufflevector {t} {x}, {t} poison, <32 x i32> <{order}>")
+        return self.put(f"add {t} {x}, {beyond}") if beyond else x
+
+    def bases(self, v: Value) -> list[str]:
+        """The scalars of a value's groups."""
+        x = self.val(v)
+        return x.texts if isinstance(x, Grouped) else [x.text]
+
+    def first_of(self, v: Value, group: int, n: int) -> str:
+        """The value of the first lane of the n-th group of that many lanes."""
+        shape = self.plan.shape(v)
+        assert shape is not None
+        at, more = splits(shape, group)[n]
+        base = self.bases(v)[at]
+        return self.put(f"add {NAMES[v.type.elem.name]} {base}, {more}") if more else base
+
+    def grouped(self, i: Instr, shape: Shape) -> None:
+        """An integer whose lanes differ in a known way, by scalars."""
+        name, out = i.op.name, i.result
+        t, u = NAMES[i.args[0].type.elem.name] if i.args else "i32", NAMES[out.type.elem.name]
+        texts = []
+        for n in range(W // shape.group):
+            if name == "sreg":
+                reg = str(i.attr("name"))
+                texts.append("0" if reg == "laneid" or reg == "tid.x" and self.form != FORMS[0] else self.from_frame(reg[-1]))
+                continue
+            args = [self.first_of(a, shape.group, n) for a in i.args]
+            if name in COPIES or t == u and name in ("sext", "zext", "trunc"):
+                texts.append(args[0])
+            elif name in ("sext", "zext", "trunc"):
+                texts.append(self.put(f"{name} {t} {args[0]} to {u}"))
+            else:
+                texts.append(self.do(f"{ {'iadd': 'add', 'isub': 'sub', 'imul': 'mul'}.get(name, name)} {t}", *args))
+        self.local_vals[out.id] = Grouped(texts, out.type.elem)
+        if out.id in self.crossing:
+            self.put_away(out, texts)
+
+    def put_away(self, v: Value, texts: Sequence[str]) -> None:
+        t = NAMES[v.type.elem.name]
+        self.lines += [f"  store {t} {text}, ptr {place}" for text, place in zip(texts, self.places(v))]
+
+    def instr(self, i: Instr) -> None:
+        shape = self.plan.shapes.get(i.results[0].id) if len(i.results) == 1 else None
+        if shape is not None:
+            self.grouped(i, shape)
+        else:
+            super().instr(i)
 
     def define(self, v: Value, text: str) -> None:
         self.local_vals[v.id] = Val(text, v.type.elem, self.step(v))
@@ -443,7 +317,7 @@ class Warp(Lane):
     def keep(self, v: Value, text: str, mask: str) -> None:
         """Into the variable, where the mask holds."""
         t = self.type_of(v)
-        if mask and v.id in self.plan.varying:
+        if mask and v.id in self.plan.blend:
             old = self.put(f"load {t}, ptr %c{v.id}")
             text = self.put(f"select {MASK} {mask}, {t} {text}, {t} {old}")
         self.lines.append(f"  store {t} {text}, ptr %c{v.id}")
@@ -467,9 +341,10 @@ class Warp(Lane):
         """Lanes that return."""
         alive = self.put(f"load {MASK}, ptr %alive")
         gone = self.both(alive, mask)
-        n = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(gone))]))
-        p = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['live']}")
-        self.lines.append(f"  store i32 {self.do('sub i32', self.put(f'load i32, ptr {p}'), n)}, ptr {p}")
+        if not self.lockstep:
+            n = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(gone))]))
+            p = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['live']}")
+            self.lines.append(f"  store i32 {self.do('sub i32', self.put(f'load i32, ptr {p}'), n)}, ptr {p}")
         rest = self.put(f"xor {MASK} {mask}, splat (i1 true)")
         self.lines.append(f"  store {MASK} {self.both(alive, rest)}, ptr %alive")
 
@@ -498,12 +373,11 @@ class Warp(Lane):
             else:
                 cases = " ".join(f"i32 {k}, label %{lab}" for k, (lab, _) in enumerate(labels))
                 self.lines.append(f"  switch i32 {x}, label %{labels[-1][0]} [ {cases} ]")
-            kept = dict(self.local_vals)
             for lab, e in labels:
                 self.lines.append(f"{lab}:")
-                self.local_vals = dict(kept)
-                self.pass_on(e, "")
-                self.go(e.target)
+                with self.aside():
+                    self.pass_on(e, "")
+                    self.go(e.target)
 
     def go(self, target: int) -> None:
         """To a block; a linearised loop is written where it is entered."""
@@ -511,8 +385,13 @@ class Warp(Lane):
         if region is None or target not in region[0]:
             self.lines.append(f"  br label %b{target}")
             return
+        self.no_masks(region[0])
         self.lines.append(f"  store {MASK} {self.put(f'load {MASK}, ptr %alive')}, ptr %m{target}")
         self.linear(region)
+
+    def no_masks(self, blocks: set[int]) -> None:
+        """Where a region is entered no lane stands before any of its blocks.  (Once for all at the start would keep each mask alive all the way.)"""
+        self.lines += [f"  store {MASK} zeroinitializer, ptr %m{m}" for m in sorted(blocks)]
 
     def linear(self, region: tuple[set[int], int | None]) -> None:
         """Linearised blocks in topological order; then, where lanes are left, on to the join."""
@@ -531,15 +410,25 @@ class Warp(Lane):
     def pass_on(self, e: Edge, mask: str) -> None:
         """The arguments of an edge."""
         params = self.k.blocks[e.target].params
-        texts = [self.vec(a) if p.id in self.plan.varying else self.val(a).text for a, p in zip(e.args, params)]
-        for p, text in zip(params, texts):
-            self.keep(p, text, mask)
+        texts: list[list[str]] = []
+        for a, p in zip(e.args, params):
+            shape = self.plan.shape(p)
+            if shape is None:
+                texts.append([self.vec(a)])
+            else:
+                texts.append([self.first_of(a, shape.group, n) for n in range(W // shape.group)])
+        for p, parts in zip(params, texts):
+            if p.id in self.plan.shapes:
+                self.put_away(p, parts)
+            else:
+                self.keep(p, parts[0], mask)
             self.local_vals.pop(p.id, None)
 
     def diverge(self, t: Instr, region: tuple[set[int], int | None]) -> None:
         """A divergent branch, its linearised blocks, and the way on.  Without blocks, one side only returns and the others go on."""
         blocks, join = region
         alive = self.put(f"load {MASK}, ptr %alive")
+        self.no_masks(blocks)
         for e, mask in self.ways(t, alive):
             if self.plan.dies(e.target):
                 self.die(mask)
@@ -561,7 +450,7 @@ class Warp(Lane):
             other = self.put(f"xor {MASK} {c}, splat (i1 true)")
             return [(t.edges[0], self.both(mask, c)), (t.edges[1], self.both(mask, other))]
         if name == "switch":
-            x = self.vec(t.args[0])
+            x = self.put(f"freeze <32 x i32> {self.vec(t.args[0])}")
             out, rest = [], mask
             for k, e in enumerate(t.edges[:-1]):
                 hit = self.both(rest, self.put(f"icmp eq <32 x i32> {x}, splat (i32 {k})"))
@@ -590,6 +479,8 @@ class Warp(Lane):
             top, out = f"loop{self.n}", f"out{self.n}"
             self.lines += [f"  br label %{top}", f"{top}:"]
             self.local_vals = {}
+            if h in self.spinning:
+                self.spin(h)
             self.parts(inside, h)
             some = self.put(f"icmp ne i32 {self.bits(self.put(f'load {MASK}, ptr %m{h}'))}, 0")
             self.lines += [f"  br i1 {some}, label %{top}, label %{out}", f"{out}:"]
@@ -598,7 +489,7 @@ class Warp(Lane):
     def linear_block(self, n: int) -> None:
         b = self.k.blocks[n]
         self.local_vals = {}
-        mask = self.put(f"freeze {MASK} {self.put(f'load {MASK}, ptr %m{n}')}")
+        mask = self.put(f"load {MASK}, ptr %m{n}")  # made of frozen conditions
         self.lines.append(f"  store {MASK} zeroinitializer, ptr %m{n}")
         self.n += 1
         yes, no = f"in{self.n}", f"past{self.n}"
@@ -630,21 +521,54 @@ class Warp(Lane):
 
     # ---- barriers
 
+    def give_way(self, on: str) -> None:
+        """Branches to `on` while there is fuel; what follows is written for when it is gone."""
+        left = self.put(f"sub i32 {self.put('load i32, ptr %fuel')}, 1")
+        self.lines.append(f"  store i32 {left}, ptr %fuel")
+        gone = self.put(f"icmp sle i32 {left}, 0")
+        self.n += 1
+        self.lines += [f"  br i1 {gone}, label %give{self.n}, label %{on}", f"give{self.n}:"]
+
+    def suspend(self, p: Any, live: Iterable[Value]) -> None:
+        for v in live:
+            self.save(v)
+        q = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
+        self.lines.append(f"  store i32 {self.bits(self.put(f'load {MASK}, ptr %alive'))}, ptr {q}")
+        self.lines.append(f"  ret i32 {p.number}")
+
+    def spin(self, h: int) -> None:
+        """At the head of a linearised loop that waits for other threads: after some turns the warp gives way, with all its variables and masks."""
+        self.give_way(f"spin{h}")
+        for n, m in enumerate(sorted(self.plan.inside)):
+            q = self.put(f"getelementptr i8, ptr %frame, i64 {self.masks_at + 4 * n}")
+            self.lines.append(f"  store i32 {self.bits(self.put(f'load {MASK}, ptr %m{m}'))}, ptr {q}")
+        self.suspend(self.spinning[h], self.crossing.values())
+        self.lines.append(f"spin{h}:")
+        self.local_vals = {}
+
+    def spin_on(self, h: int) -> None:
+        self.restore(self.crossing.values())
+        for n, m in enumerate(sorted(self.plan.inside)):
+            q = self.put(f"getelementptr i8, ptr %frame, i64 {self.masks_at + 4 * n}")
+            self.lines.append(f"  store {MASK} {self.mask_of(self.put(f'load i32, ptr {q}'))}, ptr %m{m}")
+        self.lines.append(f"  br label %spin{h}")
+
     def wait(self, s: Any) -> None:
         p = s.point
+        if s.poll:
+            self.give_way(s.next)
+            self.suspend(p, p.live)
+            return
         i = p.instr
         number, counted, what = "0", "0", None
         if i.op.name == "named_barrier":
             number = self.uniform(i.args[0], i)
             counted = self.uniform(i.args[1], i) if i.attr("counted") else "0"
             what = i.args[-1] if i.attr("kind") in ("popc", "and", "or") else None
-        self.count_in(number, counted, i, what)
-        self.frame_store(FRAME["ops"], I32, self.do("and i32", number, "15"))
-        for v in p.live:
-            self.save(v)
-        q = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
-        self.lines.append(f"  store i32 {self.bits(self.put(f'load {MASK}, ptr %alive'))}, ptr {q}")
-        self.lines.append(f"  ret i32 {p.number}")
+        if not self.lockstep:
+            self.count_in(number, counted, i, what)
+            self.frame_store(FRAME["ops"], I32, self.do("and i32", number, "15"))
+        self.suspend(p, p.live)
 
     def uniform(self, v: Value, i: Instr) -> str:
         if v.id in self.plan.varying:
@@ -683,26 +607,31 @@ class Warp(Lane):
 
     def save(self, v: Value) -> None:
         t = self.memory_of(v)
-        p = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id]}")
-        x = self.vec(v) if v.id in self.plan.varying else self.val(v).text
-        if v.type.elem is I1:
-            x = self.put(f"zext {self.type_of(v)} {x} to {t}")
-        self.lines.append(f"  store {t} {x}, ptr {p}, align 8")
+        shaped = v.id in self.plan.shapes
+        for n, x in enumerate(self.bases(v) if shaped else [self.vec(v) if v.id in self.plan.varying else self.val(v).text]):
+            p = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id] + n * v.type.elem.bytes}")
+            if v.type.elem is I1:
+                x = self.put(f"zext {self.type_of(v)} {x} to {t}")
+            self.lines.append(f"  store {t} {x}, ptr {p}, align {64 if t.startswith('<') else v.type.elem.bytes}")
 
     def memory_of(self, v: Value) -> str:
         return self.type_of(v).replace("i1", "i8") if v.type.elem is I1 else self.type_of(v)
 
+    def restore(self, live: Iterable[Value]) -> None:
+        for v in live:
+            t = self.memory_of(v)
+            for n, place in enumerate(self.places(v)):
+                q = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id] + n * v.type.elem.bytes}")
+                x = self.put(f"load {t}, ptr {q}, align {64 if t.startswith('<') else v.type.elem.bytes}")
+                if v.type.elem is I1:
+                    x = self.put(f"trunc {t} {x} to {self.type_of(v)}")
+                self.lines.append(f"  store {self.type_of(v)} {x}, ptr {place}")
+
     def resume(self, s: Any) -> None:
         p = s.point
-        for v in p.live:
-            t = self.memory_of(v)
-            q = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id]}")
-            x = self.put(f"load {t}, ptr {q}, align 8")
-            if v.type.elem is I1:
-                x = self.put(f"trunc {t} {x} to {self.type_of(v)}")
-            self.lines.append(f"  store {self.type_of(v)} {x}, ptr %c{v.id}")
+        self.restore(p.live)
         i = p.instr
-        if i.results:
+        if i.results and not s.poll:
             total, everyone = (self.frame_load(self.results_at + 16 * n, I32) for n in (0, 1))
             kind = i.attr("kind")
             text = total if kind == "popc" else self.put(f"icmp ne i32 {total}, 0" if kind == "or" else f"icmp eq i32 {total}, {everyone}")
@@ -712,9 +641,63 @@ class Warp(Lane):
     # ---- instructions
 
     def lane(self, i: Instr, vec: bool) -> str:
-        if i.attr("rnd") in ("rz", "rm", "rp") and i.op.name not in ("ftos", "ftou"):
-            raise Refused(f"{i.op.name}.{i.attr('rnd')}", place=i.loc)
-        return _Emit.lane(self, i, vec)
+        rnd = i.attr("rnd")
+        if rnd not in ("rz", "rm", "rp") or i.op.name in ("ftos", "ftou"):
+            return _Emit.lane(self, i, vec)
+        if not vec:
+            return Lane.lane(self, i, vec)
+        elem, out = i.args[0].type.elem, i.result.type.elem
+        args = [self.vec(a) for a in i.args]
+        if i.attr("ftz") and elem.is_float:
+            args = [self.flushed(a, elem, True) for a in args]
+        r = self.directed_lanes(i.op.name, rnd, elem, out, args, i)
+        if i.attr("ftz") and out.is_float:
+            r = self.flushed(r, out, True)
+        return self.clamped(r, out, True) if i.attr("sat") else r
+
+    def directed_lanes(self, name: str, rnd: str, elem: Scalar, out: Scalar, args: list[str], i: Instr) -> str:
+        """Directed rounding of 32 lanes: AVX-512 has it in the instruction; else the mode is set around one operation on vectors."""
+        kind = conversion(name, elem, out) or CONSTRAINED.get(name)
+        if kind is None:
+            raise Refused(f"{name}.{rnd}", place=i.loc)
+        t, u = self.ty(elem, True), self.ty(out, True)
+        if kind == "fpext":
+            return self.put(f"fpext {t} {args[0]} to {u}")
+        if self.wide_masks and elem in (F32, F64) and kind in CONSTRAINED.values():
+            return self.embedded(kind, rnd, elem, args)
+        plain = kind in CONSTRAINED.values()
+        types = self.suffix(out, True) if plain else f"{self.suffix(out, True)}.{self.suffix(elem, True)}"
+        helper = f"round.{rnd}.{kind}.{types}"
+        if helper not in self.helpers:
+            intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
+            names = ", ".join(f"{t} %a{n}" for n in range(len(args)))
+            before, after = rounding_mode(rnd, self.x86, self.declared)
+            self.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * len(args))}, metadata, metadata)")
+            loads = [f"  %a{n} = load {t}, ptr %p{n}, align 64" for n in range(len(args))]
+            params = ", ".join(f"ptr %p{n}" for n in range(len(args)))
+            self.helpers[helper] = "\n".join([
+                f"define internal void @{helper}(ptr %out, {params}) #1 {{", "entry:", *loads, *before,
+                f'  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2',
+                *after, f"  store {u} %r, ptr %out, align 64", "  ret void", "}"])  # fmt: skip
+        self.n += 1
+        n = self.n
+        self.allocas += [f"  %ro{n} = alloca {u}, align 64", *(f"  %ra{n}_{k} = alloca {t}, align 64" for k in range(len(args)))]
+        self.lines += [f"  store {t} {a}, ptr %ra{n}_{k}" for k, a in enumerate(args)]
+        self.lines.append(f"  call void @{helper}(ptr %ro{n}, {', '.join(f'ptr %ra{n}_{k}' for k in range(len(args)))})")
+        return self.put(f"load {u}, ptr %ro{n}")
+
+    def embedded(self, kind: str, rnd: str, elem: Scalar, args: list[str]) -> str:
+        """By the rounding that AVX-512 instructions carry."""
+        lanes, s = (16, "ps") if elem is F32 else (8, "pd")
+        t, m = f"<{lanes} x {NAMES[elem.name]}>", NAMES[elem.name]
+        name = f"llvm.x86.avx512.{'vfmadd' if kind == 'fma' else kind.removeprefix('f')}.{s}.512"
+        parts = []
+        for at in range(0, W, lanes):
+            order = ", ".join(f"i32 {k}" for k in range(at, at + lanes))
+            xs = [self.put(f"shufflevector <32 x {m}> {a}, <32 x {m}> poison, <{lanes} x i32> <{order}>") for a in args]
+            self.declared.add(f"declare {t} @{name}({', '.join([t] * len(xs))}, i32)")
+            parts.append(self.put(f"call {t} @{name}({', '.join(f'{t} {x}' for x in xs)}, i32 {8 | {'rm': 1, 'rp': 2, 'rz': 3}[rnd]})"))
+        return self.joined(parts, lanes, m)
 
     def _undef(self, i: Instr) -> None:
         if self.step(i.result) == 0:
@@ -723,8 +706,8 @@ class Warp(Lane):
             self.define(i.result, "zeroinitializer")
 
     def _sreg(self, i: Instr) -> None:
-        name = i.attr("name")
-        if not str(name).startswith(VARYING_SREGS):
+        name = str(i.attr("name"))
+        if self.step(i.result) == 0:
             self.same(i.result, self.sreg(name))
             return
         t = "<32 x i32>"
@@ -798,7 +781,10 @@ class Warp(Lane):
                 x = self.put(f"bitcast {at} {x} to {t}") if at != t else x
                 self.define(r, self.put(f"icmp ne i8 {x}, 0") if elem is I1 else x)
             return
-        mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        mask = self.guard_mask(i)
+        if self.shaped_load(i, base, index, elem, mask):
+            return
+        a = self.addresses(i, base, index)
         if len(i.results) > 1 and elem.bits <= 64 and elem is not I1:
             self.wide_load(i, elem, a, mask)
             return
@@ -838,13 +824,15 @@ class Warp(Lane):
         """A gather through memory."""
         m = "i8" if elem is I1 else NAMES[elem.name]
         t = f"<32 x {m}>"
-        self.n += 1
-        n = self.n
-        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %ld{n} = alloca {t}, align 64"]
-        self.lines += [f"  store <32 x i64> {a}, ptr %ad{n}", f"  store {t} {fill}, ptr %ld{n}"]
         self.helper("gather", m, elem.bytes)
-        self.lines.append(f"  call void @lanes.gather.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %ld{n})")
-        return self.put(f"load {t}, ptr %ld{n}")
+        self.helpers.setdefault(f"lanes.load.{m}", any_load(m, elem.bytes, self.wide_masks, self.declared))
+        return self.put(f"call {t} @lanes.load.{m}(<32 x i64> {a}, i32 {self.bits(mask)}, {t} {fill})")
+
+    def by_lane_store(self, m: str, size: int, a: str, mask: str, x: str) -> None:
+        """A scatter through memory."""
+        self.helper("scatter", m, size)
+        self.helpers.setdefault(f"lanes.store.{m}", any_store(m, size, self.wide_masks, self.declared))
+        self.lines.append(f"  call void @lanes.store.{m}(<32 x i64> {a}, i32 {self.bits(mask)}, <32 x {m}> {x})")
 
     def split_args(self, i: Instr, values: int) -> tuple[Value, Value | None, tuple[Value, ...]]:
         n = len(i.args) - values
@@ -854,24 +842,12 @@ class Warp(Lane):
         """A vector load where the addresses follow one another, else lane by lane."""
         m = "i8" if elem is I1 else NAMES[elem.name]
         t = f"<32 x {m}>"
-        self.n += 1
-        n = self.n
         if old is not None and elem is I1:
             old = self.put(f"zext {MASK} {old} to {t}")
         fill = old or "zeroinitializer"
         if elem.bits > 64:
             raise Refused("128-bit accesses", place=i.loc)
-        fits, first = self.contiguous(a, mask, elem.bytes)
-        self.lines.append(f"  br i1 {fits}, label %row{n}, label %each{n}")
-        self.lines.append(f"row{n}:")
-        p = self.put(f"inttoptr i64 {first} to ptr")
-        suffix = f"v32{'i8' if elem is I1 else SUFFIX[elem.name]}"
-        self.declared.add(f"declare {t} @llvm.masked.load.{suffix}.p0(ptr, {MASK}, {t})")
-        x = self.put(f"call {t} @llvm.masked.load.{suffix}.p0(ptr align {elem.bytes} {p}, {MASK} {mask}, {t} {fill})")
-        self.lines += [f"  br label %got{n}", f"each{n}:"]
-        y = self.by_lane(elem, a, mask, fill)
-        self.lines += [f"  br label %got{n}", f"got{n}:"]
-        x = self.put(f"phi {t} [ {x}, %row{n} ], [ {y}, %each{n} ]")
+        x = self.by_lane(elem, a, mask, fill)
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 
     def helper(self, kind: str, m: str, size: int) -> None:
@@ -883,7 +859,10 @@ class Warp(Lane):
         count = i.attr("count", 1)
         base, index, data = self.split_args(i, count)
         elem = i.attr("to")
-        mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        mask = self.guard_mask(i)
+        if self.shaped_store(i, base, index, elem, mask, data):
+            return
+        a = self.addresses(i, base, index)
         if count in (2, 4) and elem.bits <= 64 and elem is not I1:
             self.wide_store(i, elem, a, mask, data)
             return
@@ -893,8 +872,7 @@ class Warp(Lane):
 
     def wide_store(self, i: Instr, elem: Scalar, a: str, mask: str, data: tuple[Value, ...]) -> None:
         count, m = len(data), NAMES[elem.name]
-        t = f"<32 x {m}>"
-        parts = [self.vec(v) for v in data]
+        parts = columns = [self.vec(v) for v in data]
         self.n += 1
         n = self.n
         self.lines.append(f"  br i1 {self.dense(a, mask, elem.bytes * count)}, label %run{n}, label %loose{n}")
@@ -910,12 +888,8 @@ class Warp(Lane):
         p = self.put(f"inttoptr i64 {self.put(f'extractelement <32 x i64> {a}, i64 0')} to ptr")
         self.lines.append(f"  store {whole} {x}, ptr {p}, align {elem.bytes}")
         self.lines += [f"  br label %taken{n}", f"loose{n}:"]
-        self.helper("scatter", m, elem.bytes)
-        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %st{n} = alloca {t}, align 64"]
-        for k, v in enumerate(data):
-            at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
-            self.lines += [f"  store <32 x i64> {at}, ptr %ad{n}", f"  store {t} {self.vec(v)}, ptr %st{n}"]
-            self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %st{n})")
+        for k, x in enumerate(columns):
+            self.by_lane_store(m, elem.bytes, a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})"), mask, x)
         self.lines += [f"  br label %taken{n}", f"taken{n}:"]
 
     def scattered(self, elem: Scalar, a: str, mask: str, x: str, i: Instr) -> None:
@@ -925,21 +899,7 @@ class Warp(Lane):
             raise Refused("128-bit accesses", place=i.loc)
         if elem is I1:
             x = self.put(f"zext {MASK} {x} to {t}")
-        self.n += 1
-        n = self.n
-        fits, first = self.contiguous(a, mask, elem.bytes)
-        self.lines.append(f"  br i1 {fits}, label %row{n}, label %each{n}")
-        self.lines.append(f"row{n}:")
-        p = self.put(f"inttoptr i64 {first} to ptr")
-        suffix = f"v32{'i8' if elem is I1 else SUFFIX[elem.name]}"
-        self.declared.add(f"declare void @llvm.masked.store.{suffix}.p0({t}, ptr, {MASK})")
-        self.lines.append(f"  call void @llvm.masked.store.{suffix}.p0({t} {x}, ptr align {elem.bytes} {p}, {MASK} {mask})")
-        self.lines += [f"  br label %put{n}", f"each{n}:"]
-        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %st{n} = alloca {t}, align 64"]
-        self.lines += [f"  store <32 x i64> {a}, ptr %ad{n}", f"  store {t} {x}, ptr %st{n}"]
-        self.helper("scatter", m, elem.bytes)
-        self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %st{n})")
-        self.lines += [f"  br label %put{n}", f"put{n}:"]
+        self.by_lane_store(m, elem.bytes, a, mask, x)
 
     def _atom(self, i: Instr) -> None:
         """Lane by lane, ascending."""
@@ -947,39 +907,68 @@ class Warp(Lane):
         if elem.bits > 64:
             raise Refused("128-bit atomics", place=i.loc)
         base, index, data = self.split_args(i, 2 if fn == "cas" else 1)
-        mask, a = self.guard_mask(i), self.addresses(i, base, index)
+        mask, asked = self.guard_mask(i), self.asked(i)
+        if not asked and fn in REDUCED and elem in (I32, I64) and self.step(base) == 0 and index is None:
+            self.one_for_all(i, base, fn, elem, mask, data[0])
+            return
+        a = self.addresses(i, base, index)
         t = NAMES[elem.name]
         self.n += 1
         n = self.n
         self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %old{n} = alloca <32 x {t}>, align 64",
                          *(f"  %op{n}_{k} = alloca <32 x {t}>, align 64" for k in range(len(data)))]  # fmt: skip
         self.lines.append(f"  store <32 x i64> {a}, ptr %ad{n}")
-        old = self.vec(i.passthrough[0]) if i.passthrough else "zeroinitializer"
-        self.lines.append(f"  store <32 x {t}> {old}, ptr %old{n}")
+        if asked:
+            old = self.vec(i.passthrough[0]) if i.passthrough else "zeroinitializer"
+            self.lines.append(f"  store <32 x {t}> {old}, ptr %old{n}")
         for k, v in enumerate(data):
             self.lines.append(f"  store <32 x {t}> {self.vec(v)}, ptr %op{n}_{k}")
-        name = f"lanes.atomic.{n}"
-        inner = Lane.__new__(Lane)
-        inner.declared, inner.helpers, inner.lines, inner.n, inner.w = self.declared, self.helpers, [], 0, 1
-        inner.local_vals, inner.vals, inner.crossing = {}, {}, {}
-        values = [inner.put(f"load {t}, ptr {inner.put(f'getelementptr {t}, ptr %o{k}, i64 %i')}") for k in range(len(data))]
-        result = Lane.atomic(inner, i, "%p", fn, elem, values)
-        self.declared.add("declare i32 @llvm.cttz.i32(i32, i1)")
-        params = ", ".join(f"ptr %o{k}" for k in range(len(data)))
-        self.helpers[name] = "\n".join([
-            f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %old, {params}) noinline #0 {{", "entry:", "  br label %head", "head:",
-            "  %left = phi i32 [ %mask, %entry ], [ %rest, %body ]", "  %some = icmp ne i32 %left, 0", "  br i1 %some, label %body, label %out", "body:",
-            "  %k = call i32 @llvm.cttz.i32(i32 %left, i1 true)", "  %less = sub i32 %left, 1", "  %rest = and i32 %left, %less",
-            "  %i = zext i32 %k to i64", "  %pa = getelementptr i64, ptr %addresses, i64 %i", "  %a = load i64, ptr %pa",
-            "  %p = inttoptr i64 %a to ptr", *inner.lines, f"  %qo = getelementptr {t}, ptr %old, i64 %i", f"  store {t} {result}, ptr %qo",
-            "  br label %head", "out:", "  ret void", "}",
-        ])  # fmt: skip
+        name = ".".join(("lanes.atomic", fn, elem.name, i.attr("space", "global"), str(i.attr("order")), "old" if asked else "none"))
+        if name not in self.helpers:
+            self.helpers[name] = atomics(name, i, fn, elem, len(data), asked, self.declared, self.helpers)
         args = "".join(f", ptr %op{n}_{k}" for k in range(len(data)))
         self.lines.append(f"  call void @{name}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %old{n}{args})")
-        if i.results:
+        if asked:
             self.define(i.result, self.put(f"load <32 x {t}>, ptr %old{n}"))
 
+    def asked(self, i: Instr) -> bool:
+        """Whether anything reads what an atomic operation found."""
+        return any(r.id in self.plan.used_in for r in i.results)
+
     _red = _atom
+
+    def one_for_all(self, i: Instr, base: Value, fn: str, elem: Scalar, mask: str, v: Value) -> None:
+        """All lanes change one element, and nobody asks what it was: the lanes are combined first."""
+        t, name = self.ty(elem, True), REDUCED[fn]
+        top, low = (1 << (elem.bits - 1)) - 1, -(1 << (elem.bits - 1))
+        nothing = {"and": -1, "umin": -1, "smin": top, "smax": low}.get(name, 0)
+        x = self.put(f"select {MASK} {mask}, {t} {self.vec(v)}, {t} splat ({NAMES[elem.name]} {nothing})")
+        total = self.put(self.call(f"llvm.vector.reduce.{name}.v32{SUFFIX[elem.name]}", NAMES[elem.name], [(t, x)]))
+        p = self.place(i.attr("space", "global"), self.val(base), None, 1, i.attr("disp", 0))
+        self.n += 1
+        n = self.n
+        some = self.put(f"icmp ne i32 {self.bits(mask)}, 0")
+        self.lines += [f"  br i1 {some}, label %red{n}, label %reds{n}", f"red{n}:"]
+        Lane.atomic(self, i, p, fn, elem, [total])
+        self.lines += [f"  br label %reds{n}", f"reds{n}:"]
+
+    def _async_wait(self, i: Instr) -> None:
+        """Copies are complete when they are issued."""
+
+    def _pause(self, i: Instr) -> None:
+        """Loops that wait give way by themselves."""
+
+    def _copy(self, i: Instr) -> None:
+        """Lane by lane, each some bytes."""
+        mask = self.guard_mask(i)
+        dst, src = (self.addresses(Instr(i.op, (), (("space", i.attr(end)),), loc=i.loc), v, None) for end, v in zip(("to", "from"), i.args))
+        wide = "<32 x i64>"
+        read = self.put(f"zext <32 x i32> {self.vec(i.args[2])} to {wide}")
+        total = f"splat (i64 {i.attr('bytes')})" if i.attr("bytes") else self.vec(i.args[3]) if len(i.args) > 3 else read
+        if "lanes.copy" not in self.helpers:
+            self.helpers["lanes.copy"] = copies(self.declared)
+        self.helpers.setdefault("copy", COPY)
+        self.lines.append(f"  call void @lanes.copy({wide} {dst}, {wide} {src}, {wide} {read}, {wide} {total}, i32 {self.bits(mask)})")
 
     def _report(self, i: Instr) -> None:
         p = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.k.params)}')}")
@@ -1148,147 +1137,3 @@ class _Shim:
 
     def __init__(self, name: str, frame: int, results_at: int, helpers: dict[str, str], declared: set[str]) -> None:
         self.name, self.frame, self.results_at, self.helpers, self.declared = name, frame, results_at, helpers, declared
-
-
-def init_function(warp: Warp) -> str:
-    """NAME.init: what the frames of a group hold for all its blocks, the lanes' %tid."""
-    f = Fn(f"define internal void @{warp.name}.init(ptr %launch, ptr %base) #0", warp.declared)
-
-    def word(name: str) -> str:
-        return f.load("i64", "%launch", 8 * LAUNCH[name])
-
-    tx, ty, threads = word("tx"), word("ty"), word("threads")
-    room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
-    stride = word("block_stride")
-    whole = f.op("mul", "i64", f.op("udiv", "i64", f.op("add", "i64", threads, 31), 32), 32)
-    with f.count(word("group"), "i64") as k:
-        block = f.at("%base", f.op("mul", "i64", k, stride))
-        frames = f.at(f.at(block, BLOCK["arena"]), room)
-        with f.count(whole, "i64") as t:
-            fr = f.at(frames, f.op("mul", "i64", f.op("lshr", "i64", t, 5), warp.frame))
-            lane = f.op("shl", "i64", f.op("and", "i64", t, 31), 2)
-            row = f.op("udiv", "i64", t, tx)
-            parts = {"x": lambda: f.op("urem", "i64", t, tx), "y": lambda: f.op("urem", "i64", row, ty), "z": lambda: f.op("udiv", "i64", row, ty)}
-            for axis, at in warp.tid_at.items():
-                v = f.put(f"trunc i64 {parts[axis]()} to i32")
-                f.store("i32", v, f.at(fr, at), lane)
-    f.line("ret void")
-    return f.text()
-
-
-def each_lane(name: str, kind: str, m: str, size: int, declared: set[str]) -> str:
-    """gather or scatter through memory: by groups of 8 lanes, which often read a row, a place, or write a row (blocks that are narrower than
-    a warp); else lane by lane, ascending."""
-    f = Fn(f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %data) noinline #0", declared)
-    group, vec = "<8 x i64>", f"<8 x {m}>"
-    suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
-    align = min(size, 8)
-    with f.count("4") as g:
-        m8 = f.op("and", "i32", f.op("lshr", "i32", "%mask", f.op("shl", "i32", g, 3)), 255)
-        with f.when(f.cmp("ne", "i32", m8, 0)):
-            wide = f.widen(g)
-            at = f.at("%addresses", f.op("shl", "i64", wide, 6))
-            data = f.at("%data", f.op("mul", "i64", wide, 8 * size))
-            v = f.put(f"load {group}, ptr {at}, align 64")
-            first = f.put(f"extractelement {group} {v}, i64 0")
-            splat = f.put(f"insertelement {group} poison, i64 {first}, i64 0")
-            splat = f.put(f"shufflevector {group} {splat}, {group} poison, <8 x i32> zeroinitializer")
-            bits = f.put(f"trunc i32 {m8} to i8")
-            mask = f.put(f"bitcast i8 {bits} to <8 x i1>")
-            idle = f.put(f"xor <8 x i1> {mask}, splat (i1 true)")
-            leads = f.cmp("ne", "i32", f.op("and", "i32", m8, 1), 0)
-
-            def fits(want: str, v: str = v, idle: str = idle, leads: str = leads) -> str:
-                same = f.put(f"or <8 x i1> {f.put(f'icmp eq {group} {v}, {want}')}, {idle}")
-                return f.op("and", "i1", f.cmp("eq", "i8", f.put(f"bitcast <8 x i1> {same} to i8"), -1), leads)
-
-            todo = f.var("i32", m8)
-            todo.set(m8)
-            row = f.put(f"add {group} {splat}, <{', '.join(f'i64 {size * k}' for k in range(8))}>")
-            with f.when(fits(row)):
-                p = f.put(f"inttoptr i64 {first} to ptr")
-                if kind == "gather":
-                    declared.add(f"declare {vec} @llvm.masked.load.v8{suffix}.p0(ptr, <8 x i1>, {vec})")
-                    old = f.put(f"load {vec}, ptr {data}, align {align}")
-                    x = f.put(f"call {vec} @llvm.masked.load.v8{suffix}.p0(ptr align {align} {p}, <8 x i1> {mask}, {vec} {old})")
-                    f.line(f"store {vec} {x}, ptr {data}, align {align}")
-                else:
-                    declared.add(f"declare void @llvm.masked.store.v8{suffix}.p0({vec}, ptr, <8 x i1>)")
-                    x = f.put(f"load {vec}, ptr {data}, align {align}")
-                    f.line(f"call void @llvm.masked.store.v8{suffix}.p0({vec} {x}, ptr align {align} {p}, <8 x i1> {mask})")
-                todo.set("0")
-            if kind == "gather":
-                with f.when(f.op("and", "i1", fits(splat), f.cmp("ne", "i32", todo.get(), 0))):
-                    one = f.put(f"load {m}, ptr {f.put(f'inttoptr i64 {first} to ptr')}, align {align}")
-                    x = f.put(f"insertelement {vec} poison, {m} {one}, i64 0")
-                    x = f.put(f"shufflevector {vec} {x}, {vec} poison, <8 x i32> zeroinitializer")
-                    old = f.put(f"load {vec}, ptr {data}, align {align}")
-                    f.line(f"store {vec} {f.put(f'select <8 x i1> {mask}, {vec} {x}, {vec} {old}')}, ptr {data}, align {align}")
-                    todo.set("0")
-            with f.loop(lambda: f.cmp("ne", "i32", todo.get(), 0)):
-                left = todo.get()
-                k = f.widen(f.call("i32", "llvm.cttz.i32", [("i32", left), ("i1", "true")], declare=True))
-                todo.set(f.op("and", "i32", left, f.op("sub", "i32", left, 1)))
-                p = f.put(f"inttoptr i64 {f.load('i64', at, f.op('shl', 'i64', k, 3))} to ptr")
-                q = f.at(data, f.op("mul", "i64", k, size))
-                source, target = (p, q) if kind == "gather" else (q, p)
-                x = f.put(f"load {m}, ptr {source}, align {align}")
-                f.line(f"store {m} {x}, ptr {target}, align {align}")
-    f.line("ret void")
-    return f.text()
-
-
-def step_function(warp: Warp) -> str:
-    """NAME.step: runs the warps of a block until they are done or stand still."""
-    f = Fn(f"define internal i32 @{warp.name}.step(ptr %args, ptr %launch, ptr %blk) #0", warp.declared)
-
-    def word(name: str) -> str:
-        return f.load("i64", "%launch", 8 * LAUNCH[name])
-
-    warps = f.op("lshr", "i32", f.op("add", "i32", f.put(f"trunc i64 {word('threads')} to i32"), 31), 5)
-    arena = f.at("%blk", BLOCK["arena"])
-    room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
-    frames = f.at(arena, room)
-    stop = f.put(f"inttoptr i64 {word('stop')} to ptr")
-    moved, again, kinds = f.var("i32"), f.var("i1", "true"), "@" + warp.name + ".kinds"
-    with f.loop(again.get):
-        moved.set("0")
-        with f.count(warps) as w:
-            fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
-            with f.when(f.cmp("eq", "i32", f.load("i32", fr), RUN)):
-                pc = f.load("i32", fr, FRAME["pc"])
-                r = f.call("i32", f"{warp.name}.lane", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", "%blk"), ("ptr", arena), ("ptr", fr), ("i32", pc)])
-                with f.when(f.cmp("slt", "i32", r, 0)):
-                    f.store("i32", f.op("shl", "i32", w, 5), "%blk", BLOCK["status"])
-                    f.ret("i32 3")
-                f.store("i32", f.load("i32", f.at(kinds, f.op("mul", "i64", f.widen(r), 4))), fr)
-                f.store("i32", r, fr, FRAME["pc"])
-                moved.set("1")
-        if warp.points:
-            with f.count(str(BARRIERS)) as b:
-                p = f.at(f.at("%blk", BLOCK["barriers"]), f.op("mul", "i64", f.widen(b), BARRIER))
-                arrived = f.load("i32", p)
-                counted = f.load("i32", p, 4)
-                want = f.select(f.cmp("eq", "i32", counted, 0), "i32", f.load("i32", "%blk", BLOCK["live"]), counted)
-                ready = f.op("and", "i1", f.cmp("ugt", "i32", arrived, 0), f.cmp("uge", "i32", arrived, want))
-                with f.when(ready):
-                    total = f.load("i32", p, 8)
-                    f.store("i32", "0", p)
-                    f.store("i32", "0", p, 8)
-                    moved.set("1")
-                    with f.count(warps) as w:
-                        fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
-                        mine = f.cmp("eq", "i32", f.load("i32", fr, FRAME["ops"]), b)
-                        with f.when(f.op("and", "i1", f.cmp("eq", "i32", f.load("i32", fr), BARRIER_STATE), mine)):
-                            f.store("i32", str(RUN), fr)
-                            f.store("i32", total, fr, warp.results_at)
-                            f.store("i32", arrived, fr, warp.results_at + 16)
-        with f.when(f.cmp("eq", "i32", f.load("i32", "%blk", BLOCK["live"]), 0)):
-            f.ret("i32 0")
-        with f.when(f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)):
-            f.ret("i32 4")
-        with f.when(f.cmp("eq", "i32", moved.get(), 0)):
-            f.ret("i32 2")
-    f.line("ret i32 0")
-    return f.text()
-
