@@ -33,7 +33,8 @@ def retarget(module: Module, arch: str | None, entry: str | None) -> str:
             for i in instructions(f.body.items) if f.defined else ():
                 least = lacked(i, arch)
                 if least and rule_for(i, arch) is None:
-                    what = f"needs {least} and has no form for {arch}" if least != "?" else f"is not an instruction of PTX ISA {VERSION}: whether {arch} has it is not known"
+                    unknown = f"is not an instruction of PTX ISA {VERSION}: whether {arch} has it is not known"
+                    what = unknown if least == "?" else f"needs {least} and has no form for {arch}"
                     raise UnsupportedError(f"{i.name} {what}", place=Place(module.name, i.line, i.column))
     return "".join(_pieces(module, kept, arch if arch != own else None, isa))
 

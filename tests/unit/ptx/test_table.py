@@ -77,8 +77,10 @@ def test_operands():
     assert _misfit(line, ("b32",), ("b32",), (2,)) == "9 to 10 operands are expected (d, p, a, x, e, f, g, h, m), not 1"
 
 
-@pytest.mark.parametrize("need,target,met", [(Need(), "sm_75", True), (Need((80, "")), "sm_75", False), (Need((90, "a")), "sm_90", False), (Need((90, "a")), "sm_90a", True),
-                                             (Need((100, "f")), "sm_100a", True), (Need((100, "")), "sm_120", True), (Need((100, "a")), "sm_120", False)])  # fmt: skip
+@pytest.mark.parametrize("need,target,met", [
+    (Need(), "sm_75", True), (Need((80, "")), "sm_75", False), (Need((90, "a")), "sm_90", False), (Need((90, "a")), "sm_90a", True),
+    (Need((100, "f")), "sm_100a", True), (Need((100, "")), "sm_120", True), (Need((100, "a")), "sm_120", False),
+])  # fmt: skip
 def test_what_an_architecture_has(need, target, met):
     assert need.met_by(target) is met
 
