@@ -47,7 +47,7 @@ mutated: $(STAMP) ## N damaged PTX files, each an answer or an error: make mutat
 	@PTXJIT_MUTATED=$(N) $(PY) -m pytest tests/faults/test_mutated_ptx.py -q -s -p no:cacheprovider
 
 golden: $(STAMP) ## writes the golden files anew
-	@$(PY) -m pytest tests -k "golden or the_text" --update-golden -p no:cacheprovider
+	@$(PY) -m pytest tests --update-golden -p no:cacheprovider
 
 clean: ## removes the environment and everything built
 	rm -rf $(VENV) build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -50,7 +50,7 @@ class Counting(Machine):
     """A machine that counts into a profile."""
 
     profile: Profile
-    left = BUDGET
+    budget = BUDGET
 
     def step(self, i: Instr) -> Any:
         run = self.decode(i)
@@ -58,8 +58,8 @@ class Counting(Machine):
         warp = self.lanes
 
         def counted(g: Group) -> Any:
-            self.left -= 1
-            if self.left < 0:
+            self.budget -= 1
+            if self.budget < 0:
                 raise Enough
             warps = g.ids // warp
             cell[0] += 1 + int(np.count_nonzero(warps[1:] != warps[:-1]))
