@@ -12,7 +12,7 @@ from ptxjit.ir import ops  # noqa: F401  registers the ops
 from ptxjit.ir.errors import PtxjitError
 from ptxjit.ir.kernel import KernelBuilder
 from ptxjit.ir.op import CLASSES, all_ops, op
-from ptxjit.ir.types import I1, I32, I64, SCALARS, Scalar
+from ptxjit.ir.types import I32, I64, SCALARS, Scalar
 from ptxjit.ir.verify import verify
 
 TYPES = tuple(SCALARS[n] for n in "i1 i8 i16 i32 i64 f16 bf16 f32 f64".split())
