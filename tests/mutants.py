@@ -45,7 +45,7 @@ ATTRS = {
     "pred": {"slt": "ult", "ult": "slt", "sgt": "sge", "sge": "sgt", "sle": "slt", "ugt": "uge", "uge": "ugt", "ule": "ult", "eq": "ne", "ne": "eq",
              "oeq": "ueq", "one": "une", "olt": "ole", "ole": "olt", "ogt": "oge", "oge": "ogt", "ueq": "oeq", "une": "one", "ord": "uno", "uno": "ord"},
     "rnd": {"rn": "rz", "rz": "rn", "rm": "rp", "rp": "rm"}, "ftz": {True: None}, "sat": {True: None},
-    "mode": {"up": "down", "down": "up", "bfly": "idx", "idx": "bfly", "all": "any", "any": "all", "uni": "all"},
+    "signs": {"ss": "su", "su": "us", "us": "uu", "uu": "ss"}, "mode": {"up": "down", "down": "up", "bfly": "idx", "idx": "bfly", "all": "any", "any": "all", "uni": "all"},
     "fn": {"iadd": "xor", "imin_s": "imin_u", "imin_u": "imin_s", "imax_s": "imax_u", "imax_u": "imax_s", "and": "or", "or": "xor", "xor": "or",
            "fadd": "fmaxnum", "fminnum": "fmaxnum", "fmaxnum": "fminnum", "fmin": "fminnum", "fmax": "fmaxnum", "inc": "iadd", "dec": "inc", "exch": "or",
            "expect_tx": "complete_tx", "complete_tx": "expect_tx", "arrive_drop": "arrive"},

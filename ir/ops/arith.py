@@ -21,6 +21,7 @@ RND = ("rn", "rz", "rm", "rp")
 FLOAT_ATTRS: dict[str, Any] = {"rnd": RND, "ftz": (True,), "sat": (True,)}
 APPROX_ATTRS: dict[str, Any] = {**FLOAT_ATTRS, "approx": (True,)}
 FCMP = ("oeq", "one", "olt", "ole", "ogt", "oge", "ord", "ueq", "une", "ult", "ule", "ugt", "uge", "uno")
+SIGNS = ("ss", "su", "us", "uu")  # of the bytes of the first and of the second word
 ICMP = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 
 
@@ -207,6 +208,18 @@ lane_op("not", "T:bits -> T", lambda ty, a: ~a, doc="bitwise complement")
 lane_op("shl", "T:int T -> T", _shift("shl"), doc="shift left; 0 from the width on")
 lane_op("shr_s", "T:int T -> T", _shift("shr_s"), doc="arithmetic shift right; the sign from the width on")
 lane_op("shr_u", "T:int T -> T", _shift("shr_u"), doc="logical shift right; 0 from the width on")
+
+
+def _byte(a: Any, k: int, signed: bool) -> Any:
+    v = (a >> a.dtype.type(8 * k)) & a.dtype.type(0xFF)
+    return (v ^ v.dtype.type(0x80)) - v.dtype.type(0x80) if signed else v
+
+
+def _dot4(ty: Scalar, a: Any, b: Any, c: Any, signs: str = "ss") -> Any:
+    return _wrap(lambda: c + sum(_byte(a, k, signs[0] == "s") * _byte(b, k, signs[1] == "s") for k in range(4)))(ty)
+
+
+lane_op("dot4", "i32 i32 i32 -> i32", _dot4, attrs={"signs": SIGNS}, doc="c + the products of the four bytes of a and b, wraps; `signs` says whose bytes are signed")
 
 
 def _popc(ty: Scalar, a: Any) -> Any:

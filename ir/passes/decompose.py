@@ -2,7 +2,8 @@
 
 Math ops become their definitions (`ir/mathdefs`).  Arithmetic of 8 and 16 bits is computed in f32 and rounded once more, which changes
 nothing for these formats (24 ≥ 2·11 + 2 bits), nor does rounding twice in one direction; fma goes through f64 rounded to odd.  Narrowing
-in a direction is narrowing to nearest and a step back where that went too far.  `frem` becomes exact steps of division.
+in a direction is narrowing to nearest and a step back where that went too far.  `frem` becomes exact steps of division, `dot4` shifts,
+products and sums (features: `dot4` has it for bytes that are all signed or all unsigned, `dot4mixed` for one word of each).
 """
 from __future__ import annotations
 
@@ -104,6 +105,8 @@ def _rule(i: Instr, native: frozenset[str], ptx: bool) -> Rule | None:
         return _frem if "frem" not in native else None if elem.bits >= 32 else _in_f32
     if name == "fscale":
         return None if name in native and elem.bits >= 32 else _scaled
+    if name == "dot4":
+        return None if ("dot4" if i.attr("signs", "ss") in ("ss", "uu") else "dot4mixed") in native else _four_products
     out = i.result.type.elem
     if name in ("stof", "utof") and out.bits <= 16:
         return _to_narrow
@@ -251,6 +254,18 @@ def _to_narrow(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
     small = b.emit(name, (x,), attrs)
     exact = b.icmp(b.iadd(x, b.like(x, 1 << 53)) if signed else x, b.like(x, 1 << (54 if signed else 53)), pred="ult")
     return _narrowed(b, i, b.select(exact, small, big))
+
+
+def _four_products(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:
+    """Each byte moved to the top of its word and back, which several results share."""
+    def byte(v: Value, k: int, sign: str) -> Value:
+        up = b.shl(v, b.like(v, 24 - 8 * k)) if k < 3 else v
+        return (b.shr_s if sign == "s" else b.shr_u)(up, b.like(v, 24))  # type: ignore[no-any-return]
+
+    x, y, total = args
+    for k in range(4):
+        total = b.iadd(total, b.imul(*(byte(v, k, sign) for v, sign in zip((x, y), i.attr("signs", "ss")))))
+    return total
 
 
 def _frem(b: LaneOps, i: Instr, args: Sequence[Value]) -> Value:

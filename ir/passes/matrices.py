@@ -131,6 +131,13 @@ class _Product:
             self.read[key] = self.unpacked(word, self.attrs[x], p)
         return self.read[key]
 
+    def four(self, x: str, wanted: Sequence[Sequence[tuple[int, int]]]) -> Value:
+        """The register whose bytes are these four."""
+        found = [self.fetch(x, w) for w in wanted]
+        if any((word.id, p) != (found[0][0].id, n) for n, (word, p) in enumerate(found)):
+            raise UnsupportedError(f"mma {self.attrs['shape']} with this layout, as shuffles", place=self.i.loc)
+        return found[0][0]
+
     def unpacked(self, word: Value, kind: str, p: int) -> Value:
         """Element p of a register as f32, f64 or i32."""
         b: Any = self.b
@@ -227,7 +234,15 @@ class _Product:
             sat = bool(self.attrs.get("sat")) and self.attrs["c"] == "s32"
             acc = b.sext(acc, to=I64) if sat else acc
             vec = int(self.attrs.get("vec") or 0)
-            for kk in range(self.k):
+            by_words = self.attrs["a"] in ("s8", "u8") and not self.meta
+            if by_words:
+                total = self.number(0) if sat else acc  # the products' sum alone fits in 32 bits
+                for kk in range(0, self.k, 4):
+                    x = self.four("a", [[(i, kk + n) for i in row] for n in range(4)])
+                    y = self.four("b", [[(kk + n, j) for j in wide] for n in range(4)])
+                    total = b.dot4(x, y, total, signs=self.attrs["a"][0] + self.attrs["b"][0])
+                acc = b.iadd(acc, b.sext(total, to=I64)) if sat else total
+            for kk in () if by_words else range(self.k):
                 x = self.dense(row, kk) if self.meta else self.element("a", [(i, kk) for i in row])
                 y = self.element("b", [(kk, j) for j in wide])
                 if vec:

@@ -17,7 +17,7 @@ from ...ir.types import BF16, F16, Scalar
 from ..llvm.compile import Machine, layout_of
 from ..llvm.emit import NAMES, float_text
 from ..llvm.item import Dialect, Item
-from .facts import ARCHS, GROUP
+from .facts import ARCHS, GROUP, dots
 from .matrix import product
 
 TRIPLE = "amdgcn-amd-amdhsa"
@@ -43,7 +43,7 @@ class AmdDialect(Dialect):
 
     def __init__(self, arch: str) -> None:
         self.arch, self.name = arch, f"amdgpu:{arch}"
-        self.a = ARCHS[arch]
+        self.a, self.dots = ARCHS[arch], dots(arch)
         self.layout = layout_of(machine(arch))
         self.used: dict[str, set[str]] = {}
         self.groups: list[str] = []
@@ -174,13 +174,13 @@ class AmdDialect(Dialect):
         low, high = e.put(f"trunc i64 {bits} to i32"), e.put(f"trunc i64 {e.put(f'lshr i64 {bits}, 32')} to i32")
         return e.put(f"or i32 {low}, {high}")
 
-    def dot4(self, e: Item, a: str, b: str, total: str, signs: tuple[bool, bool]) -> str | None:
-        if self.a.family in ("rdna3", "rdna3.5", "rdna4"):
-            args = [("i1", str(signs[0]).lower()), ("i32", a), ("i1", str(signs[1]).lower()), ("i32", b), ("i32", total), ("i1", "false")]
+    def dot4(self, e: Item, a: str, b: str, total: str, signs: str) -> str | None:
+        if "dot4mixed" in self.dots:
+            args = [("i1", str(signs[0] == "s").lower()), ("i32", a), ("i1", str(signs[1] == "s").lower()), ("i32", b), ("i32", total), ("i1", "false")]
             return e.put(e.call("llvm.amdgcn.sudot4", "i32", args))
-        if self.a.family != "rdna2" or signs[0] != signs[1]:
+        if not self.dots or signs[0] != signs[1]:
             return None
-        return e.put(e.call(f"llvm.amdgcn.{'s' if signs[0] else 'u'}dot4", "i32", [("i32", a), ("i32", b), ("i32", total), ("i1", "false")]))
+        return e.put(e.call(f"llvm.amdgcn.{signs[0]}dot4", "i32", [("i32", a), ("i32", b), ("i32", total), ("i1", "false")]))
 
     def collective(self, e: Item, i: Instr) -> list[str] | None:
         return product(e, i) if i.op.name == "mma" else None

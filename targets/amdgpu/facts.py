@@ -82,11 +82,19 @@ def arch_of(name: str) -> str:
     return arch
 
 
+def dots(arch: str) -> tuple[str, ...]:
+    """Which products of four bytes an architecture has (`ir/passes/decompose.py`)."""
+    family = ARCHS[arch].family
+    if family in ("rdna3", "rdna3.5", "rdna4"):
+        return "dot4", "dot4mixed"
+    return ("dot4",) if family in ("rdna2", "cdna1", "cdna2", "cdna3", "cdna4") or arch == "gfx906" else ()
+
+
 def facts_for(name: str) -> DeviceFacts:
     """The record of `amdgpu:gfx1100`."""
     arch = arch_of(name)
     a = ARCHS[arch]
-    features = sorted(w for w in (a.family, a.matrix, f"wave{a.lanes}", "exact", "fp64", "f16", "fscale") if w)
+    features = sorted(w for w in (a.family, a.matrix, *dots(arch), f"wave{a.lanes}", "exact", "fp64", "f16", "fscale") if w)
     return DeviceFacts(f"amdgpu:{arch}", "amdgpu", a.lanes, GROUP // a.lanes, REGISTERS, 128, BLOCK_LDS, a.l2, a.units, True, 0, tuple(features), UNITS.get(a.family, ()))
 
 

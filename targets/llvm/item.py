@@ -134,8 +134,8 @@ class Dialect:
         """One bit (i32) per executing lane of the warp where the i1 holds."""
         raise self.lacks("votes")
 
-    def dot4(self, e: Item, a: str, b: str, total: str, signs: tuple[bool, bool]) -> str | None:
-        """`total` (i32) and the four products of the bytes of two words, each word's signed or not; None where the device has no such instruction."""
+    def dot4(self, e: Item, a: str, b: str, total: str, signs: str) -> str | None:
+        """`total` (i32) and the four products of the bytes of two words, whose signs are the op's; None where the device has no such instruction."""
         return None
 
     def warp_barrier(self, e: Item) -> None:
@@ -358,6 +358,8 @@ class Item(Access):
 
     def plain(self, i: Instr, name: str, elem: Scalar, out: Scalar, vec: bool, a: list[str]) -> str:
         text = self.d.plain(self, i, name, elem, out, a)
+        if name == "dot4":
+            text = self.d.dot4(self, a[0], a[1], a[2], i.attr("signs", "ss"))
         return text if text is not None else super().plain(i, name, elem, out, vec, a)
 
     def _iadd(self, i: Instr) -> None:

@@ -214,7 +214,7 @@ class Product:
                 if len(four) < 4 or first % 4 or any(len(w) > 1 or w[0][:2] != (first + n, lanes) for n, w in enumerate(four)):
                     return total, at
                 words.append(self.words[x, first // 4, lanes])
-            text = e.d.dot4(e, *words, total, (attrs["a"] == "s8", attrs["b"] == "s8"))
+            text = e.d.dot4(e, *words, total, attrs["a"][0] + attrs["b"][0])
             if text is None:
                 return total, at
             total = text

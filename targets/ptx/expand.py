@@ -93,6 +93,11 @@ class Expand:
         h = self.into("rs", f"shr.{'u' if unsigned else 's'}16 $, {p}, 8")
         self.put(f"cvt.s16.s8 {self.dest(i.result)}, {h}")
 
+    def _dot4(self, i: Instr) -> None:
+        t, u = (f"{s}32" for s in i.attr("signs", "ss"))
+        a, b, c = self.register(i.args[0]), *(self.use(v) for v in i.args[1:])
+        self.put(f"dp4a.{t}.{u} {self.dest(i.result)}, {a}, {b}, {c}")
+
     # ---- division: defined for zero and for the smallest integer by −1
 
     def _idiv_s(self, i: Instr) -> None:

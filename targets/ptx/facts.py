@@ -55,4 +55,4 @@ def facts_for(name: str) -> DeviceFacts:
     if arch not in ARCHS:
         raise UserError(f"there is no PTX target {name!r}", hint="known: " + ", ".join(f"ptx:{a}" for a in ARCHS))
     a = ARCHS[arch]
-    return DeviceFacts(f"ptx:{arch}", "ptx", 32, 32, 255, 128, STATIC_SHARED, a.l2, a.cores, True, number(arch), (), units(arch))
+    return DeviceFacts(f"ptx:{arch}", "ptx", 32, 32, 255, 128, STATIC_SHARED, a.l2, a.cores, True, number(arch), ("dot4", "dot4mixed"), units(arch))

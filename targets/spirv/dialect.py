@@ -16,7 +16,7 @@ from ...ir.types import F64, I1, SCALARS, Scalar
 from ..llvm.collective import Request
 from ..llvm.emit import float_text
 from ..llvm.item import Dialect, Item
-from .opencl_c import apart, kernel_name
+from .opencl_c import DOT4, apart, kernel_name
 
 LAYOUT = "e-i64:64-v16:16-v24:32-v32:32-v48:64-v96:128-v192:256-v256:256-v512:512-v1024:1024-n8:16:32:64-G1"
 THREADS = 1024  # most threads of a foreign block
@@ -38,7 +38,7 @@ class SpirV(Dialect):
 
     def __init__(self, features: Sequence[str], version: str = "1.2") -> None:
         self.triple = triple(version)
-        self.exact, self.fp64, self.subgroups = "exact" in features, "fp64" in features, "subgroups" in features
+        self.exact, self.fp64, self.subgroups, self.dots = (f in features for f in ("exact", "fp64", "subgroups", "dot4"))
         self.batch = 1 if self.subgroups else 64
 
     # ---- the module
@@ -120,6 +120,13 @@ class SpirV(Dialect):
             m = (SIGNED if name[-1] == "s" else MANGLED)[t]
             return e.put(self.builtin(e, t, f"_Z6mul_hi{m}{m}", [(t, a[0]), (t, a[1])]))
         return None
+
+    def dot4(self, e: Item, a: str, b: str, total: str, signs: str) -> str | None:
+        """LLVM makes OpSDot, OpUDot, OpSUDot of the calls, of packed words; `worker.py` admits the extension for modules that have one."""
+        if not self.dots:
+            return None
+        name = DOT4[signs]
+        return e.put(f"add i32 {e.put(self.builtin(e, 'i32', f'_Z{len(name)}{name}jj', [('i32', a), ('i32', b)]))}, {total}")
 
     def intrinsic(self, e: Item, name: str, result: str, args: Sequence[tuple[str, str]]) -> str | None:
         _, op, *types = name.split(".")

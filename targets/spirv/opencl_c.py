@@ -31,6 +31,7 @@ SIGNED = {"i8": "char", "i16": "short", "i32": "int", "i64": "long"}
 SUFFIX = {"i8": "", "i16": "", "i32": "u", "i64": "ul"}
 INFIX = {"fadd": "+", "fsub": "-", "fmul": "*", "iadd": "+", "isub": "-", "imul": "*", "and": "&", "or": "|", "xor": "^"}
 CALLS = {"ffma": "fma", "ffloor": "floor", "fceil": "ceil", "ftrunc": "trunc", "frint": "rint", "fabs": "fabs", "copysign": "copysign"}
+DOT4 = {s: f"dot_4x8packed_{s}_{'uint' if s == 'uu' else 'int'}" for s in ("ss", "su", "us", "uu")}  # of cl_khr_integer_dot_product, in OpenCL C 3.0
 COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 ATOMICS = {"iadd": ("add", 0), "and": ("and", 0), "or": ("or", 0), "xor": ("xor", 0), "imin_s": ("min", 1), "imax_s": ("max", 1),
            "imin_u": ("min", 0), "imax_u": ("max", 0), "exch": ("xchg", 0), "cas": ("cmpxchg", 0)}  # fmt: skip
@@ -654,6 +655,8 @@ class _Write:
             return self.division(i, name, elem, a)
         if name in ("shl", "shr_s", "shr_u"):
             return self.shift(i, name, elem, a)
+        if name == "dot4" and "dot4" in self.features:
+            return f"{a[2]} + (uint){DOT4[i.attr('signs', 'ss')]}({self.typed(i.args[0])}, {self.typed(i.args[1])})"
         if name in ("imulhi_s", "imulhi_u"):
             if name[-1] == "s":
                 return f"({word})mul_hi({self.signed(i.args[0])}, {self.signed(i.args[1])})"

@@ -55,8 +55,10 @@ class Found:
         needed = ("cl_khr_subgroup_shuffle", "cl_khr_subgroup_ballot", "cl_intel_required_subgroup_size")  # whose sizes include 16 and 32
         if self.il and all(x in extensions for x in needed) and "SPIR-V_1.3" in device.il_version.split():
             self.il, self.subgroups = "1.3", True
-        features = ["frem", *(w for w, have in (("exact", self.exact), ("fp16", "cl_khr_fp16" in extensions), ("fp64", self.fp64), (f"il {self.il}", self.il),
-                                                ("subgroups", self.subgroups))
+        self.has_dots = "cl_khr_integer_dot_product" in extensions and device.version >= "OpenCL 3.0"  # all such devices take words of four bytes
+        dots = self.has_dots and not self.is_cpu  # Intel's CPU runtime says that they are fast, and takes ten times as long as for shifts and products
+        features = ["frem", *(w for w, have in (("dot4", dots), ("dot4mixed", dots), ("exact", self.exact), ("fp16", "cl_khr_fp16" in extensions),
+                                                ("fp64", self.fp64), (f"il {self.il}", self.il), ("subgroups", self.subgroups))
                               if have)]  # fmt: skip  (fmod is exact everywhere)
         self.facts = DeviceFacts(
             f"spirv:{number}", "opencl", LANES, WARPS, 128, 32, int(device.local_mem_size), int(device.global_mem_cache_size or 1 << 20),
@@ -372,7 +374,7 @@ class OpenCL(Driver):
         source = code.get("source", "")
         if "double" in source and not self.on.fp64:
             raise DeviceError(f"{self.title} has no f64")
-        options = ["-cl-std=CL1.2"] * bool(source) + ["-cl-fp32-correctly-rounded-divide-sqrt"] * self.on.exact
+        options = [f"-cl-std=CL{'3.0' if 'dot_4x8packed_' in source else '1.2'}"] * bool(source) + ["-cl-fp32-correctly-rounded-divide-sqrt"] * self.on.exact
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if binary:

@@ -12,7 +12,7 @@ from ptxjit.ir import ops  # noqa: F401  registers the ops
 from ptxjit.ir.errors import PtxjitError
 from ptxjit.ir.kernel import KernelBuilder
 from ptxjit.ir.op import CLASSES, all_ops, op
-from ptxjit.ir.types import I1, I32, I64, SCALARS, Scalar
+from ptxjit.ir.types import I32, I64, SCALARS, Scalar
 from ptxjit.ir.verify import verify
 
 TYPES = tuple(SCALARS[n] for n in "i1 i8 i16 i32 i64 f16 bf16 f32 f64".split())
@@ -48,13 +48,14 @@ def cases(kinds: str = "lane", attributes: bool = False) -> list[Case]:
         if o.kind not in kinds.split():
             continue
         words = o.signature.partition("->")[0].split()
-        cls = next(w.partition(":")[2] for w in words if ":" in w)
-        choices = [{"pred": p} for p in o.attrs["pred"]] if "pred" in o.attrs else [{"to": t} for t in TYPES] if "to" in o.attrs else [{}]
+        cls = next((w.partition(":")[2] for w in words if ":" in w), "")
+        varied = next((a for a in ("pred", "signs") if a in o.attrs), "")
+        choices = [{varied: p} for p in o.attrs[varied]] if varied else [{"to": t} for t in TYPES] if "to" in o.attrs else [{}]
         if attributes:
             flags = [{}, *({"rnd": r} for r in o.attrs.get("rnd", ())), *({f: True} for f in ("ftz", "sat") if f in o.attrs)]
             choices = [{**a, **b} for a, b in product(choices, flags)]
-        for t, attrs in product((t for t in TYPES if CLASSES[cls](t)), choices):
-            types = tuple(I1 if w == "i1" else t for w in words)
+        for t, attrs in product((t for t in TYPES if (CLASSES[cls](t) if cls else t.name == words[0])), choices):
+            types = tuple(SCALARS.get(w, t) for w in words)
             if not _legal(o, types, attrs):
                 continue
             frozen = tuple(sorted(attrs.items()))

@@ -322,22 +322,21 @@ def szext(x: X) -> None:
 
 @lifts("dp4a")
 def dp4a(x: X) -> None:
-    dot_bytes(x, [(k, k) for k in range(4)], 8)
+    b = x.b
+    t, u = x.types()
+    a, c = x.src(1, t), x.src(2, u)
+    x.dst(0, b.make("dot4", a, c, x.src(3, "b32"), signs=t[0] + u[0]))
 
 
 @lifts("dp2a")
 def dp2a(x: X) -> None:
     high = x.need("lo", "hi") == "hi"
-    dot_bytes(x, [(k, k + 2 * high) for k in range(2)], 16)
-
-
-def dot_bytes(x: X, pairs: list[tuple[int, int]], width: int) -> None:
     b = x.b
     t, u = x.types()
     a, c, r = x.src(1, t), x.src(2, u), x.src(3, "b32")
-    for i, j in pairs:
-        p = field(b, a, i * width, width, t[0] == "s")
-        q = field(b, c, j * 8, 8, u[0] == "s")
+    for k in range(2):
+        p = field(b, a, k * 16, 16, t[0] == "s")
+        q = field(b, c, (k + 2 * high) * 8, 8, u[0] == "s")
         r = b.make("iadd", r, b.make("imul", p, q))
     x.dst(0, r)
 

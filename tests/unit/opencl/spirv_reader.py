@@ -15,11 +15,12 @@ NAMES = {
     54: "Function", 55: "FunctionParameter", 56: "FunctionEnd", 57: "FunctionCall", 59: "Variable", 61: "Load", 62: "Store", 71: "Decorate",
     245: "Phi", 248: "Label", 249: "Branch", 250: "BranchConditional", 251: "Switch", 253: "Return", 254: "ReturnValue", 255: "Unreachable",
     169: "Select", 124: "Bitcast", 109: "ConvertFToU", 110: "ConvertFToS", 111: "ConvertSToF", 112: "ConvertUToF", 113: "UConvert", 114: "SConvert",
-    115: "FConvert", 224: "ControlBarrier",
+    115: "FConvert", 224: "ControlBarrier", 4450: "SDot", 4451: "UDot", 4452: "SUDot",
 }  # fmt: skip
 SAME = {*range(126, 142), *range(194, 206)}  # arithmetic, shifts and logic on bits: operands of the result's type
 FLOATS, INTEGERS = {127, 129, 131, 133, 136, 140, 141}, {126, 128, 130, 132, 134, 135, 137, 138, 139, *range(194, 201)}
 ICOMPARE, FCOMPARE = set(range(170, 180)), set(range(180, 192))
+DOTS = {4450, 4451, 4452}  # of words of four bytes (SPV_KHR_integer_dot_product)
 LOGIC = {164, 165, 166, 167, 168}
 TERMINATORS = {249, 250, 251, 253, 254, 255}
 NO_RESULT = {3, 5, 6, 8, 10, 14, 15, 16, 17, 62, 63, 71, 72, 224, 225, 228, 246, 247, 249, 250, 251, 253, 254, 255, 56, 317}
@@ -101,7 +102,7 @@ def read(data: bytes) -> Module:
             later.update(targets)
         if op in FORWARD:
             continue
-        operands = {61: w[2:3], 62: w[:2], 169: w[2:5], 57: w[3:], 254: w[:1]}.get(op, w[2:4] if op in SAME | ICOMPARE | FCOMPARE | LOGIC else [])
+        operands = {61: w[2:3], 62: w[:2], 169: w[2:5], 57: w[3:], 254: w[:1]}.get(op, w[2:4] if op in SAME | ICOMPARE | FCOMPARE | LOGIC | DOTS else [])
         for x in operands:
             assert x in defined, f"{where}: {x} is used before it is made"
         kinds = [types.get(x) for x in operands]
@@ -112,6 +113,8 @@ def read(data: bytes) -> Module:
             assert base[0] == (22 if op in FLOATS else 21), f"{where}: of {base}"
         if op in ICOMPARE | FCOMPARE:
             assert kinds[0] == kinds[1] and shape[type_][0] == 20, f"{where}: {[shape.get(k) for k in kinds]}"
+        if op in DOTS:
+            assert w[4:] == [0] and all(shape[k] == (21, 32, 0) for k in (type_, *kinds)), f"{where}: {[shape.get(k) for k in kinds]}"
         if op in LOGIC:
             assert all(shape[k][0] == 20 for k in kinds), where
         if op == 169:
