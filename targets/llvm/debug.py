@@ -43,6 +43,17 @@ class Locations:
         for n in range(start, len(lines)):
             lines[n] = "\n".join(f"{line}, !dbg !{node}" if line.startswith("  ") and ", !dbg !" not in line else line for line in lines[n].split("\n"))
 
+    def around(self, text: str, marked: str) -> str:
+        """A function that calls `marked` ones, whose name begins so: LLVM keeps their locations where it puts them in line only if this one has some too."""
+        if f"call i32 @{marked}" not in text:
+            return text
+        name = re.search(r"@([\w.$-]+)\(", text)
+        assert name is not None
+        head = self.function(name[1])
+        node = self.nodes.setdefault((0, len(self.functions)), FIRST + 500 + len(self.nodes))
+        first, _, rest = text.partition(" {\n")
+        return first + head + " {\n" + re.sub(rf"(call i32 @{re.escape(marked)}[^\n]*\))$", rf"\1, !dbg !{node}", rest, flags=re.M)
+
     def metadata(self) -> list[str]:
         """The module's last lines."""
         f = FIRST
@@ -55,7 +66,7 @@ class Locations:
 
     def read_ir(self, text: str) -> tuple[str, Lines]:
         """The text without marks, and a location per line."""
-        by_node = {node: self.locs[loc - 1] for (loc, _), node in self.nodes.items()}
+        by_node = {node: self.locs[loc - 1] for (loc, _), node in self.nodes.items() if loc}
         lines, origins = [], []
         for line in text.splitlines():
             if re.match(rf"!llvm\.(dbg\.cu|module\.flags)|!({'|'.join(map(str, self._numbers()))}) =", line):

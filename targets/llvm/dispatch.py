@@ -1324,6 +1324,8 @@ class Dispatch:
                 warp = Warp(kernel, declared, helpers, form, wide)
                 warp.debug, warp.x86 = debug, triple.startswith("x86_64")
                 texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, 32)]
+                if debug is not None:
+                    texts[1], texts[3] = (debug.around(debug.around(t, f"{warp.name}.lane"), f"{warp.name}.step") for t in (texts[1], texts[3]))
                 lane, self.mode, self.per = warp, "widened", 32
                 self.share = warp.share()
                 self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""

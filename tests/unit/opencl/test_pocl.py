@@ -13,6 +13,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the record is l
 GENERIC = "OpenCL 3.0 PoCL HSTR: pthread-x86_64-unknown-linux-gnu-generic"
 
 
+@pytest.fixture(autouse=True)
+def nobody_is_named(monkeypatch):
+    monkeypatch.setattr(pocl, "_named", {})
+
+
 class Record:
     """A device record: words, two of which point to strings."""
 
