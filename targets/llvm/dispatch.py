@@ -17,7 +17,7 @@ The layouts of `launch`, block and frame are in `Launch`, `BLOCK` and `FRAME`; `
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...ir.analysis import in_cycles
@@ -42,6 +42,7 @@ FRAME = {"state": 0, "pc": 4, "x": 8, "y": 12, "z": 16, "linear": 20, "heap": 24
 RUN, EXIT, WARP, CONVERGED, BARRIER_, YIELD, CLUSTER = range(7)
 HEAP = 16 << 10  # bytes for alloca, in kernels that use it
 FUEL = 64
+MANY_SAVED = 50_000  # values to save, over all points, from which on they stay in the frame
 DEPTH = 2000  # calls
 
 WARP_OPS = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma ldmatrix stmatrix movmatrix".split())
@@ -152,6 +153,7 @@ class Lane(_Emit):
         self.segments: list[_Segment] = []
         self.crossing: dict[int, Value] = {}
         self.saved: dict[int, int] = {}
+        self.resident: set[int] = set()  # values that are in the frame all the time: there are so many points that saving at each would be quadratic
         self.uses_heap = any(i.op.name == "alloca" for f in (kernel, *kernel.functions) for i in f.instrs())
         self._cut()
         self._liveness()
@@ -281,7 +283,7 @@ class Lane(_Emit):
                         waiting.add(t)
                         work.append(t)
         wanted = {s.next for s in self.segments if s.point is not None}
-        return {s: [v for v in ids if now[s] & bit[v]] for s in wanted}
+        return {s: [ids[n] for n in _ones(now[s])] for s in wanted}
 
     def _layout(self) -> None:
         args = max((len(p.instr.args) + 1 for p in self.points), default=0)
@@ -293,6 +295,8 @@ class Lane(_Emit):
                 if v.id not in self.saved:
                     self.saved[v.id] = at
                     at += 16 if v.type.elem.bits > 64 else 8
+        if sum(len(p.live) for p in self.points) > MANY_SAVED:
+            self.resident = {v.id for p in self.points for v in p.live if v.type.elem.bits <= 64}
         self.local_at = -(-at // 64) * 64
         self.heap_at = self.local_at + -(-self.k.local // 16) * 16
         self.frame = -(-(self.heap_at + (HEAP if self.uses_heap else 0)) // 64) * 64
@@ -325,7 +329,8 @@ class Lane(_Emit):
                 head.append(f"  %p{n} = load {t}, ptr %ps{n}, align {max(1, elem.bytes)}")
             self.vals[p.value.id] = Val(f"%p{n}", elem, 0)
         for v in self.crossing.values():
-            head.append(f"  %c{v.id} = alloca {NAMES[v.type.elem.name]}")
+            here = f"getelementptr i8, ptr %frame, i64 {self.saved[v.id]}" if v.id in self.resident else f"alloca {NAMES[v.type.elem.name]}"
+            head.append(f"  %c{v.id} = {here}")
         self.allocas: list[str] = []
         if any(s.poll for s in self.segments):
             head += ["  %fuel = alloca i32", f"  store i32 {FUEL}, ptr %fuel"]
@@ -458,15 +463,17 @@ class Lane(_Emit):
                 for n, a in enumerate(i.args):
                     self.frame_store(FRAME["ops"] + 16 * n, a.type.elem, self.val(a).text)
         for v in p.live:
-            self.frame_store(self.saved[v.id], v.type.elem, self.val(v).text)
+            if v.id not in self.resident:
+                self.frame_store(self.saved[v.id], v.type.elem, self.val(v).text)
         self.lines.append(f"  ret i32 {p.number}")
 
     def resume(self, s: _Segment) -> None:
         p = s.point
         assert p is not None
         for v in p.live:
-            text = self.frame_load(self.saved[v.id], v.type.elem)
-            self.lines.append(f"  store {NAMES[v.type.elem.name]} {text}, ptr %c{v.id}")
+            if v.id not in self.resident:
+                text = self.frame_load(self.saved[v.id], v.type.elem)
+                self.lines.append(f"  store {NAMES[v.type.elem.name]} {text}, ptr %c{v.id}")
         i = p.instr
         if not s.poll and p.kind == BARRIER_ and i.results:
             total, all_ = (self.frame_load(self.results_at + 16 * n, I32) for n in (0, 1))
@@ -1291,6 +1298,15 @@ def rounding(lane: Any, name: str, rnd: str, elem: Scalar, out: Scalar, count: i
             f"define internal {u} @{helper}({names}) #1 {{", "entry:", *before,
             f'  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2', *after, f"  ret {u} %r", "}"])  # fmt: skip
     return helper
+
+
+def _ones(x: int) -> Iterator[int]:
+    """The places of the bits that are set, from the lowest on."""
+    digits = bin(x)[:1:-1]
+    n = digits.find("1")
+    while n >= 0:
+        yield n
+        n = digits.find("1", n + 1)
 
 
 def _polls(i: Instr) -> bool:
