@@ -40,7 +40,9 @@ class Warp(Shaped, Lane):
         self.form, self.wide_masks = form, wide  # wide: the machine has masked loads and stores of all sizes
         super().__init__(kernel, declared, helpers)
         self.w = W
-        self.ops = 0
+        self.ops: dict[Any, str] = {}  # collective operation → its function
+        self.scratches: set[str] = set()
+        self.linearised = -1  # the block being written under its mask
 
     # ---- frame
 
@@ -1078,18 +1080,19 @@ class Warp(Shaped, Lane):
         self.collective(i)
 
     def collective(self, i: Instr) -> None:
-        """Through memory laid out as the frames of 32 lanes."""
+        """Through memory laid out as the frames of 32 lanes.  Equal operations are one function, and all use the same memory: a kernel of matrix
+        products has thousands."""
         members = self.members(i.args[0])
-        self.ops += 1
-        name = f"{self.name}.op{self.ops}"
+        key = (i.op, i.attrs, tuple(a.type for a in i.args), tuple(r.type for r in i.results))
+        name = self.ops.setdefault(key, f"{self.name}.op{len(self.ops) + 1}")
         stride = -(-(FRAME["ops"] + 16 * (len(i.args) + len(i.results))) // 64) * 64
         shim = _Shim(name, stride, FRAME["ops"] + 16 * len(i.args), self.helpers, self.declared)
-        f = Fn(f"define internal void @{name}(ptr %frames, i32 %members) #0", self.declared)
-        collective(f, shim, i)
-        f.line("ret void")
-        self.helpers[name] = f.text()
-        place = f"%ops{self.ops}"
-        self.allocas.append(f"  {place} = alloca [{stride * W} x i8], align 64")
+        if name not in self.helpers:
+            f = Fn(f"define internal void @{name}(ptr %frames, i32 %members) #0", self.declared)
+            collective(f, shim, i)
+            f.line("ret void")
+            self.helpers[name] = f.text()
+        place = self.scratch(f"[{stride * W} x i8]", f"ops{stride}")
         for n, a in enumerate(i.args):
             self.column(place, FRAME["ops"] + 16 * n, stride, a.type.elem, self.vec(a))
         self.lines.append(f"  call void @{name}(ptr {place}, i32 {members})")
@@ -1107,27 +1110,31 @@ class Warp(Shaped, Lane):
         return self.put(f"add <32 x i64> {self.splat(first, I64)}, {self.iota(I64, stride)}")
 
     def column(self, place: str, offset: int, stride: int, elem: Scalar, x: str) -> None:
-        self.n += 1
-        n = self.n
         m = "i32" if elem is I1 else NAMES[elem.name]
         t = f"<32 x {m}>"
         if elem is I1:
             x = self.put(f"zext {MASK} {x} to {t}")
-        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %st{n} = alloca {t}, align 64"]
-        self.lines += [f"  store <32 x i64> {self.cells(place, offset, stride)}, ptr %ad{n}", f"  store {t} {x}, ptr %st{n}"]
+        ad, st = self.scratch("<32 x i64>", "cells"), self.scratch(t, f"column.{m}")
+        self.lines += [f"  store <32 x i64> {self.cells(place, offset, stride)}, ptr {ad}", f"  store {t} {x}, ptr {st}"]
         self.helper("scatter", m, max(elem.bytes, 4) if elem is I1 else elem.bytes)
-        self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 -1, ptr %st{n})")
+        self.lines.append(f"  call void @lanes.scatter.{m}(ptr {ad}, i32 -1, ptr {st})")
+
+    def scratch(self, t: str, name: str) -> str:
+        """Memory of the function that one collective uses after the other."""
+        line = f"  %{name} = alloca {t}, align 64"
+        if line not in self.scratches:
+            self.scratches.add(line)
+            self.allocas.append(line)
+        return f"%{name}"
 
     def fetch(self, place: str, offset: int, stride: int, elem: Scalar) -> str:
-        self.n += 1
-        n = self.n
         m = "i32" if elem is I1 else NAMES[elem.name]
         t = f"<32 x {m}>"
-        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %ld{n} = alloca {t}, align 64"]
-        self.lines += [f"  store <32 x i64> {self.cells(place, offset, stride)}, ptr %ad{n}"]
+        ad, ld = self.scratch("<32 x i64>", "cells"), self.scratch(t, f"column.{m}")
+        self.lines += [f"  store <32 x i64> {self.cells(place, offset, stride)}, ptr {ad}"]
         self.helper("gather", m, 4 if elem is I1 else elem.bytes)
-        self.lines.append(f"  call void @lanes.gather.{m}(ptr %ad{n}, i32 -1, ptr %ld{n})")
-        x = self.put(f"load {t}, ptr %ld{n}")
+        self.lines.append(f"  call void @lanes.gather.{m}(ptr {ad}, i32 -1, ptr {ld})")
+        x = self.put(f"load {t}, ptr {ld}")
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 
     def _fence(self, i: Instr) -> None:
