@@ -6,7 +6,7 @@ of the point.  So loops and branches between two such points run at full scalar 
 
     NAME.lane   i32 (args, launch, block, arena, frame, point) → next point, 0 at the end, −1 after a trap
     NAME.warp   a collective: the member lanes have arrived; reads and writes their frames
-    NAME.step   runs the lanes of a block until nothing moves: 0 done, 1 spinning, 2 stuck, 3 trapped, 4 interrupted
+    NAME.step   runs the lanes of a block until nothing moves: 0 done, 1 spinning, 2 stuck, 3 trapped, 4 interrupted; −1 not yet, others have a turn
     NAME        void (args, begin, end, launch): groups of blocks; a group (one block, a cluster, a cooperative grid) is resident together
 
 Fairness: all lanes of a block take turns; a lane in a loop over atomics, volatile or acquiring loads gives way after `FUEL` polls.  A
@@ -31,17 +31,19 @@ from .emit import NAMES, SUFFIX, TASK, Val, _Emit
 # launch: i64 words
 LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
           "free": 11, "group": 12, "gx": 13, "gy": 14, "gz": 15, "cx": 16, "cy": 17, "cz": 18, "stop": 19, "where": 20, "printf": 21, "dynamic": 22,
-          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27, "watch": 28, "claims": 29}  # fmt: skip
+          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27, "watch": 28, "claims": 29, "groups": 30, "ticket": 31,
+          "slots": 32, "slot_count": 33}  # fmt: skip
 # a record of what was out of bounds: two dumps of 64 bytes, then for each access 64 bytes: how often, and where and who the first was
 WATCH = {"head": 128, "site": 64, "count": 0, "address": 8, "x": 16, "y": 20, "z": 24, "linear": 28}
 # block header: bytes
-BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "fault": 40, "barriers": 64, "arena": 1024}
+BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "fault": 40, "next": 48, "barriers": 64, "arena": 1024}
 BARRIERS, BARRIER = 16, 16  # arrived, expected, accumulated
 # frame header: bytes; then operands and results of the pending op, saved values, local memory
 FRAME = {"state": 0, "pc": 4, "x": 8, "y": 12, "z": 16, "linear": 20, "heap": 24, "phase": 28, "depth": 32, "ops": 64}
 RUN, EXIT, WARP, CONVERGED, BARRIER_, YIELD, CLUSTER = range(7)
 HEAP = 16 << 10  # bytes for alloca, in kernels that use it
 FUEL = 64
+ROUNDS = 256  # of a block that waits for others, before the next one has its turn
 DEPTH = 2000  # calls
 
 WARP_OPS = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma ldmatrix stmatrix movmatrix".split())
@@ -1312,7 +1314,7 @@ class Dispatch:
         self.mode, self.per, self.form = "dispatch", 1, ""
         count = sum(i.op.name not in ("constant", "jump", "return") for f in (kernel, *kernel.functions) for i in f.instrs())
         self.share = {"scalar": 0, "vector": 0, "lane by lane": count}  # instructions by how they are computed
-        from . import scheduler
+        from . import resident, scheduler
 
         lane: Lane | None = None
         if mode != "dispatch" and not bounds:
@@ -1323,9 +1325,7 @@ class Dispatch:
             try:
                 warp = Warp(kernel, declared, helpers, form, wide)
                 warp.debug, warp.x86 = debug, triple.startswith("x86_64")
-                texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, 32)]
-                if debug is not None:
-                    texts[1], texts[3] = (debug.around(debug.around(t, f"{warp.name}.lane"), f"{warp.name}.step") for t in (texts[1], texts[3]))
+                texts = [warp.run(), step_function(warp), init_function(warp)]
                 lane, self.mode, self.per = warp, "widened", 32
                 self.share = warp.share()
                 self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""
@@ -1344,8 +1344,12 @@ class Dispatch:
             texts = [lane.run(), *(x.run() for x in inner)]
             if any(p.kind in (WARP, CONVERGED) for p in lane.points):
                 texts.append(scheduler.warp_function(lane))
-            texts += [scheduler.step_function(lane), scheduler.group_function(lane)]
-        texts += [scheduler.entry_function(lane, self.per > 1), *helpers.values(), TASK]
+            texts.append(scheduler.step_function(lane))
+        around = resident.functions(lane, self.per) if any(p.kind == YIELD for p in lane.points) else [
+            scheduler.group_function(lane, self.per), scheduler.entry_function(lane, self.per > 1)]  # fmt: skip
+        if debug is not None and self.per > 1:
+            texts[1], around[0] = (debug.around(debug.around(t, f"{lane.name}.lane"), f"{lane.name}.step") for t in (texts[1], around[0]))
+        texts += [*around, *helpers.values(), TASK]
         kinds = ", ".join(f"i32 {k}" for k in [EXIT, *(p.kind for p in lane.points)])
         table = f"@{lane.name}.kinds = internal constant [{1 + len(lane.points)} x i32] [ {kinds} ]"
         head = [f'target triple = "{triple}"'] if triple else []

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from .asm import Fn
 from .dispatch import BARRIER, BARRIERS, BLOCK, FRAME, LAUNCH, RUN, YIELD
+from .scheduler import rest
 
 if TYPE_CHECKING:
     from .warp import Warp
@@ -112,7 +113,8 @@ def step_function(warp: Warp) -> str:
     room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
     frames = f.at(arena, room)
     stop = f.put(f"inttoptr i64 {word('stop')} to ptr")
-    moved, again, kinds = f.var("i32"), f.var("i1", "true"), "@" + warp.name + ".kinds"
+    moved, again, rounds, kinds = f.var("i32"), f.var("i1", "true"), f.var("i32", "0"), "@" + warp.name + ".kinds"
+    waits = any(p.kind == YIELD for p in warp.points)
     with f.loop(again.get):
         moved.set("0")
         with f.count(warps) as w:
@@ -152,14 +154,13 @@ def step_function(warp: Warp) -> str:
         with f.when(f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)):
             f.ret("i32 4")
         spinning = f.var("i32", "0")
-        if any(p.kind == YIELD for p in warp.points):
+        if waits:
             spinning.set("0")
             with f.count(warps) as w:
                 fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
                 with f.when(f.cmp("eq", "i32", f.load("i32", fr), YIELD)):
                     f.store("i32", str(RUN), fr)
                     spinning.set("1")
-        with f.when(f.cmp("eq", "i32", moved.get(), 0)):
-            f.ret("i32 " + f.put(f"sub i32 2, {spinning.get()}"))
+        rest(f, moved, spinning, rounds if waits else None)
     f.line("ret i32 0")
     return f.text()
