@@ -216,4 +216,4 @@ def test_ctrl_c_ends_what_waits_for_nobody(mode, grid, limit):
     out = p.communicate(timeout=60)[0]
     assert out.startswith("ended") and p.returncode == 0
     if sys.version_info >= (3, 11):
-        assert "k was ended\n  block (" in out and ": spins (" in out and "at <ptx>:8:" in out
+        assert "k was ended\n  block (" in out and ": spins (" in out and "at <ptx>:9:" in out
