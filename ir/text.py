@@ -241,21 +241,22 @@ def _plain(meta: Attrs) -> Attrs:
 
 # ---- reading --------------------------------------------------------------------------------------------------------
 
-_TOKEN = re.compile(r"""
-    (?P<space>\s+|//[^\n]*)
+_TOKEN = re.compile(r"""(?:\s+|//[^\n]*)*(?:
+    (?P<value>%\w+)
+  | (?P<mark>[(){},:=])
   | (?P<bytes>x"[0-9a-f]*")
   | (?P<string>"(?:[^"\\]|\\.)*")
   | (?P<type>!?(?:tile|ptr|view)<[^>]*>(?:\[[^\]]*\])?|!?(?:[iuf]\d\w*|bf16\w*)(?:\[[^\]]*\])?)(?![\w%])
   | (?P<extent><[^<>]*>)
   | (?P<float>-?0x[01]\.?[0-9a-f]*p[+-]\d+|-?inf\b|nan\b)
   | (?P<int>-?\d+)
-  | (?P<value>%\w+)
   | (?P<global>@\w+)
   | (?P<block>\^\d+)
   | (?P<arrow>->)
   | (?P<word>[A-Za-z_][\w.]*)
-  | (?P<mark>[(){},:=])
-""", re.X)  # fmt: skip
+  | (?P<end>\Z)
+  | (?P<wrong>.)
+)""", re.X | re.S)  # fmt: skip
 
 
 def parse(text: str, file: str = "<string>") -> Any:
@@ -276,15 +277,15 @@ class _Reader:
         first, _, rest = text.partition("\n")
         if first.strip() != VERSION:
             raise ReadError.at(f"the first line must be {VERSION!r}", text, 0, file=file)
-        self.tokens: list[tuple[str, str, int]] = []
-        at = len(first) + 1
-        while at < len(text):
-            m = _TOKEN.match(text, at)
-            if m is None:
-                raise ReadError.at("this is not a token", text, at, file=file)
-            if m.lastgroup != "space":
-                self.tokens.append((m.lastgroup or "", m[0], at))
-            at = m.end()
+        self.tokens: list[tuple[str, str]] = []
+        self.places: list[int] = []
+        for m in _TOKEN.finditer(text, min(len(first) + 1, len(text))):
+            kind = m.lastgroup or ""
+            self.tokens.append((kind, m[kind]))
+            self.places.append(m.start(kind))
+            if kind == "wrong":
+                raise ReadError.at("this is not a token", text, self.places[-1], file=file)
+        self.tokens += [("end", "")] * 3  # as far as is looked ahead
         self.at = 0
         self.functions: dict[str, Any] = {}
         self._next = 0
@@ -292,15 +293,14 @@ class _Reader:
     def fail(self, message: str, back: int = 0, name: str = "") -> ReadError:
         """An error at the next token, some tokens before it, or at a name."""
         k = name.at if isinstance(name, _Name) else self.at - back
-        where = self.tokens[k][2] if k < len(self.tokens) else max(len(self.text) - 1, 0)
+        where = min(self.places[min(k, len(self.places) - 1)], max(len(self.text) - 1, 0))
         return ReadError.at(message, self.text, where, file=self.file)
 
     def peek(self, ahead: int = 0) -> tuple[str, str]:
-        k = self.at + ahead
-        return self.tokens[k][:2] if k < len(self.tokens) else ("end", "")
+        return self.tokens[self.at + ahead]
 
     def take(self, kind: str, what: str = "") -> str:
-        k, t = self.peek()
+        k, t = self.tokens[self.at]
         if k != kind or what and t != what:
             raise self.fail(f"expected {what or kind}, found {t or 'the end'}")
         name = _Name(t)
@@ -318,7 +318,8 @@ class _Reader:
         self.take("mark", t)
 
     def maybe(self, t: str) -> bool:
-        if self.peek()[1] == t and self.peek()[0] in ("mark", "word", "arrow"):
+        kind, found = self.tokens[self.at]
+        if found == t and kind in ("mark", "word", "arrow"):
             self.at += 1
             return True
         return False

@@ -26,7 +26,8 @@ from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .debug import Locations
-from .emit import NAMES, SUFFIX, TASK, Val, _Emit
+from .emit import TASK
+from .ops import NAMES, SUFFIX, Ops, Val
 
 # launch: i64 words
 LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
@@ -128,26 +129,16 @@ class _Segment:
         self.poll = False  # the point is taken only when the fuel is gone
 
 
-class _NoShapes:
-    def __init__(self) -> None:
-        self.const: dict[int, Any] = {}
-        self.step: dict[int, int] = {}
-
-
-class Lane(_Emit):
+class Lane(Ops):
     """The lane function of a kernel, or a function of it (`main` is then the kernel's)."""
 
     x86 = False
 
     def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False) -> None:
-        self.k, self.w, self.bounds = kernel, 1, bounds
+        super().__init__(kernel, 1, declared, helpers)
+        self.bounds = bounds
         self.accesses: list[Instr] = main.accesses if main else []  # those that are tested
-        self.shapes = _NoShapes()  # type: ignore[assignment]
-        self.declared, self.helpers, self.features = declared, helpers, frozenset()
-        self.vals: dict[int, Val] = {}
         self.local_vals: dict[int, Val] = {}  # of the segment that is being written
-        self.lines: list[str] = []
-        self.n = 0
         self.main = main or self
         self.name: str = (main.name + "." if main else "") + kernel.name
         self.points: list[_Point] = []
@@ -382,7 +373,7 @@ class Lane(_Emit):
         elem = i.attr("type").elem
         self.vals[i.result.id] = Val(self.literal(elem, i.attr("value")), elem, 0, i.attr("value"))
         if not elem.is_float:
-            self.shapes.const[i.result.id] = i.attr("value")
+            self.const[i.result.id] = i.attr("value")
 
     def do(self, op: str, a: str, b: str) -> str:
         return self.put(f"{op} {a}, {b}")

@@ -6,8 +6,8 @@ from ...ir.instr import Instr
 from ...ir.types import Scalar
 from .asm import Fn
 from .dispatch import Lane
-from .emit import NAMES
 from .lanes import W
+from .ops import NAMES
 
 MASK = "<32 x i1>"
 REDUCED = {"iadd": "add", "and": "and", "or": "or", "xor": "xor", "imin_s": "smin", "imax_s": "smax", "imin_u": "umin", "imax_u": "umax"}

@@ -13,8 +13,8 @@ from typing import Any
 from ...ir.instr import Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.types import I1, I64, Scalar
-from .emit import NAMES, SUFFIX, Val
 from .lanes import Shape, W, regroup, splits
+from .ops import NAMES, SUFFIX, Val
 
 MASK = "<32 x i1>"
 

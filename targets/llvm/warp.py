@@ -21,9 +21,9 @@ from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding_mode
-from .emit import NAMES, SUFFIX, Val, _Emit
+from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _Point, _Segment, conversion, rounding_mode
 from .lanes import COPIES, FORMS, Shape, W, splits
+from .ops import NAMES, SUFFIX, Ops, Val
 from .reach import REDUCED, any_load, any_store, atomics, copies, each_lane
 from .regions import BARRIER_OPS, Plan, Refused, components, whole_block
 from .shaped import MASK, Grouped, Shaped, pieces
@@ -99,7 +99,6 @@ class Warp(Shaped, Lane):
 
     def run(self) -> str:
         k, plan = self.k, self.plan
-        self.shapes = _NoShapes()  # type: ignore[assignment]
         marks = self.debug.function(self.name) if self.debug else ""
         inline = "" if self.points else "alwaysinline "  # there is one call, in a loop over the warps
         head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) {inline}#0{marks} {{", "entry:",
@@ -643,7 +642,7 @@ class Warp(Shaped, Lane):
     def lane(self, i: Instr, vec: bool) -> str:
         rnd = i.attr("rnd")
         if rnd not in ("rz", "rm", "rp") or i.op.name in ("ftos", "ftou"):
-            return _Emit.lane(self, i, vec)
+            return Ops.lane(self, i, vec)
         if not vec:
             return Lane.lane(self, i, vec)
         elem, out = i.args[0].type.elem, i.result.type.elem
@@ -701,7 +700,7 @@ class Warp(Shaped, Lane):
 
     def _undef(self, i: Instr) -> None:
         if self.step(i.result) == 0:
-            _Emit._undef(self, i)
+            Ops._undef(self, i)
         else:
             self.define(i.result, "zeroinitializer")
 
@@ -1008,7 +1007,7 @@ class Warp(Shaped, Lane):
     def members(self, v: Value) -> str:
         """The member mask, as those of it that are alive; all of them must be here."""
         alive = self.bits(self.put(f"load {MASK}, ptr %alive"))
-        named = self.shapes.const.get(v.id)
+        named = self.const.get(v.id)
         if v.id in self.plan.varying and named is None:
             if not self.mask:
                 raise Refused("a member mask that differs between lanes")
@@ -1054,7 +1053,7 @@ class Warp(Shaped, Lane):
     def _shfl_sync(self, i: Instr) -> None:
         """By a constant: one shuffle of the vector; else through memory."""
         mode = i.attr("mode")
-        b, c = (self.shapes.const.get(a.id) for a in i.args[2:4])
+        b, c = (self.const.get(a.id) for a in i.args[2:4])
         elem = i.args[1].type.elem
         t = self.ty(elem, True)
         x = self.vec(i.args[1])
