@@ -86,14 +86,17 @@ def step_function(lane: Lane) -> str:
                 with f.when(f.cmp("eq", "i32", f.load("i32", fr), YIELD)):
                     f.store("i32", str(RUN), fr)
                     spinning.set("1")
-        rest(f, moved, spinning, rounds if waits else None)
+        rest(f, lane, moved, spinning, rounds if waits else None)
     f.line("ret i32 0")
     return f.text()
 
 
-def rest(f: Fn, moved: Var, spinning: Var, rounds: Var | None) -> None:
+def rest(f: Fn, lane: Lane, moved: Var, spinning: Var, rounds: Var | None) -> None:
     """At the end of a round of a block: returns if nobody moved, 1 if somebody spins and 2 if not.  Blocks that wait for others count their `rounds`: they
     also return after `ROUNDS`, so that others have a turn, and with −1 for 1 where an earlier round of the turn got somewhere."""
+    if "mbar" in lane.helpers:  # a phase that was completed lets somebody go on
+        moved.set(f.op("or", "i32", moved.get(), f.load("i32", "%blk", BLOCK["moved"])))
+        f.store("i32", "0", "%blk", BLOCK["moved"])
     still = f.cmp("eq", "i32", moved.get(), 0)
     out = f.put(f"sub i32 2, {spinning.get()}")
     if rounds is None:
@@ -240,6 +243,7 @@ def place_blocks(f: Fn, lane: Lane, lanes: int, instead: Callable[[str], None] |
         f.store("i32", "0", blk, BLOCK["arrived"])
         f.store("i32", "0", blk, BLOCK["phase"])
         f.store("i32", "-1", blk, BLOCK["status"])
+        f.store("i32", "0", blk, BLOCK["moved"])
         if instead is not None:
             instead(blk)
         else:
