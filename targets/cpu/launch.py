@@ -56,7 +56,8 @@ class Code:
         self.fn = RUN(self.address)
         self.spare: list[tuple[Any, int, int]] = []
         self.sites: tuple[Instr, ...] = ()  # the tested accesses themselves, where it was compiled just now
-        self.waits: bool = any(kind == YIELD for kind, _, _ in self.points)  # for other threads, in loops
+        self.waits: bool = head["waits"]  # for other blocks, in loops
+        self.spins: bool = any(kind == YIELD for kind, _, _ in self.points)  # in loops that may not end
         self.quick = 0  # threads of a grid up to which a launch was done before anybody would end it
         self.share: dict[str, int] = head["share"]  # instructions by how they are computed
         self.level: int = head["level"]  # of LLVM's optimiser
@@ -93,7 +94,7 @@ class Code:
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
         cancels = any(i.op.name == "cancel" for f in (kernel, *kernel.functions) for i in f.instrs())
         head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "cancels": cancels, "facts": facts,
-                "mode": module.mode, "per": module.per, "form": module.form, "share": module.share, "level": level_of(module.text),
+                "mode": module.mode, "per": module.per, "form": module.form, "share": module.share, "waits": module.waits, "level": level_of(module.text),
                 "short": not kernel.functions and not in_cycles(kernel),
                 "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": [str(i.loc) if i.loc else "" for i in module.sites]}  # fmt: skip
         code = Code(head, artifact, module.text)
@@ -221,7 +222,7 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
             raise
     if time.perf_counter() - start > QUICK:
         code.quick = 0
-    elif not code.waits:  # a kernel that waits for others may take any time
+    elif not code.spins:  # a kernel that waits for others may take any time
         code.quick = max(code.quick, 2 * work)
     printed.show()
     status = int(where.view(np.int32)[0])

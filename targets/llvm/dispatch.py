@@ -181,7 +181,7 @@ class Lane(Ops):
                     kind = CLUSTER
                 elif name == "pause":
                     kind = YIELD
-                poll = n in loops and _polls(i) and self.main is self
+                poll = n in loops and polls(i) and self.main is self
                 if kind < 0 and not poll:
                     s.instrs.append(i)
                     continue
@@ -1311,7 +1311,7 @@ def rounding(lane: Any, name: str, rnd: str, elem: Scalar, out: Scalar, count: i
     return helper
 
 
-def _polls(i: Instr) -> bool:
+def polls(i: Instr) -> bool:
     """Whether a loop around this instruction may wait for another lane."""
     name = i.op.name
     if name == "ld":
@@ -1361,7 +1361,8 @@ class Dispatch:
             if any(p.kind in (WARP, CONVERGED) for p in lane.points):
                 texts.append(scheduler.warp_function(lane))
             texts.append(scheduler.step_function(lane))
-        around = resident.functions(lane, self.per) if any(p.kind == YIELD for p in lane.points) else [
+        self.waits = any(p.kind == YIELD for p in lane.points) and scheduler.waits_for_groups(kernel)
+        around = resident.functions(lane, self.per) if self.waits else [
             scheduler.group_function(lane, self.per), scheduler.entry_function(lane, self.per > 1)]  # fmt: skip
         if debug is not None and self.per > 1:
             texts[1], around[0] = (debug.around(debug.around(t, f"{lane.name}.lane"), f"{lane.name}.step") for t in (texts[1], around[0]))

@@ -14,7 +14,7 @@ from ...ir.errors import UnsupportedError
 from ...ir.instr import Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.passes.cleanup import reverse_post_order
-from .dispatch import _polls
+from .dispatch import polls
 from .lanes import Lanes, Shape, W, uniform
 
 REFUSED = frozenset("call call_indirect printf alloca cancel shfl vote_any vote_all".split())
@@ -31,7 +31,7 @@ class Plan:
 
     def __init__(self, k: Kernel, form: str = "any") -> None:
         self.k = k
-        self.order = reverse_post_order(k)
+        self.order, self.cycles = reverse_post_order(k), in_cycles(k)
         self.lanes = Lanes(k, form)
         given = {p.value.id for p in k.params}
         self.first = self.lanes.solve(self.order, lambda v: v.id in given, ())
@@ -196,7 +196,7 @@ class Plan:
         return i.attr("mode") == "idx" and c is not None and c & 0x1F1F == 31
 
     def _waited_for(self, state: Value) -> bool:
-        """Whether the state of an mbarrier is only waited for."""
+        """Whether the state of an mbarrier is only waited for, in loops."""
         seen, work = set[int](), [state.id]
         while work:
             v = work.pop()
@@ -205,7 +205,7 @@ class Plan:
             seen.add(v)
             for n in self.used_in.get(v, ()):
                 for i in self.k.blocks[n].instrs:
-                    if any(a.id == v for a in (*i.args, *i.passthrough)) and i.op.name != "mbarrier":
+                    if any(a.id == v for a in (*i.args, *i.passthrough)) and (i.op.name != "mbarrier" or n not in self.cycles):
                         return False
                     work += [p.id for e in i.edges for a, p in zip(e.args, self.k.blocks[e.target].params) if a.id == v]
         return True
@@ -305,7 +305,7 @@ class Plan:
             size = len(tainted)
             for n in loops:
                 for i in k.blocks[n].instrs:
-                    if _polls(i) and i.op.name != "red" or any(a.id in tainted for a in i.operands()):
+                    if polls(i) and i.op.name != "red" or any(a.id in tainted for a in i.operands()):
                         tainted.update(r.id for r in i.results)
                     for e in i.edges:
                         tainted.update(p.id for a, p in zip(e.args, k.blocks[e.target].params) if a.id in tainted)
@@ -316,8 +316,7 @@ class Plan:
         return tainted
 
     def _allowed(self) -> None:
-        k = self.k
-        loops = in_cycles(k)
+        k, loops = self.k, self.cycles
         tainted = self._tainted(loops)
         ragged = self._ragged()
         loop, _ = self._loops()
@@ -363,10 +362,10 @@ class Plan:
         control flow is uniform at the polls, in linearised code at the head of the loop."""
         if n not in self.inside:
             around = next(part for part in components(self.k, self.order) if n in part)
-            polls = [i for m in sorted(around) if m not in self.inside for i in self.k.blocks[m].instrs if _polls(i) and i.op.name != "red"]
-            if not polls:
+            asks = [i for m in sorted(around) if m not in self.inside for i in self.k.blocks[m].instrs if polls(i) and i.op.name != "red"]
+            if not asks:
                 raise Refused("a loop that waits for other threads, whose polls are in divergent code", place=t.loc)
-            self.polls.update(id(i) for i in polls)
+            self.polls.update(id(i) for i in asks)
             return
         if loop is None:  # a side branch of a uniform loop, which is asked about itself
             return
@@ -382,7 +381,7 @@ class Plan:
 
     @staticmethod
     def _writes(i: Instr) -> bool:
-        return i.op.name in ("st", "atom", "red", "copy") or i.op.name == "mbarrier" and not _polls(i)
+        return i.op.name in ("st", "atom", "red", "copy") or i.op.name == "mbarrier" and not polls(i)
 
     def _writes_before_barrier(self, start: int) -> bool:
         """Whether lanes that wait behind a region could write before a barrier that needs them all."""

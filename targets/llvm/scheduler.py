@@ -10,8 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...ir.analysis import in_cycles
+from ...ir.kernel import Kernel
 from .asm import Fn, Var
-from .dispatch import BARRIER, BARRIER_, BARRIERS, BLOCK, CLUSTER, CONVERGED, EXIT, FRAME, LAUNCH, ROUNDS, RUN, WARP, YIELD, Lane
+from .dispatch import BARRIER, BARRIER_, BARRIERS, BLOCK, CLUSTER, CONVERGED, EXIT, FRAME, LAUNCH, ROUNDS, RUN, WARP, YIELD, Lane, polls
+
+STALL = 1 << 20  # rounds in which no phase of an mbarrier ends, after which nobody will go on
+
+
+def waits_for_groups(k: Kernel) -> bool:
+    """Whether a loop asks for what blocks of other groups write: anything but the phases of mbarriers."""
+    loops = in_cycles(k)
+    return any(polls(i) and i.op.name != "mbarrier" for n in loops for i in k.blocks[n].instrs)
 
 
 def warp_function(lane: Lane) -> str:
@@ -202,10 +212,17 @@ def group_function(lane: Lane, lanes: int = 1) -> str:
             f.ret(f"i32 {r}")
 
     place_blocks(f, lane, lanes, run if lockstep else None)
+    spins = any(p.kind == YIELD for p in lane.points) and not any(i.op.name == "read_clock" for i in lane.k.instrs())  # on mbarriers, until … of the clock
     if not lockstep:
-        left = f.var("i64", "1")
+        left, moved, still = f.var("i64", "1"), f.var("i32", "0"), f.var("i64", "0")
         with f.loop(lambda: f.cmp("ne", "i64", left.get(), 0)):
-            once_around(f, lane, left)
+            if spins:
+                moved.set("0")
+            once_around(f, lane, left, moved if spins else None)
+            if spins:
+                still.set(f.select(f.cmp("ne", "i32", moved.get(), 0), "i64", "0", f.op("add", "i64", still.get(), 1)))
+                with f.when(f.op("and", "i1", f.cmp("ne", "i64", left.get(), 0), f.cmp("uge", "i64", still.get(), STALL))):
+                    f.ret("i32 2")
     f.line("ret i32 0")
     return f.text()
 

@@ -195,9 +195,11 @@ CTRL_C = """
 import sys, numpy as np, ptxjit as pj
 module = pj.load_ptx({text!r})
 module.mode = {mode!r}
+k = module["k"]
+k.compile()
 try:
     print("go", flush=True)
-    module["k"].launch(np.zeros(1, "u4"), np.zeros(64, "u4"), grid={grid}, block=64)
+    k.launch(np.zeros(1, "u4"), np.zeros(64, "u4"), grid={grid}, block=64)
 except KeyboardInterrupt as e:
     print("ended", *getattr(e, "__notes__", ()))
 """
