@@ -117,10 +117,10 @@ def bitwise(name: str, s: Shape, c: int) -> Shape | None:
 
 
 def shifted(s: Shape, n: int, bits: int) -> Shape | None:
-    """A shift to the right."""
-    if s.anchors or not 0 <= n < bits or n > s.zeros or not all(0 <= o < 1 << s.zeros for o in s.offs):
+    """A shift to the right: the lanes' own constants stay below the scalar's bits, so nothing is carried."""
+    if s.anchors or not 0 <= n < bits or not all(0 <= o < 1 << s.zeros for o in s.offs):
         return None
-    return Shape(s.group, tuple(o >> n for o in s.offs), (), s.zeros - n)
+    return Shape(s.group, tuple(o >> n for o in s.offs), (), s.zeros - n) if n <= s.zeros else uniform() if s.group == W else Shape(s.group, NONE)
 
 
 def met(a: Shape, b: Shape) -> Shape | None:
@@ -138,7 +138,7 @@ def met(a: Shape, b: Shape) -> Shape | None:
 
 
 BITWISE: dict[str, Callable[[int, int], int]] = {"and": lambda a, b: a & b, "or": lambda a, b: a | b, "xor": lambda a, b: a ^ b}
-SCALAR = frozenset("iadd isub imul shl lshr ashr and or xor trunc sext zext".split())  # ops that are computed on the scalars of groups
+SCALAR = frozenset("iadd isub imul shl shr_u shr_s and or xor itrunc sext zext".split())  # ops that are computed on the scalars of groups
 COPIES = frozenset(("to_generic", "from_generic"))
 
 
@@ -149,8 +149,8 @@ class Lanes:
         self.k, self.form = k, form
         self.const: dict[int, int] = {i.result.id: int(i.attr("value")) for i in k.instrs() if i.op.name == "constant" and not i.result.type.elem.is_float}
         for i in k.instrs():  # a constant of 32 bits is widened where it is used
-            if i.op.name in ("sext", "zext", "trunc") and i.args[0].id in self.const and i.args[0].type in (I32, I64):
-                n, bits = int(self.const[i.args[0].id]), i.args[0].type.elem.bits if i.op.name != "trunc" else i.result.type.elem.bits
+            if i.op.name in ("sext", "zext", "itrunc") and i.args[0].id in self.const and i.args[0].type in (I32, I64):
+                n, bits = int(self.const[i.args[0].id]), i.args[0].type.elem.bits if i.op.name != "itrunc" else i.result.type.elem.bits
                 n &= (1 << bits) - 1
                 self.const[i.result.id] = n - (1 << bits) if n >> (bits - 1) and i.op.name != "zext" else n
         self.defs = {r.id: i for i in k.instrs() for r in i.results}
@@ -188,9 +188,9 @@ class Lanes:
         a, *rest = [int(n) for n in known if n is not None]
         if name in ("sext", "zext", "from_generic") and i.attr("space") in (None, "global"):
             return a
-        if name in ("lshr", "ashr"):
+        if name in ("shr_u", "shr_s"):
             return a
-        if name == "trunc":
+        if name == "itrunc":
             return a
         if name == "shl" and i.args[1].id in self.const:
             return a << self.const[i.args[1].id] if self.const[i.args[1].id] < 31 else None
@@ -247,8 +247,8 @@ class Lanes:
         a = shape(i.args[0])
         if a is None:
             return None
-        if name in ("sext", "zext", "trunc"):
-            if name == "trunc":
+        if name in ("sext", "zext", "itrunc"):
+            if name == "itrunc":
                 return Shape(a.group, a.offs, (), a.zeros) if max(map(abs, a.offs)) < 1 << 30 else None
             if a.anchors:
                 return None
@@ -269,9 +269,9 @@ class Lanes:
             s = bitwise(name, a, cb) if cb is not None else bitwise(name, b, ca or 0)
             if s is not None:
                 return s
-        if name in ("lshr", "ashr") and cb is not None and (s := shifted(a, cb, bits)) is not None:
+        if name in ("shr_u", "shr_s") and cb is not None and (s := shifted(a, cb, bits)) is not None:
             return s
-        if name in ("shl", "lshr", "ashr") and (cb is None or not 0 <= cb < bits):
+        if name in ("shl", "shr_u", "shr_s") and (cb is None or not 0 <= cb < bits):
             return None
         x, y = flattened(a), flattened(b)
         if x is None or y is None:

@@ -320,9 +320,12 @@ class Plan:
         tainted = self._tainted(loops)
         ragged = self._ragged()
         loop, _ = self._loops()
+        patient = {n for n in loops if (t := k.blocks[n].terminator).op.name != "branch" or not self._retries(t.args[0])}
+        waiting = {n for part in components(k, [n for n in self.order if n in patient]) for n in part
+                   if len(part) > 1 or any(e.target == n for e in k.blocks[n].terminator.edges)}  # fmt: skip  (on cycles without such a retry)
         for n, b in enumerate(k.blocks):
             for i in b.instrs:
-                if n in loops and i.op.terminator and len(i.edges) > 1 and i.args[0].id in tainted and not self._retries(i.args[0]):
+                if n in waiting and i.op.terminator and len(i.edges) > 1 and i.args[0].id in tainted:
                     self._spin(n, i, loop.get(n))
                 if n in self.inside and (i.op.name in BARRIER_OPS or cluster_wait(i)):
                     raise Refused(f"{i.op.name} in divergent code", place=i.loc)
@@ -371,8 +374,9 @@ class Plan:
             return
         region = next(blocks for blocks, _ in self.regions.values() if n in blocks)
         join = next(j for blocks, j in self.regions.values() if n in blocks)
-        others = region - loop - self._alone(loop)
-        if any(self._writes(i) for m in others for i in self.k.blocks[m].instrs) or join is not None and self._writes_before_barrier(join):
+        alone = self._alone(loop)
+        others = region - loop - alone
+        if any(self._writes(i) for m in others for i in self.k.blocks[m].instrs) or join is not None and join not in alone and self._writes_before_barrier(join):
             raise Refused("a loop that waits for other threads, which may be lanes of its warp", place=t.loc)
         heads = {e.target for m in self.order if m not in loop for e in self.k.blocks[m].terminator.edges if e.target in loop}
         if len(heads) != 1:

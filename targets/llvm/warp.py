@@ -282,12 +282,12 @@ class Warp(Mbarriers, Shaped, Lane):
                 texts.append("0" if reg == "laneid" or reg == "tid.x" and self.form != FORMS[0] else self.from_frame(reg[-1]))
                 continue
             args = [self.first_of(a, shape.group, n) for a in i.args]
-            if name in COPIES or t == u and name in ("sext", "zext", "trunc"):
+            if name in COPIES or t == u and name in ("sext", "zext", "itrunc"):
                 texts.append(args[0])
-            elif name in ("sext", "zext", "trunc"):
-                texts.append(self.put(f"{name} {t} {args[0]} to {u}"))
+            elif name in ("sext", "zext", "itrunc"):
+                texts.append(self.put(f"{name.removeprefix('i')} {t} {args[0]} to {u}"))
             else:
-                texts.append(self.do(f"{ {'iadd': 'add', 'isub': 'sub', 'imul': 'mul'}.get(name, name)} {t}", *args))
+                texts.append(self.do(f"{ {'iadd': 'add', 'isub': 'sub', 'imul': 'mul', 'shr_u': 'lshr', 'shr_s': 'ashr'}.get(name, name)} {t}", *args))
         self.local_vals[out.id] = Grouped(texts, out.type.elem)
         if out.id in self.crossing:
             self.put_away(out, texts)

@@ -9,11 +9,12 @@ import pytest
 
 import ptxjit as pj
 from ptxjit.ir.kernel import KernelBuilder
+from ptxjit.ir.op import op
 from ptxjit.ir.types import I32, I64
 from ptxjit.targets import target
 from ptxjit.targets.cpu.load import LINUX_X86
 from ptxjit.targets.llvm.compile import level_of
-from ptxjit.targets.llvm.lanes import FORMS, Lanes, Shape, added, bitwise, form_of, met, regroup, shifted, times
+from ptxjit.targets.llvm.lanes import BITWISE, FORMS, SCALAR, Lanes, Shape, added, bitwise, form_of, met, regroup, shifted, times
 
 pytestmark = pytest.mark.skipif(not LINUX_X86, reason="runs what the x86-64 Linux linker made: run it on such a machine")
 HEAD = ".version 7.8\n.target sm_80\n.address_size 64\n"
@@ -441,3 +442,69 @@ def test_asynchronous_copies_of_a_warp(machine):
     want[50:, 1:] = 0
     np.testing.assert_array_equal(dst, want.reshape(-1))
     assert mod["fetch"].stats()["mode"] == "widened"
+
+
+def test_shapes_know_ops_by_the_names_of_the_table():
+    assert all(op(name) is not None for name in SCALAR | set(BITWISE))
+
+
+TEAMS = """
+.visible .entry teams(.param .u64 out) {
+    .reg .pred %p<3>; .reg .b32 %r<12>; .reg .b64 %a<9>; .shared .align 4 .b8 cells[512];
+    ld.param.u64 %a1, [out]; mov.u32 %r1, %tid.x; shr.s32 %r2, %r1, 6; add.s32 %r3, %r2, 3; mov.u32 %r4, cells; mad.lo.u32 %r5, %r1, 4, %r4;
+    st.shared.u32 [%r5], %r1; barrier.sync %r3, 64;
+    xor.b32 %r6, %r1, 63; mad.lo.u32 %r7, %r6, 4, %r4; ld.shared.u32 %r8, [%r7]; setp.ne.s32 %p1, %r2, 0; @%p1 bra done;
+    barrier.sync 5, 64; add.u32 %r8, %r8, 1000;
+done:
+    mul.wide.u32 %a2, %r1, 4; add.s64 %a3, %a1, %a2; st.global.u32 [%a3], %r8;
+    ret;
+}"""
+
+
+def test_what_is_the_same_for_a_warp_by_its_threads_numbers():
+    """tid >> 6 is: a barrier may have that number, and stand behind a branch on it."""
+    for mode in ("auto", "dispatch"):
+        out, mod = np.zeros(128, np.uint32), module(TEAMS, mode)
+        mod["teams"].launch(out, grid=1, block=128)
+        assert out.tolist() == [(n ^ 63) + 1000 * (n < 64) for n in range(128)]
+    assert module(TEAMS)["teams"].stats()["mode"] == "widened"
+
+
+LATEST = """
+.visible .entry highest(.param .u64 x, .param .u64 out) {
+    .reg .pred %p<5>; .reg .b32 %r<9>; .reg .b64 %a<9>;
+    ld.param.u64 %a1, [x]; ld.param.u64 %a2, [out]; mov.u32 %r1, %tid.x; mov.u32 %r8, %ctaid.x; mov.u32 %r7, %ntid.x; mad.lo.u32 %r1, %r8, %r7, %r1;
+    mul.wide.u32 %a3, %r1, 4; add.s64 %a4, %a1, %a3; ld.global.u32 %r5, [%a4]; ld.volatile.global.u32 %r2, [%a2];
+again:
+    setp.ge.s32 %p2, %r2, %r5; @%p2 bra done;
+    atom.global.cas.b32 %r3, [%a2], %r2, %r5; setp.eq.u32 %p1, %r3, %r2; @%p1 bra done;
+    mov.u32 %r2, %r3; bra again;
+done:
+    ret;
+}"""
+ONE_LANE = """
+.visible .entry lock(.param .u64 mutex, .param .u64 count, .param .u32 rounds) {
+    .reg .pred %p<5>; .reg .b32 %r<9>; .reg .b64 %a<9>;
+    ld.param.u64 %a1, [mutex]; ld.param.u64 %a2, [count]; ld.param.u32 %r7, [rounds]; mov.u32 %r1, %tid.x; and.b32 %r1, %r1, 31;
+    setp.ne.s32 %p1, %r1, 0; @%p1 bra done;
+take:
+    atom.global.cas.b32 %r2, [%a1], 0, 1; setp.ne.s32 %p2, %r2, 0; @%p2 bra take;
+    ld.volatile.global.u32 %r3, [%a2]; add.u32 %r3, %r3, 1; st.volatile.global.u32 [%a2], %r3; membar.gl; atom.global.exch.b32 %r4, [%a1], 0;
+    sub.s32 %r7, %r7, 1; setp.gt.s32 %p3, %r7, 0; @%p3 bra take;
+done:
+    ret;
+}"""
+
+
+def test_a_retried_compare_and_swap_may_also_give_up():
+    x = np.random.default_rng(3).integers(-1000, 1000, 3 * 70).astype(np.int32)
+    out, mod = np.full(1, -5000, np.int32), module(LATEST)
+    mod["highest"].launch(x, out, grid=3, block=70)
+    assert out[0] == x.max() and mod["highest"].stats()["mode"] == "widened"
+
+
+def test_one_lane_of_each_warp_takes_a_lock_again_and_again():
+    """Nobody of its warp waits for it where it writes."""
+    mutex, count, mod = np.zeros(1, np.uint32), np.zeros(1, np.uint32), module(ONE_LANE)
+    mod["lock"].launch(mutex, count, 7, grid=5, block=96)
+    assert (int(mutex[0]), int(count[0])) == (0, 105) and mod["lock"].stats()["mode"] == "widened"

@@ -6,9 +6,10 @@ import pytest
 
 import ptxjit as pj
 from ptxjit.errors import DeviceError
+from ptxjit.targets import target
 
 HEAD = ".version 8.0\n.target sm_90\n.address_size 64\n"
-HOW = [("cpu", "auto"), ("cpu", "dispatch"), ("interp", "auto")]
+HOW = [("cpu", "auto"), ("cpu", "dispatch"), ("interp", "auto"), *([("cpu:x86-64-v3", "auto")] if target("cpu:x86-64-v3").runs_kernels else [])]
 
 # warp 2 elects a lane, which fills two stages by bulk copies; warps 0 and 1 wait for a stage, read it, and say that it is empty
 PIPELINE = HEAD + """
@@ -72,8 +73,10 @@ NEVER = FRAME.replace("BODY", INIT + "mov.u32 %r2, 0;\nWAIT: mbarrier.try_wait.p
 
 
 def kernel(text, device="cpu", mode="auto"):
-    module = pj.load_ptx(text, device=device)
+    module = pj.load_ptx(text, device=device.partition(":")[0])
     module.mode = mode
+    if ":" in device:
+        module.target = target(device)
     return module["k"]
 
 
@@ -147,3 +150,99 @@ def test_waits_on_mbarriers_claim_no_other_blocks():
     k = kernel(PIPELINE)
     k.compile()
     assert k._code.spins and not k._code.waits
+
+
+# ---- clusters, 128 bits, spaces -------------------------------------------------------------------------------------
+
+# each block's threads write to a place in every block of the cluster, by mapa and by generic addresses, then add atomically; a diverged lane arrives early
+CLUSTER = HEAD + """
+.visible .entry k(.param .u64 out) {
+    .shared .align 16 .b8 box[512]; .shared .align 4 .b32 sum; .reg .pred p, q; .reg .b32 %r<24>; .reg .b64 %rd<16>;
+    ld.param.u64 %rd0, [out]; mov.u32 %r0, %tid.x; mov.u32 %r1, %cluster_ctarank; mov.u32 %r2, %cluster_nctarank; mov.u32 %r3, %ctaid.x;
+    mov.u32 %r4, box; mov.u32 %r5, sum; setp.ne.u32 p, %r0, 0; @!p st.shared.u32 [sum], %r1;
+    setp.lt.u32 p, %r0, 5; @p bra EARLY; barrier.cluster.arrive; bra WAIT;
+EARLY: barrier.cluster.arrive;
+WAIT: barrier.cluster.wait;
+    rem.u32 %r6, %r0, %r2; mad.lo.u32 %r7, %r0, 4, %r4; mapa.shared::cluster.u32 %r8, %r7, %r6; mad.lo.u32 %r9, %r3, 1000, %r0;
+    shl.b32 %r10, %r1, 7; add.u32 %r8, %r8, %r10; st.shared::cluster.u32 [%r8], %r9;
+    cvt.u64.u32 %rd1, %r5; cvta.shared.u64 %rd1, %rd1; mapa.u64 %rd2, %rd1, %r6; atom.add.u32 %r11, [%rd2], 1;
+    mapa.shared::cluster.u32 %r12, %r5, %r6; red.shared::cluster.add.u32 [%r12], 100; getctarank.u64 %r13, %rd2;
+    isspacep.shared::cluster p, %rd2; isspacep.shared::cta q, %rd2; selp.u32 %r14, 10, 0, p; selp.u32 %r15, 1, 0, q; add.u32 %r14, %r14, %r15;
+    barrier.cluster.arrive.release; barrier.cluster.wait.acquire;
+    mad.lo.u32 %r16, %r3, %ntid.x, %r0; mul.wide.u32 %rd3, %r16, 16; add.s64 %rd3, %rd0, %rd3;
+    and.b32 %r17, %r0, 124; add.u32 %r17, %r17, %r1; ld.shared.u32 %r18, [%r7]; ld.shared.u32 %r19, [sum];
+    st.global.v4.u32 [%rd3], {%r18, %r19, %r13, %r14};
+    ret;
+}
+""".replace("mov.u32 %r4, box;", "mov.u32 %r4, box; mov.u32 %r20, %ntid.x;").replace("%r3, %ntid.x, %r0", "%r3, %r20, %r0")
+SPACES = HEAD + """
+.visible .entry k(.param .u64 a, .param .u64 out) {
+    .local .align 8 .b8 own[16]; .shared .align 8 .b8 cells[256]; .reg .pred p; .reg .b32 %r<16>; .reg .b64 %rd<16>;
+    ld.param.u64 %rd0, [a]; ld.param.u64 %rd1, [out]; mov.u32 %r0, %tid.x; mul.wide.u32 %rd2, %r0, 8;
+    mov.u64 %rd3, cells; cvta.shared.u64 %rd3, %rd3; mov.u64 %rd4, own; cvta.local.u64 %rd4, %rd4; add.s64 %rd3, %rd3, %rd2; add.s64 %rd5, %rd0, %rd2;
+    rem.u32 %r1, %r0, 3; setp.eq.u32 p, %r1, 0; selp.b64 %rd6, %rd3, %rd4, p; setp.eq.u32 p, %r1, 1; selp.b64 %rd6, %rd5, %rd6, p;
+    cvt.u64.u32 %rd7, %r0; st.u64 [%rd6], %rd7; mov.u32 %r2, 0;
+    isspacep.shared p, %rd6; selp.u32 %r3, 1, 0, p; or.b32 %r2, %r2, %r3; isspacep.global p, %rd6; selp.u32 %r3, 2, 0, p; or.b32 %r2, %r2, %r3;
+    isspacep.local p, %rd6; selp.u32 %r3, 4, 0, p; or.b32 %r2, %r2, %r3; isspacep.const p, %rd6; selp.u32 %r3, 8, 0, p; or.b32 %r2, %r2, %r3;
+    ld.u64 %rd8, [%rd6]; cvt.u32.u64 %r4, %rd8; mad.lo.u32 %r2, %r4, 16, %r2; mul.wide.u32 %rd9, %r0, 4; add.s64 %rd9, %rd1, %rd9; st.global.u32 [%rd9], %r2;
+    ret;
+}
+"""
+WIDE = HEAD + """
+.visible .entry k(.param .u64 a, .param .u64 out, .param .u64 cell) {
+    .reg .pred p; .reg .b32 %r<8>; .reg .b64 %rd<16>; .reg .b128 x, y, z;
+    ld.param.u64 %rd0, [a]; ld.param.u64 %rd1, [out]; ld.param.u64 %rd8, [cell]; mov.u32 %r0, %tid.x; xor.b32 %r1, %r0, 5;
+    mul.wide.u32 %rd2, %r0, 16; mul.wide.u32 %rd3, %r1, 16; add.s64 %rd4, %rd0, %rd3; add.s64 %rd5, %rd1, %rd2;
+    ld.global.b128 x, [%rd4]; mov.b128 {%rd6, %rd7}, x; add.s64 %rd6, %rd6, 1; mov.b128 y, {%rd7, %rd6};
+    and.b32 %r2, %r0, 1; setp.eq.u32 p, %r2, 0; @p st.global.b128 [%rd5], y;
+    mov.u64 %rd9, 0; mov.b128 z, {%rd9, %rd9}; mov.b128 x, {%rd2, %rd3}; atom.global.b128.exch y, [%rd8], x; mov.b128 {%rd6, %rd7}, y;
+    @!p st.global.b128 [%rd5], y;
+    ret;
+}
+""".replace(".version 8.0", ".version 8.4")
+
+
+@pytest.mark.parametrize("device,mode", HOW)
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_blocks_of_a_cluster_reach_each_other(device, mode, size):
+    """Thread t of block b writes its number into block t % size, in row b."""
+    threads, blocks = 32, 4
+    out = np.zeros((blocks, threads, 4), np.uint32)
+    k = kernel(CLUSTER, device, mode)
+    k.launch(out, grid=blocks, block=threads, cluster=size)
+    t = np.arange(threads)
+    for b in range(blocks):
+        rank, first = b % size, b - b % size
+        own = t % size == rank
+        assert np.array_equal(out[b, own, 0], (first * 1000 + t)[own])  # row 0 is the first block's
+        assert (out[b, :, 1] == rank + 101 * size * own.sum()).all() and np.array_equal(out[b, :, 2], t % size)
+        assert np.array_equal(out[b, :, 3], 10 + own)
+    if mode == "auto" and device != "interp":
+        assert k.stats()["mode"] == "widened"
+
+
+@pytest.mark.parametrize("device,mode", HOW)
+def test_spaces_of_addresses_that_differ_between_lanes(device, mode):
+    a, out = np.zeros(32, np.uint64), np.zeros(32, np.uint32)
+    k = kernel(SPACES, device, mode)
+    k[1, 32](a, out)
+    assert out.tolist() == [16 * n + (1, 2, 4)[n % 3] for n in range(32)]
+    if mode == "auto" and device != "interp":
+        assert k.stats()["mode"] == "widened"
+
+
+@pytest.mark.parametrize("device,mode", HOW)
+def test_128_bits_in_memory(device, mode):
+    rng = np.random.default_rng(1)
+    a, out, cell = rng.integers(0, 1 << 63, (32, 2), dtype=np.uint64), np.zeros((32, 2), np.uint64), np.zeros(4, np.uint64)
+    cell = cell[-cell.ctypes.data // 8 % 2 :][:2]
+    cell[:] = 9, 8
+    k = kernel(WIDE, device, mode)
+    k[1, 32](a, out, cell)
+    for n in range(32):
+        low, high = a[n ^ 5]
+        before = [9, 8] if n == 0 else [16 * (n - 1), 16 * ((n - 1) ^ 5)]
+        assert out[n].tolist() == ([int(high), int(low) + 1] if n % 2 == 0 else before)
+    assert cell.tolist() == [16 * 31, 16 * (31 ^ 5)]
+    if mode == "auto" and device != "interp":
+        assert k.stats()["mode"] == "widened"
