@@ -13,7 +13,7 @@ from typing import Any
 from ...ir.instr import Instr, Value
 from ...ir.types import I1, I32, I64, Scalar
 from .asm import Fn
-from .dispatch import BLOCK, COPY_MASKED, FRAME, MBARRIER, Lane, mbarrier
+from .dispatch import BLOCK, CANCEL, COPY_MASKED, FRAME, MBARRIER, Lane, mbarrier
 from .ops import NAMES
 
 WIDE = "<32 x i64>"
@@ -140,6 +140,16 @@ class Mbarriers:
         other = self.put(f"or <32 x i1> {self.put(f'or <32 x i1> {own}, {within(x, arena, size)}')}, {const}")
         return self.put(f"xor <32 x i1> {other}, splat (i1 true)")
 
+    def _cancel(self, i: Instr) -> None:
+        """A group that has not started for each lane that is here, ascending."""
+        self.helpers.setdefault("cancel", CANCEL)
+        self.helpers.setdefault("lanes.cancel", _cancelled(self.declared))
+        place = f"%cl{self.n}"
+        self.n += 1
+        self.allocas.append(f"  {place} = alloca <32 x i32>, align 64")
+        self.lines.append(f"  call void @lanes.cancel(i32 {self.bits(self.here())}, ptr {place}, ptr %launch)")
+        self.define(i.result, self.put(f"load <32 x i32>, ptr {place}, align 64"))
+
     # ---- copies that combine, or copy some bytes of each 16
 
     def copies_by_lane(self, i: Instr, dst: str, src: str, read: str, mask: str) -> None:
@@ -240,6 +250,13 @@ def _combined(name: str, i: Instr, fn: str, elem: Scalar, declared: set[str], he
             inner.lines = []
 
     _lanes(f, one)
+    f.line("ret void")
+    return f.text()
+
+
+def _cancelled(declared: set[str]) -> str:
+    f = Fn("define internal void @lanes.cancel(i32 %mask, ptr %numbers, ptr %launch) noinline #0", declared)
+    _lanes(f, lambda at: f.store("i32", f.call("i32", "cancel.next", [("ptr", "%launch")]), "%numbers", f.op("lshr", "i64", at, 1)))
     f.line("ret void")
     return f.text()
 

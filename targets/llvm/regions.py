@@ -17,7 +17,7 @@ from ...ir.passes.cleanup import reverse_post_order
 from .dispatch import polls
 from .lanes import Lanes, Shape, W, uniform
 
-REFUSED = frozenset("call call_indirect printf alloca cancel shfl vote_any vote_all".split())
+REFUSED = frozenset("call call_indirect printf alloca shfl vote_any vote_all".split())
 BARRIER_OPS = frozenset(("named_barrier", "bar"))
 COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
 
@@ -174,7 +174,7 @@ class Plan:
             return False
         if name == "shfl_sync" and self.one_source(i):
             return i.args[1].id in varying and i.args[2].id in varying
-        if name in ("atom", "shfl_sync", "match_any_sync", "read_clock"):
+        if name in ("atom", "cancel", "shfl_sync", "match_any_sync", "read_clock"):
             return name != "read_clock"
         if name == "mbarrier" and (i.guard is not None or i.attr("fn") in ("arrive", "arrive_drop") and not self._waited_for(i.result)):
             return True
