@@ -145,9 +145,9 @@ class Machine(Accesses, Warps):
         for source in (self.ready, self.later):
             for p, parts in source.items():
                 out.setdefault((p, RUN), []).extend(parts)
-        for lane in np.flatnonzero((self.state != DEAD) & np.array([a is not None for a in self.at])).tolist():
-            if STATES.get(int(self.state[lane])) and self.state[lane] not in (RUN, YIELD):
-                out.setdefault((self.at[lane], int(self.state[lane])), []).append(np.array([lane]))  # type: ignore[arg-type]
+        for state in (s for s in STATES if s not in (DEAD, RUN, YIELD)):
+            for p, lanes in self.by_stop(np.flatnonzero((self.state == state) & (self.standing >= 0))):
+                out.setdefault((p, state), []).append(lanes)
         return [(p, s, np.sort(np.concatenate(parts))) for (p, s), parts in out.items()]
 
     # ---- instructions
