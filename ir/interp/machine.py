@@ -11,7 +11,7 @@ only polls and nothing changes is a deadlock.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,9 @@ class Stopped(Exception):
 
 
 class Machine(Accesses, Warps):
-    """Runs a launch."""
+    """Runs a launch.  `tell` is called with how many blocks are done, of how many."""
+
+    tell: Callable[[int, int], None] | None = None
 
     def run(self) -> None:
         try:
@@ -77,6 +79,8 @@ class Machine(Accesses, Warps):
                     if self.watch is not None:
                         self.watch.end()
                     first += max(self.shape.slots, 1)
+                    if self.tell is not None:
+                        self.tell(min(first, self.left), self.left)
         finally:
             self.memory.close()
 
