@@ -21,15 +21,16 @@ from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _Point, _Segment, conversion, rounding_mode
+from .dispatch import BARRIER, BARRIER_, BLOCK, CLUSTER, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _Point, _Segment, conversion, rounding_mode
 from .lanes import COPIES, FORMS, Shape, W, splits
+from .mbarriers import Mbarriers
 from .ops import NAMES, SUFFIX, Ops, Val
 from .reach import REDUCED, any_load, any_store, atomics, copies, each_lane
-from .regions import BARRIER_OPS, Plan, Refused, components, whole_block
+from .regions import BARRIER_OPS, Plan, Refused, cluster_wait, components, whole_block
 from .shaped import MASK, Grouped, Shaped, pieces
 
 
-class Warp(Shaped, Lane):
+class Warp(Mbarriers, Shaped, Lane):
     """The function of one warp: `i32 NAME.lane(args, launch, block, arena, frame, point)`, with a frame per warp."""
 
     def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], form: str = "any", wide: bool = True) -> None:
@@ -48,7 +49,7 @@ class Warp(Shaped, Lane):
         at = FRAME["ops"] + 64  # results of barriers; alive, and alive at the start
         self.lockstep = all(whole_block(i, self.plan.lanes.const) for i in self.k.instrs() if i.op.name in BARRIER_OPS)
         self.whole_block = self.lockstep
-        self.lockstep = self.lockstep and not self.plan.polls and not self.plan.spins  # blocks of a group that wait for each other take turns
+        self.lockstep = self.lockstep and not any(p.kind in (YIELD, CLUSTER) for p in self.points)  # blocks of a group that wait for each other take turns
         self.tid_at: dict[str, int] = {}
         for i in self.k.instrs():
             if self.form == "any" and i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") and i.attr("name")[-1] not in self.tid_at:
@@ -82,11 +83,12 @@ class Warp(Shaped, Lane):
             self.segments.append(s)
             for i in b.instrs:
                 waits, polls = i.op.name == "bar" or i.op.name == "named_barrier" and i.attr("kind") != "arrive", id(i) in self.plan.polls
+                waits |= cluster_wait(i)
                 if not waits:
                     s.instrs.append(i)
                     if not polls:
                         continue
-                p = _Point(len(self.points) + 1, i, YIELD if polls else BARRIER_)
+                p = _Point(len(self.points) + 1, i, YIELD if polls else CLUSTER if cluster_wait(i) else BARRIER_)
                 self.points.append(p)
                 s.point, s.next, s.poll = p, f"b{n}p{p.number}", polls
                 s = _Segment(s.next, n)
@@ -553,12 +555,18 @@ class Warp(Shaped, Lane):
         self.lines.append(f"  br label %spin{h}")
 
     def wait(self, s: Any) -> None:
-        p = s.point
+        p, i = s.point, s.point.instr
         if s.poll:
-            self.give_way(s.next)
+            if i.op.name == "mbarrier" and self.step(i.result) == 0:  # another warp of this thread must complete the phase
+                self.n += 1
+                self.lines += [f"  br i1 {self.val(i.result).text}, label %{s.next}, label %give{self.n}", f"give{self.n}:"]
+            else:
+                self.give_way(s.next)
             self.suspend(p, p.live)
             return
-        i = p.instr
+        if p.kind == CLUSTER:
+            self.suspend(p, p.live)
+            return
         number, counted, what = "0", "0", None
         if i.op.name == "named_barrier":
             number = self.uniform(i.args[0], i)
@@ -741,11 +749,13 @@ class Warp(Shaped, Lane):
         if index is not None:
             raise Refused("an access with an index", place=i.loc)
         x = self.vec(base)
-        if space in ("shared", "local"):
+        if space in ("shared", "local", "cluster"):
             if base.type is not I32:
                 x = self.put(f"trunc {i64} {x} to {i32}")
             if disp:
                 x = self.put(f"add {i32} {x}, splat (i32 {disp})")
+            if space == "cluster":
+                return self.cluster_places(x)
             wide = self.put(f"{'zext' if space == 'shared' else 'sext'} {i32} {x} to {i64}")
             return self.put(f"add {i64} {wide}, {self.window_bases(space)}")
         if base.type is I32:
@@ -845,7 +855,10 @@ class Warp(Shaped, Lane):
             old = self.put(f"zext {MASK} {old} to {t}")
         fill = old or "zeroinitializer"
         if elem.bits > 64:
-            raise Refused("128-bit accesses", place=i.loc)
+            halves = [self.put(f"trunc {t} {self.put(f'lshr {t} {fill}, splat (i128 {n})') if n else fill} to <32 x i64>") for n in (0, 64)]
+            low, high = (self.put(f"zext <32 x i64> {self.by_lane(I64, at, mask, half)} to {t}")
+                         for at, half in zip((a, self.put(f"add <32 x i64> {a}, splat (i64 8)")), halves))  # fmt: skip
+            return self.put(f"or {t} {low}, {self.put(f'shl {t} {high}, splat (i128 64)')}")
         x = self.by_lane(elem, a, mask, fill)
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 
@@ -895,7 +908,10 @@ class Warp(Shaped, Lane):
         m = "i8" if elem is I1 else NAMES[elem.name]
         t = f"<32 x {m}>"
         if elem.bits > 64:
-            raise Refused("128-bit accesses", place=i.loc)
+            for n in (0, 64):
+                half = self.put(f"trunc {t} {self.put(f'lshr {t} {x}, splat (i128 {n})') if n else x} to <32 x i64>")
+                self.by_lane_store("i64", 8, self.put(f"add <32 x i64> {a}, splat (i64 8)") if n else a, mask, half)
+            return
         if elem is I1:
             x = self.put(f"zext {MASK} {x} to {t}")
         self.by_lane_store(m, elem.bytes, a, mask, x)
@@ -903,8 +919,6 @@ class Warp(Shaped, Lane):
     def _atom(self, i: Instr) -> None:
         """Lane by lane, ascending."""
         fn, elem = i.attr("fn"), i.attr("to")
-        if elem.bits > 64:
-            raise Refused("128-bit atomics", place=i.loc)
         base, index, data = self.split_args(i, 2 if fn == "cas" else 1)
         mask, asked = self.guard_mask(i), self.asked(i)
         if not asked and fn in REDUCED and elem in (I32, I64) and self.step(base) == 0 and index is None:
@@ -962,6 +976,9 @@ class Warp(Shaped, Lane):
         mask = self.guard_mask(i)
         dst, src = (self.addresses(Instr(i.op, (), (("space", i.attr(end)),), loc=i.loc), v, None) for end, v in zip(("to", "from"), i.args))
         wide = "<32 x i64>"
+        if i.attr("fn") or i.attr("masked"):
+            self.copies_by_lane(i, dst, src, self.put(f"zext <32 x i32> {self.vec(i.args[2])} to {wide}"), mask)
+            return
         read = self.put(f"zext <32 x i32> {self.vec(i.args[2])} to {wide}")
         total = f"splat (i64 {i.attr('bytes')})" if i.attr("bytes") else self.vec(i.args[3]) if len(i.args) > 3 else read
         if "lanes.copy" not in self.helpers:
@@ -981,7 +998,7 @@ class Warp(Shaped, Lane):
         if self.step(i.result) == 0:
             Lane._to_generic(self, i)
             return
-        if space in ("shared", "local"):
+        if space in ("shared", "local", "cluster"):
             probe = Instr(i.op, i.args, (("space", space),), i.results, loc=i.loc)
             self.define(i.result, self.addresses(probe, v, None))
         else:
@@ -993,6 +1010,8 @@ class Warp(Shaped, Lane):
             Lane._from_generic(self, i)
         elif space in ("shared", "local"):
             self.define(i.result, self.put(f"sub <32 x i64> {self.vec(i.args[0])}, {self.window_bases(space)}"))
+        elif space == "cluster":
+            self.define(i.result, self.cluster_windows(self.vec(i.args[0])))
         else:
             self.define(i.result, self.vec(i.args[0]))
 
@@ -1000,7 +1019,7 @@ class Warp(Shaped, Lane):
         if self.step(i.result) == 0:
             Lane._is_space(self, i)
         else:
-            raise Refused("isspacep of addresses that differ between lanes", place=i.loc)
+            self.define(i.result, self.lies_in(i.attr("space"), self.vec(i.args[0]), self.window_bases("local"), max(self.k.local, 1)))
 
     # ---- collectives, where control flow is uniform
 
@@ -1056,6 +1075,12 @@ class Warp(Shaped, Lane):
         b, c = (self.const.get(a.id) for a in i.args[2:4])
         elem = i.args[1].type.elem
         t = self.ty(elem, True)
+        if self.step(i.results[0]) == 0:
+            self.members(i.args[0])
+            source = self.do("and i32", self.val(i.args[2]).text, "31") if self.step(i.args[1]) is None else ""
+            self.same(i.results[0], self.put(f"extractelement {t} {self.vec(i.args[1])}, i32 {source}") if source else self.val(i.args[1]).text)
+            self.same(i.results[1], "true")
+            return
         x = self.vec(i.args[1])
         self.members(i.args[0])
         if b is not None and c is not None:
