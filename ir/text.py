@@ -289,6 +289,9 @@ class _Reader:
         self.at = 0
         self.functions: dict[str, Any] = {}
         self._next = 0
+        self._block = 0
+        self._ahead: dict[str, tuple[Type, int]] = {}
+        self._early: dict[str, Value] = {}  # used, not yet defined
 
     def fail(self, message: str, back: int = 0, name: str = "") -> ReadError:
         """An error at the next token, some tokens before it, or at a name."""
@@ -421,7 +424,29 @@ class _Reader:
             nodes[left] = Node(o, args, self.attrs(), tuple(types), len(nodes), None, hint)
         return Graph(name, [self.known(nodes, v) for v in inputs], outputs)
 
+    def ahead(self) -> dict[str, tuple[Type, int]]:
+        """Type and block of each value that the kernel's instructions and blocks define: a block may use what one further down defines."""
+        out: dict[str, tuple[Type, int]] = {}
+        at, depth, block = self.at, 1, -1
+        try:
+            while depth and self.peek()[0] != "end":
+                kind, text = self.peek()
+                depth += {"{": 1, "}": -1}.get(text, 0) if kind == "mark" else 0
+                if kind == "block" and self.peek(1)[0] == "word":
+                    block += 1
+                self.at += 1
+                if kind == "value" and self.peek()[1] == ":" and self.peek(1)[0] == "type":
+                    self.at += 1
+                    out.setdefault(text, (self.type(), block))
+        finally:
+            self.at = at
+        return out
+
     def known(self, table: dict[str, Any], v: str) -> Any:
+        later = self._ahead.get(v)
+        if v not in table and later is not None and later[1] > self._block:
+            self._early[v] = table[v] = Value(self._next, later[0], v[1:] if not v[1:].isdigit() else "")
+            self._next += 1
         if v not in table:
             raise self.fail(f"{v} is not defined", name=v)
         return table[v]
@@ -442,6 +467,11 @@ class _Reader:
 
     # kernel and tile
     def value(self, table: dict[str, Value], text: str, ty: Type) -> Value:
+        early = self._early.pop(text, None)
+        if early is not None:
+            if early.type != ty:
+                raise self.fail(f"{text} is used as {early.type}", name=text)
+            return early
         if text in table and table[text].type is not None and getattr(table[text], "name", "") != "?":
             raise self.fail(f"{text} is defined twice", name=text)
         v = Value(self._next, ty, text[1:] if not text[1:].isdigit() else "")
@@ -538,9 +568,11 @@ class _Reader:
         facts, meta = self.facts(), self.attrs()
         params = self.params(table)
         self.mark("{")
+        self._ahead = self.ahead()
         blocks = []
         while not self.maybe("}"):
             self.take("block")
+            self._block = len(blocks)
             label = self.take("word")
             inner = self.typed(table)
             self.mark(":")
@@ -548,6 +580,7 @@ class _Reader:
             while self.peek()[0] != "block" and self.peek()[1] != "}":
                 instrs.append(self.instr(table, None))
             blocks.append(Block(label, inner, tuple(instrs)))
+        self._ahead = {}
         return Kernel(name, params, tuple(blocks), warps=facts.get("warps"), lanes=facts.get("lanes"), shared=facts.get("shared", 0),
                       local=facts.get("local", 0), meta=meta)  # fmt: skip
 

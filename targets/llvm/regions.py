@@ -44,6 +44,7 @@ class Plan:
         self.polls: set[int] = set()  # id() of instructions at which a warp gives way
         self.spins: dict[int, Instr] = {}  # heads of linearised loops at which a warp gives way
         self.joined: set[int] = set()  # parameters of blocks where divergent code ends
+        self._leave: dict[int, bool] = {}
         self.regions: dict[int, tuple[set[int], int | None]] = {}  # branch block → (blocks, join)
         self.inside: dict[int, int] = {}  # linearised block → its branch block
         self.after = self._post_dominators()
@@ -331,6 +332,23 @@ class Plan:
                     raise Refused(f"{i.op.name} in divergent code", place=i.loc)
                 if n in ragged and i.op.name in COLLECTIVES:
                     raise Refused(f"{i.op.name} in a divergent loop", place=i.loc)
+
+    def others_leave(self, n: int) -> bool:
+        """Whether the lanes that go another way than to this linearised block only exit: they meet no collective and no barrier on their way, so a
+        member mask that names them waits for their exit, not for them."""
+        found = self._leave.get(n)
+        if found is None:
+            head, blocks, join = next((h, blocks, join) for h, (blocks, join) in self.regions.items() if n in blocks)
+            away: set[int] = set()
+            for m in blocks | {head}:
+                t = self.k.blocks[m].terminator
+                if len(t.edges) > 1 and t.args[0].id in self.varying:
+                    sides = {e.target: self._reach(e.target, join) for e in t.edges if not self.dies(e.target)}
+                    if any(n in part for part in sides.values()):
+                        away.update(s for s, part in sides.items() if n not in part)
+            met = set[int]().union(*(self._reach(s, None) for s in away))
+            found = self._leave[n] = not any(i.op.name in COLLECTIVES or i.op.name in BARRIER_OPS for m in met for i in self.k.blocks[m].instrs)
+        return found
 
     # ---- loops that wait for other threads
 

@@ -496,7 +496,7 @@ class Warp(Mbarriers, Shaped, Lane):
         yes, no = f"in{self.n}", f"past{self.n}"
         some = self.put(f"icmp ne i32 {self.bits(mask)}, 0")
         self.lines += [f"  br i1 {some}, label %{yes}, label %{no}", f"{yes}:"]
-        self.mask = mask
+        self.mask, self.linearised = mask, n
         for i in b.instrs[:-1]:
             start = len(self.lines)
             self.instr(i)
@@ -1036,6 +1036,8 @@ class Warp(Mbarriers, Shaped, Lane):
             self.stuck(self.put(f"icmp ne i32 {self.bits(other)}, 0"))
             return here
         members = self.do("and i32", self.val(v).text if named is None else str(named), alive)
+        if self.mask and self.plan.others_leave(self.linearised):
+            return self.do("and i32", members, self.bits(self.mask))
         if self.mask:
             away = self.do("and i32", members, self.do("xor i32", self.bits(self.mask), "-1"))
             self.stuck(self.put(f"icmp ne i32 {away}, 0"))
