@@ -1,8 +1,8 @@
 """Launching kernels of threads on the CPU: grid, blocks, shared memory, and what a launch that went wrong says.
 
-The code is `targets/llvm/dispatch.py`'s; this module fills its launch record, gives it memory for the resident blocks, and reads the frames
-of a launch that ended in a deadlock or a trap.  Memory of a kernel that waits for other blocks is reserved for as many as may be resident, and the
-system gives it where it is touched.
+The code is `targets/llvm/dispatch.py`'s, the records are `layout.py`'s; this module fills the launch record, gives memory to the resident blocks, and
+reads the frames of a launch that ended in a deadlock or a trap.  Memory of a kernel that waits for other blocks is reserved for as many as may be
+resident, and the system gives it where it is touched.
 """
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from ...ir.instr import Instr
 from ...ir.kernel import Kernel
 from ...ir.passes import kernel_pipeline
 from ...ir.printf import format_c
-from ..llvm.dispatch import LAUNCH, PRINTF_RECORD, PRINTF_RECORDS, WATCH, YIELD, Dispatch
+from ..llvm.dispatch import Dispatch
 from ..llvm.lanes import FORMS, form_of
+from ..llvm.layout import LAUNCH, PRINTF_RECORD, PRINTF_RECORDS, WATCH, YIELD
 from .link import Artifact
 from .load import LINUX_X86, load
 from .pool import POOL, RUN, TASK, interruptible
@@ -149,7 +150,7 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
            watch: int = 0) -> None:  # fmt: skip
     """Runs a grid and returns when it is done.  `values` are the parameters as 64-bit words, `const` address and size of the constant bank;
     `regions` (address, bytes) of what the kernel may touch, where it was compiled with `bounds`; `watch` is the address of a record of what lay outside
-    (`dispatch.WATCH`), and then nothing of that ends the launch."""
+    (`layout.WATCH`), and then nothing of that ends the launch."""
     code = code.fitting(grid, block)
     threads, blocks = block[0] * block[1] * block[2], grid[0] * grid[1] * grid[2]
     if threads > MAX_THREADS or threads == 0:

@@ -391,7 +391,7 @@ def _double_table(w: _Lanes, kind: str) -> str:
 def _directed(f: Fn, w: _Lanes, i: Instr, acc: str, xs: str, ys: str, n: int) -> str:
     """xs·ys + acc in double, element by element, rounded as the instruction says."""
     from ...ir.types import F64
-    from .dispatch import rounding
+    from .directed import rounding
 
     helper = rounding(w.lane, "ffma", i.attr("rnd"), F64, F64, 3, i)
     for e in range(n):

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .asm import Fn
-from .dispatch import BARRIER, BARRIERS, BLOCK, CLUSTER, FRAME, LAUNCH, RUN, YIELD
+from .layout import BARRIER, BARRIERS, BLOCK, CLUSTER, FRAME, LAUNCH, RUN, YIELD
 from .scheduler import rest
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from typing import Any
 from ...ir.instr import Instr, Value
 from ...ir.types import I1, I32, I64, Scalar
 from .asm import Fn
-from .dispatch import BLOCK, CANCEL, COPY_MASKED, FRAME, MBARRIER, Lane, mbarrier
+from .dispatch import Lane
+from .helpers import CANCEL, COPY_MASKED, MBARRIER, mbarrier
+from .layout import BLOCK, FRAME
 from .ops import NAMES
 
 WIDE = "<32 x i64>"

@@ -11,7 +11,8 @@ turns, round robin.  Without a free slot nothing is claimed before a group ends.
 from __future__ import annotations
 
 from .asm import Fn, Var
-from .dispatch import BLOCK, LAUNCH, Lane
+from .dispatch import Lane
+from .layout import BLOCK, LAUNCH
 from .scheduler import claimed, once_around, place_blocks
 
 PATIENCE = 4  # turns without progress after which another group is claimed

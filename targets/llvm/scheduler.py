@@ -13,7 +13,8 @@ from typing import Any
 from ...ir.analysis import in_cycles
 from ...ir.kernel import Kernel
 from .asm import Fn, Var
-from .dispatch import BARRIER, BARRIER_, BARRIERS, BLOCK, CLUSTER, CONVERGED, EXIT, FRAME, LAUNCH, ROUNDS, RUN, WARP, YIELD, Lane, polls
+from .dispatch import Lane, polls
+from .layout import BARRIER, BARRIER_, BARRIERS, BLOCK, CLUSTER, CONVERGED, EXIT, FRAME, LAUNCH, ROUNDS, RUN, WARP, YIELD
 
 STALL = 1 << 20  # rounds in which no phase of an mbarrier ends, after which nobody will go on
 

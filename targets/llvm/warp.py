@@ -7,9 +7,9 @@ blended, so a lane keeps what it had when it left.  A lane that returns leaves `
 integers whose lanes differ in a known way are scalars too (`lanes.py`), and accesses by them need no test (`shaped.py`, others: `reach.py`).
 
 Block barriers are taken where control flow is uniform; collectives also in linearised code, where all lanes that get there are there at once
-(but not in loops that lanes leave one by one).  A member mask that names a lane which went another way is a deadlock.  What this mode refuses
-(`Refused`) goes lane by lane (`dispatch.py`): calls, loops that may wait for lanes of their own warp, barriers in divergent code,
-mbarriers.  A loop that waits for other warps or blocks gives way after some turns, with all that is alive in the frame.
+(but not in loops that lanes leave one by one).  A member mask that names a lane which went another way is a deadlock.  What this mode refuses (`Refused`)
+goes lane by lane (`dispatch.py`): calls, loops that may wait for lanes of their own warp, barriers in divergent code.  A loop that waits for other warps
+or blocks gives way after some turns, with all that is alive in the frame.
 """
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIER_, BLOCK, CLUSTER, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _Point, _Segment, conversion, rounding_mode
+from .directed import CONSTRAINED, conversion, rounding_mode
+from .dispatch import Lane, _Point, _Segment
+from .helpers import COPY
 from .lanes import COPIES, FORMS, Shape, W, splits
+from .layout import BARRIER, BARRIER_, BLOCK, CLUSTER, FRAME, FUEL, YIELD
 from .mbarriers import Mbarriers
 from .ops import NAMES, SUFFIX, Ops, Val
 from .reach import REDUCED, any_load, any_store, atomics, copies, each_lane
