@@ -181,7 +181,16 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     if total > LIMIT:
         raise ResourceError(f"{count} blocks must be resident together and need {stride * count >> 20} MiB for each thread; the limit is {LIMIT >> 20} MiB",
                             hint="launch fewer blocks or threads")  # fmt: skip
-    memory, base = code.borrow(total + 4096)
+    while True:
+        try:
+            memory, base = code.borrow(total + 4096)
+            break
+        except MemoryError:  # a system that reserves no more than it has
+            if cooperative or slots == pieces:
+                raise ResourceError(f"{slots * count} blocks must be resident together and need {total >> 20} MiB, which the system does not give",
+                                    hint="launch fewer blocks or threads") from None  # fmt: skip
+            slots = max(pieces, slots // 2)
+            total = stride * count * slots
     record, taken = np.zeros(len(LAUNCH), np.int64), np.zeros(slots, np.uint8)
     free = np.array([(1 << pieces) - 1], np.uint64).view(np.int64)
     stop, where = np.zeros(4, np.int32), np.zeros(4, np.int64)

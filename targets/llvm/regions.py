@@ -355,7 +355,8 @@ class Plan:
     def _retries(self, v: Value) -> bool:
         """Whether a condition only asks if a compare-and-swap found what it was given: where it did not, another lane's did, and it is tried again
         with what was found."""
-        i = self.lanes.defs.get(v.id)
+        while (i := self.lanes.defs.get(v.id)) is not None and i.op.name == "not":
+            v = i.args[0]
         if i is None or i.op.name not in ("icmp", "fcmp") or str(i.attr("pred")) not in ("eq", "ne", "oeq", "une", "ueq", "one"):
             return False
         for x, y in (i.args, i.args[::-1]):
@@ -449,6 +450,8 @@ class Plan:
         i = self.lanes.defs.get(v.id)
         if i is None:
             return False
+        if i.op.name == "not":
+            return self._picks_one(i.args[0], not yes)
         if i.op.name == "elect_sync":
             return yes and v.id == i.results[1].id
         if i.op.name == "icmp" and i.attr("pred") == ("eq" if yes else "ne"):

@@ -527,15 +527,20 @@ done:
 }"""
 
 
-def test_a_retried_compare_and_swap_may_also_give_up():
+UNOPTIMISED = pytest.mark.parametrize("turned", [lambda text: text, lambda text: text.replace("@%p1 bra done;", "not.pred %p4, %p1; @!%p4 bra done;")])
+
+
+@UNOPTIMISED
+def test_a_retried_compare_and_swap_may_also_give_up(turned):
     x = np.random.default_rng(3).integers(-1000, 1000, 3 * 70).astype(np.int32)
-    out, mod = np.full(1, -5000, np.int32), module(LATEST)
+    out, mod = np.full(1, -5000, np.int32), module(turned(LATEST))
     mod["highest"].launch(x, out, grid=3, block=70)
     assert out[0] == x.max() and mod["highest"].stats()["mode"] == "widened"
 
 
-def test_one_lane_of_each_warp_takes_a_lock_again_and_again():
+@UNOPTIMISED
+def test_one_lane_of_each_warp_takes_a_lock_again_and_again(turned):
     """Nobody of its warp waits for it where it writes."""
-    mutex, count, mod = np.zeros(1, np.uint32), np.zeros(1, np.uint32), module(ONE_LANE)
+    mutex, count, mod = np.zeros(1, np.uint32), np.zeros(1, np.uint32), module(turned(ONE_LANE))
     mod["lock"].launch(mutex, count, 7, grid=5, block=96)
     assert (int(mutex[0]), int(count[0])) == (0, 105) and mod["lock"].stats()["mode"] == "widened"

@@ -165,6 +165,21 @@ def test_what_is_resident_has_a_limit_in_bytes(monkeypatch):
         run(BARRIER, 400, 64, 1, cooperative=True)
 
 
+def test_a_system_that_reserves_little_memory_has_fewer_blocks_resident(monkeypatch):
+    def borrow(self, size):
+        asked.append(size)
+        if size > 100_000:
+            raise MemoryError
+        return launch.aligned(size)
+
+    asked: list[int] = []
+    monkeypatch.setattr(launch.Code, "borrow", borrow)
+    assert run(LOOK_BACK, 500, 32, 500).tolist() == list(range(1, 501))
+    assert len(asked) > 2 and asked[-1] <= 100_000
+    with pytest.raises(ResourceError, match="500 blocks must be resident together and need"):
+        run(LOOK_BACK, 500, 32, 500, cooperative=True)
+
+
 def test_check_runs_it():
     flags, out = np.zeros(1, np.uint32), np.zeros(12, np.uint32)
     assert pj.check(BARRIER, "k", args=[flags, out], grid=12, block=64)
