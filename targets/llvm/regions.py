@@ -181,7 +181,9 @@ class Plan:
             return True
         if name == "mma":
             return True
-        if name in ("vote_sync", "ballot_sync", "redux_sync", "match_all_sync", "activemask"):
+        if name in ("vote_sync", "ballot_sync", "redux_sync", "match_all_sync"):
+            return i.args[0].id in varying and i.args[0].id not in self.lanes.const
+        if name == "activemask":
             return False
         if name == "elect_sync":
             return True
@@ -347,7 +349,7 @@ class Plan:
                     if any(n in part for part in sides.values()):
                         away.update(s for s, part in sides.items() if n not in part)
             met = set[int]().union(*(self._reach(s, None) for s in away))
-            found = self._leave[n] = not any(i.op.name in COLLECTIVES or i.op.name in BARRIER_OPS for m in met for i in self.k.blocks[m].instrs)
+            found = self._leave[n] = not any(i.op.name in COLLECTIVES or i.op.name in BARRIER_OPS or cluster_wait(i) for m in met for i in self.k.blocks[m].instrs)
         return found
 
     # ---- loops that wait for other threads

@@ -1027,16 +1027,17 @@ class Warp(Mbarriers, Shaped, Lane):
     # ---- collectives, where control flow is uniform
 
     def members(self, v: Value) -> str:
-        """The member mask, as those of it that are alive; all of them must be here."""
+        """The member mask, as those of it that are alive; all of them must be here.  Of masks that differ between lanes, all lanes that are here."""
         alive = self.bits(self.put(f"load {MASK}, ptr %alive"))
         named = self.const.get(v.id)
-        if v.id in self.plan.varying and named is None:
+        if self.differs(v):  # a mask for each lane that is here
             if not self.mask:
-                raise Refused("a member mask that differs between lanes")
-            here = self.bits(self.mask)  # one value per lane: those that are here must name just themselves
-            want = self.splat(here, I32)
-            other = self.both(self.mask, self.put(f"icmp ne <32 x i32> {self.vec(v)}, {want}"))
-            self.stuck(self.put(f"icmp ne i32 {self.bits(other)}, 0"))
+                return alive
+            here = self.bits(self.mask)
+            if not self.plan.others_leave(self.linearised):
+                away = self.splat(self.do("and i32", alive, self.do("xor i32", here, "-1")), I32)
+                missing = self.put(f"icmp ne <32 x i32> {self.put(f'and <32 x i32> {self.vec(v)}, {away}')}, zeroinitializer")
+                self.stuck(self.put(f"icmp ne i32 {self.bits(self.both(self.mask, missing))}, 0"))
             return here
         members = self.do("and i32", self.val(v).text if named is None else str(named), alive)
         if self.mask and self.plan.others_leave(self.linearised):
@@ -1045,6 +1046,9 @@ class Warp(Mbarriers, Shaped, Lane):
             away = self.do("and i32", members, self.do("xor i32", self.bits(self.mask), "-1"))
             self.stuck(self.put(f"icmp ne i32 {away}, 0"))
         return members
+
+    def differs(self, v: Value) -> bool:
+        return v.id in self.plan.varying and v.id not in self.const
 
     def stuck(self, cond: str) -> None:
         """Ends the launch: a lane waits for one that went another way."""
@@ -1064,10 +1068,16 @@ class Warp(Mbarriers, Shaped, Lane):
         self.members(i.args[0])
 
     def _ballot_sync(self, i: Instr) -> None:
+        if self.differs(i.args[0]):
+            self.collective(i)
+            return
         m = self.mask_of(self.members(i.args[0]))
         self.same(i.result, self.bits(self.both(m, self.frozen(i.args[1]))))
 
     def _vote_sync(self, i: Instr) -> None:
+        if self.differs(i.args[0]):
+            self.collective(i)
+            return
         members = self.members(i.args[0])
         hits = self.bits(self.both(self.mask_of(members), self.frozen(i.args[1])))
         some, full = self.put(f"icmp ne i32 {hits}, 0"), self.put(f"icmp eq i32 {hits}, {members}")
@@ -1119,13 +1129,30 @@ class Warp(Mbarriers, Shaped, Lane):
         self.allocas.append(f"  {place} = alloca [{stride * W} x i8], align 64")
         for n, a in enumerate(i.args):
             self.column(place, FRAME["ops"] + 16 * n, stride, a.type.elem, self.vec(a))
-        self.lines.append(f"  call void @{name}(ptr {place}, i32 {members})")
+        if self.differs(i.args[0]):
+            self.by_masks(self.vec(i.args[0]), members, f"void @{name}(ptr {place}")
+        else:
+            self.lines.append(f"  call void @{name}(ptr {place}, i32 {members})")
         for n, r in enumerate(i.results):
             x = self.fetch(place, shim.results_at + 16 * n, stride, r.type.elem)
             if r.id not in self.plan.varying:  # the same in all members: the first one's
                 first = self.put(self.call("llvm.cttz.i32", "i32", [("i32", members), ("i1", "true")]))
                 x = self.put(f"extractelement {self.ty(r.type.elem, True)} {x}, i32 {first}")
             self.define(r, x)
+
+    def by_masks(self, masks: str, here: str, call: str) -> None:
+        """A collective of each group of lanes that are here: those that the mask of the lowest one names, then the next."""
+        self.n += 1
+        n = self.n
+        self.allocas.append(f"  %left{n} = alloca i32")
+        self.lines += [f"  store i32 {here}, ptr %left{n}", f"  br label %masks{n}", f"masks{n}:"]
+        left = self.put(f"load i32, ptr %left{n}")
+        self.lines += [f"  br i1 {self.do('icmp ne i32', left, '0')}, label %group{n}, label %joined{n}", f"group{n}:"]
+        lowest = self.put(self.call("llvm.cttz.i32", "i32", [("i32", left), ("i1", "true")]))
+        mask = self.do("and i32", self.put(f"extractelement <32 x i32> {masks}, i32 {lowest}"), here)
+        self.lines.append(f"  call {call}, i32 {mask})")
+        done = self.do("or i32", mask, self.do("shl i32", "1", lowest))
+        self.lines += [f"  store i32 {self.do('and i32', left, self.do('xor i32', done, '-1'))}, ptr %left{n}", f"  br label %masks{n}", f"joined{n}:"]
 
     _match_any_sync = _match_all_sync = _redux_sync = _elect_sync = _mma = collective
 

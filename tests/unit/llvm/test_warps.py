@@ -544,3 +544,48 @@ def test_one_lane_of_each_warp_takes_a_lock_again_and_again(turned):
     mutex, count, mod = np.zeros(1, np.uint32), np.zeros(1, np.uint32), module(turned(ONE_LANE))
     mod["lock"].launch(mutex, count, 7, grid=5, block=96)
     assert (int(mutex[0]), int(count[0])) == (0, 105) and mod["lock"].stats()["mode"] == "widened"
+
+
+# groups of eight lanes with a member mask each, of which the first and the third go in; then all four
+TILES = """
+.visible .entry tiles(.param .u64 x, .param .u64 out) {
+    .reg .pred %p<6>; .reg .b32 %r<32>; .reg .b64 %a<9>;
+    ld.param.u64 %a1, [x]; ld.param.u64 %a2, [out]; mov.u32 %r1, %tid.x; mul.wide.u32 %a3, %r1, 4; add.s64 %a4, %a1, %a3; ld.global.u32 %r2, [%a4];
+    mul.wide.u32 %a5, %r1, 32; add.s64 %a6, %a2, %a5; and.b32 %r3, %r1, 24; mov.u32 %r4, 255; shl.b32 %r4, %r4, %r3;
+    and.b32 %r5, %r1, 8; setp.ne.u32 %p1, %r5, 0; CHOICE
+    BODY
+done:
+    ret;
+}"""
+TILE = """
+    setp.gt.s32 %p2, %r2, 0; vote.sync.ballot.b32 %r6, %p2, %r4; vote.sync.any.pred %p3, %p2, %r4; vote.sync.all.pred %p4, %p2, %r4;
+    selp.u32 %r7, 1, 0, %p3; selp.u32 %r8, 2, 0, %p4; or.b32 %r7, %r7, %r8;
+    redux.sync.add.s32 %r9, %r2, %r4; and.b32 %r10, %r2, 1; match.any.sync.b32 %r11, %r10, %r4; match.all.sync.b32 %r12|%p5, %r10, %r4;
+    shfl.sync.bfly.b32 %r13, %r2, 3, 0x181f, %r4; shfl.sync.idx.b32 %r14, %r2, 2, 0x181f, %r4; add.s32 %r13, %r13, %r14; bar.warp.sync %r4;
+    st.global.v4.u32 [%a6], {%r6, %r7, %r9, %r11}; st.global.v2.u32 [%a6+16], {%r12, %r13};
+"""
+
+
+@MACHINES
+@pytest.mark.parametrize("mode", ["auto", "dispatch"])
+@pytest.mark.parametrize("some", [False, True])
+def test_groups_of_lanes_with_a_mask_each(some, mode, machine):
+    text = TILES.replace("CHOICE", "@%p1 bra done;" if some else "").replace("BODY", TILE)
+    if some:  # those that do not go in come to a barrier of the warp with a mask of their own
+        text = text.replace("done:", "st.global.u32 [%a6+24], %r1; bra end;\ndone: bar.warp.sync %r4; st.global.u32 [%a6+28], %r1;\nend:")
+    x = np.random.default_rng(4).integers(-9, 10, 64).astype(np.int32)
+    out, mod = np.zeros((64, 8), np.uint32), module(text, mode, machine)
+    mod["tiles"].launch(x, out, grid=1, block=64)
+    for n in range(64):
+        first = n & ~7
+        tile, low = x[first : first + 8], first & 24
+        if some and n & 8:
+            assert out[n].tolist() == [0] * 7 + [n]
+            continue
+        odd = [int(v) & 1 for v in tile]
+        same = sum(1 << low + k for k in range(8) if odd[k] == int(x[n]) & 1)
+        want = [sum(1 << low + k for k in range(8) if tile[k] > 0), int((tile > 0).any()) + 2 * int((tile > 0).all()), int(tile.sum()) & 0xFFFFFFFF, same,
+                255 << low if len(set(odd)) == 1 else 0, int(tile[n % 8 ^ 3] + tile[2]) & 0xFFFFFFFF]  # fmt: skip
+        assert out[n, :6].tolist() == want and out[n, 6:].tolist() == [n * some, 0]
+    if mode == "auto":
+        assert mod["tiles"].stats()["mode"] == "widened"
