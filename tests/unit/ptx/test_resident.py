@@ -234,3 +234,14 @@ def test_ctrl_c_ends_what_waits_for_nobody(mode, grid, limit):
     assert out.startswith("ended") and p.returncode == 0
     if sys.version_info >= (3, 11):
         assert "k was ended\n  block (" in out and ": spins (" in out and "at <ptx>:9:" in out
+
+
+@pytest.mark.parametrize("cooperative", [False, True])
+def test_accesses_are_tested_in_blocks_that_wait(cooperative):
+    flags, out = np.zeros(30, np.uint32), np.zeros(30, np.uint32)
+    k = pj.load_ptx(LATER, bounds=True)["k"]
+    k.launch(flags, out, grid=30, block=64, cooperative=cooperative)
+    assert out.tolist() == list(range(30, 0, -1))
+    flags[:] = 0
+    with pytest.raises(DeviceError, match=r"access out of bounds at address .* in block \(29, 0, 0\), thread 0"):
+        k.launch(flags, out[:29], grid=30, block=64, cooperative=cooperative)
