@@ -137,8 +137,8 @@ class Lane(_Emit):
 
     x86 = False
 
-    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False) -> None:
-        self.k, self.w, self.bounds = kernel, 1, bounds
+    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False, w: int = 1) -> None:
+        self.k, self.w, self.bounds = kernel, w, bounds
         self.accesses: list[Instr] = main.accesses if main else []  # those that are tested
         self.shapes = _NoShapes()  # type: ignore[assignment]
         self.declared, self.helpers, self.features = declared, helpers, frozenset()
@@ -1303,10 +1303,10 @@ def _polls(i: Instr) -> bool:
 
 class Dispatch:
     """The module of one kernel, and what its launcher must know: bytes of a frame, threads per frame, the instruction at each point, and
-    `mode`: 'widened', or 'dispatch' with the reason."""
+    `mode`: 'widened', or 'dispatch' with the reason.  `width`: how many lanes run together (0: `width.py` says)."""
 
     def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto", debug: Locations | None = None,
-                 form: str = "any", wide: bool = True) -> None:  # fmt: skip
+                 form: str = "any", wide: bool = True, width: int = 0) -> None:  # fmt: skip
         declared: set[str] = set()
         helpers: dict[str, str] = {}
         self.mode, self.per, self.form = "dispatch", 1, ""
@@ -1319,14 +1319,15 @@ class Dispatch:
             from .lockstep import init_function, step_function
             from .regions import Refused
             from .warp import Warp
+            from .width import planned
 
             try:
-                warp = Warp(kernel, declared, helpers, form, wide)
+                warp = Warp(kernel, declared, helpers, planned(kernel, form, 32 * 64 if wide else 16 * 32, width), wide)
                 warp.debug, warp.x86 = debug, triple.startswith("x86_64")
-                texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, 32)]
+                texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, warp.w)]
                 if debug is not None:
                     texts[1], texts[3] = (debug.around(debug.around(t, f"{warp.name}.lane"), f"{warp.name}.step") for t in (texts[1], texts[3]))
-                lane, self.mode, self.per = warp, "widened", 32
+                lane, self.mode, self.per = warp, "widened", warp.w
                 self.share = warp.share()
                 self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""
             except Refused as e:

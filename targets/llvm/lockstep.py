@@ -1,4 +1,4 @@
-"""The scheduler of widened kernels: what the frames of warps hold at the start, and a block's warps in turn."""
+"""The scheduler of widened kernels: what the frames hold at the start, and a block's groups of lanes (warps, or parts of them) in turn."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ BARRIER_STATE = 4
 
 
 def init_function(warp: Warp) -> str:
-    """NAME.init: what the frames of a group hold for all its blocks: the warps' numbers and lanes, the lanes' %tid."""
+    """NAME.init: what the frames of a group of blocks hold for all of them: the numbers and lanes of its warps (or parts of these), the lanes' %tid."""
     f = Fn(f"define internal void @{warp.name}.init(ptr %launch, ptr %base) #0", warp.declared)
 
     def word(name: str) -> str:
@@ -22,17 +22,18 @@ def init_function(warp: Warp) -> str:
     tx, ty, threads = word("tx"), word("ty"), word("threads")
     room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
     stride = word("block_stride")
-    whole = f.op("mul", "i64", f.op("udiv", "i64", f.op("add", "i64", threads, 31), 32), 32)
+    w, log = warp.w, warp.w.bit_length() - 1
+    whole = f.op("mul", "i64", f.op("udiv", "i64", f.op("add", "i64", threads, w - 1), w), w)
     with f.count(word("group"), "i64") as k:
         block = f.at("%base", f.op("mul", "i64", k, stride))
         frames = f.at(f.at(block, BLOCK["arena"]), room)
         with f.count(whole, "i64") as t:
-            fr = f.at(frames, f.op("mul", "i64", f.op("lshr", "i64", t, 5), warp.frame))
-            lane = f.op("shl", "i64", f.op("and", "i64", t, 31), 2)
+            fr = f.at(frames, f.op("mul", "i64", f.op("lshr", "i64", t, log), warp.frame))
+            lane = f.op("shl", "i64", f.op("and", "i64", t, w - 1), 2)
             with f.when(f.cmp("eq", "i64", lane, 0)):
                 left = f.op("sub", "i64", threads, t)
-                bits = f.op("lshr", "i64", "4294967295", f.op("and", "i64", f.op("sub", "i64", "0", left), 31))
-                bits = f.select(f.cmp("ult", "i64", left, 32), "i64", bits, "4294967295")
+                bits = f.op("lshr", "i64", str((1 << w) - 1), f.op("and", "i64", f.op("sub", "i64", "0", left), w - 1))
+                bits = f.select(f.cmp("ult", "i64", left, w), "i64", bits, str((1 << w) - 1))
                 f.store("i32", f.put(f"trunc i64 {bits} to i32"), fr, warp.start_at)
                 f.store("i32", f.put(f"trunc i64 {t} to i32"), fr, FRAME["linear"])
                 f.store("i64", "0", fr)
@@ -56,7 +57,7 @@ def lockstep_function(warp: Warp) -> str:
     def word(name: str) -> str:
         return f.load("i64", "%launch", 8 * LAUNCH[name])
 
-    warps = f.op("lshr", "i64", f.op("add", "i64", word("threads"), 31), 5)
+    warps = f.op("udiv", "i64", f.op("add", "i64", word("threads"), warp.w - 1), warp.w)
     arena = f.at("%blk", BLOCK["arena"])
     frames = f.at(arena, f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64))
     stop = f.put(f"inttoptr i64 {word('stop')} to ptr")
@@ -66,7 +67,7 @@ def lockstep_function(warp: Warp) -> str:
         fr = f.at(frames, at)
         r = f.call("i32", f"{warp.name}.lane", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", "%blk"), ("ptr", arena), ("ptr", fr), ("i32", pc)])
         with f.when(f.cmp("slt", "i32", r, 0)):
-            f.store("i32", f.put(f"trunc i64 {f.op('shl', 'i64', f.op('udiv', 'i64', at, warp.frame), 5)} to i32"), "%blk", BLOCK["status"])
+            f.store("i32", f.put(f"trunc i64 {f.op('mul', 'i64', f.op('udiv', 'i64', at, warp.frame), warp.w)} to i32"), "%blk", BLOCK["status"])
             f.ret("i32 3")
         return r
 
@@ -107,7 +108,7 @@ def step_function(warp: Warp) -> str:
     def word(name: str) -> str:
         return f.load("i64", "%launch", 8 * LAUNCH[name])
 
-    warps = f.op("lshr", "i32", f.op("add", "i32", f.put(f"trunc i64 {word('threads')} to i32"), 31), 5)
+    warps = f.op("udiv", "i32", f.op("add", "i32", f.put(f"trunc i64 {word('threads')} to i32"), warp.w - 1), warp.w)
     arena = f.at("%blk", BLOCK["arena"])
     room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
     frames = f.at(arena, room)
@@ -121,7 +122,7 @@ def step_function(warp: Warp) -> str:
                 pc = f.load("i32", fr, FRAME["pc"])
                 r = f.call("i32", f"{warp.name}.lane", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", "%blk"), ("ptr", arena), ("ptr", fr), ("i32", pc)])
                 with f.when(f.cmp("slt", "i32", r, 0)):
-                    f.store("i32", f.op("shl", "i32", w, 5), "%blk", BLOCK["status"])
+                    f.store("i32", f.op("mul", "i32", w, warp.w), "%blk", BLOCK["status"])
                     f.ret("i32 3")
                 kind = f.load("i32", f.at(kinds, f.op("mul", "i64", f.widen(r), 4)))
                 f.store("i32", kind, fr)

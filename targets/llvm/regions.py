@@ -29,10 +29,12 @@ class Refused(UnsupportedError):
 class Plan:
     """Which values vary over a warp, and which blocks are linearised (block of the divergent branch → region)."""
 
-    def __init__(self, k: Kernel, form: str = "any") -> None:
-        self.k = k
+    def __init__(self, k: Kernel, form: str = "any", w: int = W) -> None:
+        if k.functions:
+            raise Refused("calls")
+        self.k, self.w = k, w
         self.order = reverse_post_order(k)
-        self.lanes = Lanes(k, form)
+        self.lanes = Lanes(k, form, w)
         given = {p.value.id for p in k.params}
         self.first = self.lanes.solve(self.order, lambda v: v.id in given, ())
         self.varying: set[int] = set()
@@ -63,7 +65,7 @@ class Plan:
 
     def shape(self, v: Value) -> Shape | None:
         """How it differs between lanes, where that is known."""
-        return self.shapes.get(v.id) if v.id in self.varying else uniform()
+        return self.shapes.get(v.id) if v.id in self.varying else uniform(self.w)
 
     def _loops(self) -> tuple[dict[int, frozenset[int]], set[int]]:
         """(block → innermost loop of linearised code around it, heads of loops whose parameters all lanes get at once)."""
@@ -170,7 +172,7 @@ class Plan:
             reg = str(i.attr("name"))
             return reg.startswith("lanemask") or reg.startswith(("tid.", "laneid")) and self.lanes.varies(reg)
         first = self.first.get(i.results[0].id)
-        if first is not None and first.flat and first.group == W:
+        if first is not None and first.flat and first.group == self.w:
             return False
         if name == "icmp" and self.lanes.same_for_all(i, lambda v: self.first.get(v.id)):
             return False
@@ -409,7 +411,7 @@ class Plan:
         if i.op.name == "icmp" and i.attr("pred") == ("eq" if yes else "ne"):
             for x, y in (i.args, i.args[::-1]):
                 s = self.first.get(x.id)
-                if s is not None and s.group == W and not s.anchors and len(set(s.offs)) == W and y.id not in self.varying:
+                if s is not None and s.group == self.w and not s.anchors and len(set(s.offs)) == self.w and y.id not in self.varying:
                     return True
         return i.op.name == ("and" if yes else "or") and any(self._picks_one(a, yes) for a in i.args)
 
