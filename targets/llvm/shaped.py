@@ -191,11 +191,20 @@ class Shaped(Masks):
         if elem is I1:
             old = [self.put(f"zext {self.bools_type} {x} to {t}") for x in old]
         conds = self.rests_on(i, base)
-        if "row" in cut.kinds and (count > 1 or not self.wide_masks):
+        window, types = i.attr("space", "global") == "shared", [t] * count
+        rows, masked = "row" in cut.kinds, self.masked(elem, count)
+        if rows and not masked:
             conds.append(self.all_lanes(mask))
 
         def fast() -> list[str]:
-            return self.load_pieces(cut, self.starts(i, base, cut), elem, m, count, mask, old, i.attr("space", "global") == "shared")
+            starts = self.starts(i, base, cut)
+
+            def read(full: bool) -> list[str]:
+                return self.load_pieces(cut, starts, elem, m, count, mask, old, window, full)
+
+            if not rows or not masked or window and self.wide_masks:
+                return read(not masked)
+            return self.either([self.all_lanes(mask)], types, lambda: read(True), lambda: read(False))
 
         def slow() -> list[str]:
             a, out = self.addresses(i, base, index), []
@@ -204,17 +213,21 @@ class Shaped(Masks):
                 out.append(self.by_lane(elem, at, mask, old[k] if old else "zeroinitializer"))
             return out
 
-        texts = self.either(conds, [t] * count, fast, slow)
+        texts = self.either(conds, types, fast, slow)
         for r, x in zip(i.results, texts):
             self.define(r, self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x)
         return True
 
+    def masked(self, elem: Scalar, count: int) -> bool:
+        """Whether the machine has masked accesses for a row.  All the same it is asked first whether all lanes take part: from far memory masked loads
+        take twice as long (Zen 5), and masked stores of AVX2 are slow always."""
+        return count == 1 and (self.wide_masks or elem.bytes >= 4)
+
     def load_pieces(self, cut: Pieces, starts: list[tuple[str, int]], elem: Scalar, m: str, count: int, mask: str, old: list[str],
-                    window: bool) -> list[str]:  # fmt: skip
+                    window: bool, full: bool) -> list[str]:  # fmt: skip
         group, size = cut.group, elem.bytes
         made: dict[tuple[str, tuple[str, int]], list[str]] = {}
         parts: list[list[str]] = [[] for _ in range(count)]
-        full = count > 1 or not self.wide_masks
         for kind, start in zip(cut.kinds, starts):
             if (kind, start) not in made:
                 inside = [j for j, ab in enumerate(zip(cut.kinds, starts)) if ab == (kind, start)]
@@ -262,18 +275,24 @@ class Shaped(Masks):
         if elem is I1:
             xs = [self.put(f"zext {self.bools_type} {x} to {t}") for x in xs]
         conds = self.rests_on(i, base)
-        full = count > 1 or not self.wide_masks
-        if full:
+        masked, window = self.masked(elem, count), i.attr("space", "global") == "shared"
+        if not masked:
             conds.append(self.all_lanes(mask))
 
         def fast() -> list[str]:
+            starts = self.starts(i, base, cut)
+            if not masked or window and self.wide_masks:
+                return write(starts, not masked)
+            return self.either([self.all_lanes(mask)], [], lambda: write(starts, True), lambda: write(starts, False))
+
+        def write(starts: list[tuple[str, int]], full: bool) -> list[str]:
             whole = xs[0]
             if count > 1:  # side by side, then the elements of a lane together
                 order = ", ".join(f"i32 {self.w * k + lane}" for lane in range(self.w) for k in range(count))
                 side = self.joined(xs, self.w, m)
                 whole = self.put(f"shufflevector <{self.w * count} x {m}> {side}, <{self.w * count} x {m}> poison, <{self.w * count} x i32> <{order}>")
             wide = self.w * count
-            for n, start in enumerate(self.starts(i, base, cut)):
+            for n, start in enumerate(starts):
                 p = self.moved_on(*start)
                 part, lanes = whole, group * count
                 if lanes < wide:

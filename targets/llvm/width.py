@@ -5,7 +5,7 @@ many as about fit, by the most bytes that a loop reads and that are alive where 
 done once for all lanes is done more often, and independent work that hides latencies is less.  Milliseconds with 32, 16 and 8 lanes on a Zen 5,
 the chosen one in brackets, behind the bytes per lane:
 
-    AVX2, 512 bytes of registers: 12 sums of f32, 52: 1.19  1.08 [0.74]   mandelbrot of f32, 28: 3.19 [2.78] 4.12   of f64, 48: 1.81 [1.76] 1.65
+    AVX2, 512 bytes of registers: 12 sums of f32, 52: 1.19  1.08 [0.74]   mandelbrot of f32, 28: 3.19 [2.78] 4.12   of f64, 48: 1.81  1.76 [1.65]
                                   softmax, 24: [5.3] 6.3  8.8             product by tiles, 4: [12.4] 13.4 23       no loop, 0: [0.30] 0.38  0.49
     AVX-512, 2048 bytes: 32 lanes are best in all of these, and fit.
 """
@@ -20,14 +20,15 @@ from .lanes import W
 from .regions import Plan, Refused, components
 
 WIDTHS = (32, 16, 8)
-SPILLED = 1.5  # a third of what is alive in memory costs less than scalars twice as often
+MEMORY = frozenset("ld st atom red copy".split())
+SPILLED = 1.5  # in a loop that waits for memory, registers that are not there cost less than scalars twice as often
 
 
 def planned(k: Kernel, form: str, room: int, forced: int = 0) -> Plan:
     """How the lanes go through a kernel, and how many; `room` is what the vector registers hold, in bytes, `forced` asks for a width where that is
     possible."""
     plan = Plan(k, form)
-    w = forced or next((w for w in WIDTHS if w * alive(plan) <= SPILLED * room), WIDTHS[-1])
+    w = forced or next((w for w in WIDTHS if w * alive(plan) <= room), WIDTHS[-1])
     if w == W or not parts(plan):
         return plan
     try:
@@ -44,7 +45,7 @@ def parts(plan: Plan) -> bool:
     return not any(i.attr("volatile") or i.op.name == "sreg" and str(i.attr("name")).startswith("lane") for i in plan.k.instrs())
 
 
-def alive(plan: Plan) -> int:
+def alive(plan: Plan) -> float:
     """The most bytes of vectors that a lane keeps for a loop that reads them, where a block of the loop begins; its mask included."""
     k = plan.k
     loops = _loops(k, plan.order)
@@ -69,11 +70,12 @@ def alive(plan: Plan) -> int:
             if not new <= into[n]:
                 into[n] |= new
                 changed = True
-    most = 0
+    most = 0.0
     for n, around in loops.items():
         read = {v.id for m in around for i in k.blocks[m].instrs for v in i.operands()}
         kept = into[n] & read | {v.id for v in k.blocks[n].params if v.id in size}
-        most = max(most, sum(size[v] for v in kept) + (4 if n in plan.inside else 0))
+        bytes_ = sum(size[v] for v in kept) + (4 if n in plan.inside else 0)
+        most = max(most, bytes_ / SPILLED if any(i.op.name in MEMORY for m in around for i in k.blocks[m].instrs) else bytes_)
     return most
 
 
