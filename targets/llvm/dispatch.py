@@ -1322,7 +1322,7 @@ class Dispatch:
             from .width import planned
 
             try:
-                warp = Warp(kernel, declared, helpers, planned(kernel, form, 32 * 64 if wide else 16 * 32, width), wide)
+                warp = Warp(declared, helpers, planned(kernel, form, 32 * 64 if wide else 16 * 32, width), wide)
                 warp.debug, warp.x86 = debug, triple.startswith("x86_64")
                 texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, warp.w)]
                 if debug is not None:

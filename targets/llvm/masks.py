@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...ir.analysis import in_cycles
 from ...ir.instr import Value
+from .regions import Plan
+
+
+def mask_elem(plan: Plan) -> str:
+    """The integers of masks: as wide as what most comparisons in loops compare."""
+    bits = [i.args[0].type.elem.bits for n in in_cycles(plan.k) for i in plan.k.blocks[n].instrs if i.op.name in ("icmp", "fcmp") and i.result.id in plan.varying]
+    return "i64" if 2 * sum(n == 64 for n in bits) > len(bits) else "i32"
 
 
 class Masks:

@@ -13,7 +13,7 @@ from ...ir.analysis import in_cycles
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Instr, Value
 from ...ir.kernel import Kernel
-from ...ir.passes.cleanup import reverse_post_order
+from ...ir.passes.cleanup import dominators, reverse_post_order
 from .dispatch import _polls
 from .lanes import Lanes, Shape, W, uniform
 
@@ -49,6 +49,7 @@ class Plan:
         self.regions: dict[int, tuple[set[int], int | None]] = {}  # branch block → (blocks, join)
         self.inside: dict[int, int] = {}  # linearised block → its branch block
         self.after = self._post_dominators()
+        self.above = dominators(k)
         for i in k.instrs():
             if i.op.name == "copy" and (i.attr("fn") or i.attr("masked") or "cluster" in (i.attr("to"), i.attr("from"))):
                 raise Refused("a copy that combines, by a mask, or in a cluster", place=i.loc)
@@ -102,6 +103,14 @@ class Plan:
                 for r in i.results:
                     if r.id not in self.lanes.const and not self.used_in.get(r.id, set()) <= around:
                         yield r
+
+    def fresh(self, n: int, target: int) -> bool:
+        """Whether the parameters of a block are dead in all lanes that stand in block `n`, which has one edge to it: then all of these may be given
+        what the edge passes on, though only some take it."""
+        x = n
+        while x != target and self.above[x] != x:
+            x = self.above[x]
+        return x != target and sum(e.target == target for e in self.k.blocks[n].terminator.edges) == 1
 
     def dies(self, n: int) -> bool:
         b = self.k.blocks[n]

@@ -17,13 +17,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...ir.instr import Edge, Instr, Value
-from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I8, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
 from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding_mode
 from .emit import NAMES, SUFFIX, Val, _Emit
 from .lanes import COPIES, Shape, W, splits
+from .masks import mask_elem
 from .reach import REDUCED, any_load, any_store, atomics, copies, each_lane
 from .regions import BARRIER_OPS, Plan, Refused, components, whole_block
 from .shaped import Grouped, Shaped, pieces
@@ -35,12 +35,12 @@ class Warp(Shaped, Lane):
     """The function of the lanes that run together, a warp or a part of it: `i32 NAME.lane(args, launch, block, arena, frame, point)`, with a frame
     for them."""
 
-    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], plan: Plan, wide: bool = True) -> None:
+    def __init__(self, declared: set[str], helpers: dict[str, str], plan: Plan, wide: bool = True) -> None:
         self.plan = plan
-        self.mask_elem = "i1" if wide or plan.w == W else "i32"
+        self.mask_elem = "i1" if wide or plan.w == W else mask_elem(plan)
         self.spinning: dict[int, Any] = {}  # head of a linearised loop → its point
         self.form, self.wide_masks = plan.lanes.form, wide  # wide: the machine has masked loads and stores of all sizes
-        super().__init__(kernel, declared, helpers, w=plan.w)
+        super().__init__(plan.k, declared, helpers, w=plan.w)
         self.ops = 0
 
     # ---- frame
@@ -443,7 +443,7 @@ class Warp(Shaped, Lane):
             return [(t.edges[0], mask)]
         if name == "branch":
             c = self.frozen(t.args[0])
-            return [(t.edges[0], self.both(mask, c)), (t.edges[1], self.both(mask, self.inverse(c)))]
+            return [(t.edges[0], self.narrowed(mask, t.args[0])), (t.edges[1], self.both(mask, self.inverse(c)))]
         if name == "switch":
             x = self.put(f"freeze <{self.w} x i32> {self.vec(t.args[0])}")
             out, rest = [], mask
@@ -453,6 +453,18 @@ class Warp(Shaped, Lane):
                 rest = self.both(rest, self.inverse(hit))
             return [*out, (t.edges[-1], rest)]
         raise Refused(f"{name} in divergent code", place=t.loc)
+
+    def narrowed(self, mask: str, v: Value) -> str:
+        """A mask and a predicate.  One that two others make is taken apart: LLVM packs masks to bytes, to join `<w x i1>` with an i1."""
+        i = self.plan.lanes.defs.get(v.id)
+        if self.mask_elem != "i1" and i is not None and i.op.name == "and" and v.id in self.local_vals and all(a.id in self.local_vals for a in i.args):
+            for a in sorted(i.args, key=lambda a: self.step(a) == 0):
+                mask = self.narrowed(mask, a)
+            return mask
+        if self.mask_elem == "i1" or self.step(v) is None:
+            return self.both(mask, self.frozen(v))
+        word = self.put(f"sext i1 {self.put(f'freeze i1 {self.val(v).text}')} to {self.mask_elem}")
+        return self.both(mask, self.splat(word, I32 if self.mask_elem == "i32" else I64))
 
     def raise_mask(self, n: int, mask: str) -> None:
         have = self.mask_in(f"%m{n}")
@@ -514,7 +526,7 @@ class Warp(Shaped, Lane):
                 if self.plan.dies(e.target):
                     self.die(part)
                     continue
-                self.pass_on(e, part)
+                self.pass_on(e, mask if self.plan.fresh(n, e.target) else part)
                 if e.target in self.plan.inside:
                     self.raise_mask(e.target, part)
         if asked:

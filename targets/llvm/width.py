@@ -11,13 +11,14 @@ the chosen one in brackets, behind the bytes per lane:
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ...ir.analysis.warps import warp_needs
 from ...ir.instr import Value
 from ...ir.kernel import Kernel
+from .exits import leaving, loops
 from .lanes import W
-from .regions import Plan, Refused, components
+from .regions import Plan, Refused
 
 WIDTHS = (32, 16, 8)
 MEMORY = frozenset("ld st atom red copy".split())
@@ -27,6 +28,7 @@ SPILLED = 1.5  # in a loop that waits for memory, registers that are not there c
 def planned(k: Kernel, form: str, room: int, forced: int = 0) -> Plan:
     """How the lanes go through a kernel, and how many; `room` is what the vector registers hold, in bytes, `forced` asks for a width where that is
     possible."""
+    k = leaving(k)
     plan = Plan(k, form)
     w = forced or next((w for w in WIDTHS if w * alive(plan) <= room), WIDTHS[-1])
     if w == W or not parts(plan):
@@ -48,8 +50,8 @@ def parts(plan: Plan) -> bool:
 def alive(plan: Plan) -> float:
     """The most bytes of vectors that a lane keeps for a loop that reads them, where a block of the loop begins; its mask included."""
     k = plan.k
-    loops = _loops(k, plan.order)
-    if not loops:
+    around = {n: part for part in loops(k, plan.order) for n in part}  # the innermost
+    if not around:
         return 0
     size = {v.id: max(v.type.elem.bytes, 4) for v in _values(k) if v.id in plan.varying and v.id not in plan.shapes}
     reads: list[set[int]] = []
@@ -71,11 +73,11 @@ def alive(plan: Plan) -> float:
                 into[n] |= new
                 changed = True
     most = 0.0
-    for n, around in loops.items():
-        read = {v.id for m in around for i in k.blocks[m].instrs for v in i.operands()}
+    for n, part in around.items():
+        read = {v.id for m in part for i in k.blocks[m].instrs for v in i.operands()}
         kept = into[n] & read | {v.id for v in k.blocks[n].params if v.id in size}
         bytes_ = sum(size[v] for v in kept) + (4 if n in plan.inside else 0)
-        most = max(most, bytes_ / SPILLED if any(i.op.name in MEMORY for m in around for i in k.blocks[m].instrs) else bytes_)
+        most = max(most, bytes_ / SPILLED if any(i.op.name in MEMORY for m in part for i in k.blocks[m].instrs) else bytes_)
     return most
 
 
@@ -84,19 +86,3 @@ def _values(k: Kernel) -> Iterator[Value]:
         yield from b.params
         for i in b.instrs:
             yield from i.results
-
-
-def _loops(k: Kernel, order: Sequence[int]) -> dict[int, set[int]]:
-    """Block → the innermost loop around it."""
-    out: dict[int, set[int]] = {}
-    work: list[tuple[Sequence[int], int | None]] = [(order, None)]
-    while work:
-        nodes, cut = work.pop()
-        for part in components(k, nodes, cut):
-            inner = [n for n in order if n in part]
-            if len(part) == 1 and all(e.target != inner[0] or inner[0] == cut for e in k.blocks[inner[0]].terminator.edges):
-                continue
-            for n in part:
-                out[n] = part
-            work.append((inner, inner[0]))
-    return out
