@@ -241,21 +241,22 @@ def _plain(meta: Attrs) -> Attrs:
 
 # ---- reading --------------------------------------------------------------------------------------------------------
 
-_TOKEN = re.compile(r"""
-    (?P<space>\s+|//[^\n]*)
+_TOKEN = re.compile(r"""(?:\s+|//[^\n]*)*(?:
+    (?P<value>%\w+)
+  | (?P<mark>[(){},:=])
   | (?P<bytes>x"[0-9a-f]*")
   | (?P<string>"(?:[^"\\]|\\.)*")
   | (?P<type>!?(?:tile|ptr|view)<[^>]*>(?:\[[^\]]*\])?|!?(?:[iuf]\d\w*|bf16\w*)(?:\[[^\]]*\])?)(?![\w%])
   | (?P<extent><[^<>]*>)
   | (?P<float>-?0x[01]\.?[0-9a-f]*p[+-]\d+|-?inf\b|nan\b)
   | (?P<int>-?\d+)
-  | (?P<value>%\w+)
   | (?P<global>@\w+)
   | (?P<block>\^\d+)
   | (?P<arrow>->)
   | (?P<word>[A-Za-z_][\w.]*)
-  | (?P<mark>[(){},:=])
-""", re.X)  # fmt: skip
+  | (?P<end>\Z)
+  | (?P<wrong>.)
+)""", re.X | re.S)  # fmt: skip
 
 
 def parse(text: str, file: str = "<string>") -> Any:
@@ -276,31 +277,33 @@ class _Reader:
         first, _, rest = text.partition("\n")
         if first.strip() != VERSION:
             raise ReadError.at(f"the first line must be {VERSION!r}", text, 0, file=file)
-        self.tokens: list[tuple[str, str, int]] = []
-        at = len(first) + 1
-        while at < len(text):
-            m = _TOKEN.match(text, at)
-            if m is None:
-                raise ReadError.at("this is not a token", text, at, file=file)
-            if m.lastgroup != "space":
-                self.tokens.append((m.lastgroup or "", m[0], at))
-            at = m.end()
+        self.tokens: list[tuple[str, str]] = []
+        self.places: list[int] = []
+        for m in _TOKEN.finditer(text, min(len(first) + 1, len(text))):
+            kind = m.lastgroup or ""
+            self.tokens.append((kind, m[kind]))
+            self.places.append(m.start(kind))
+            if kind == "wrong":
+                raise ReadError.at("this is not a token", text, self.places[-1], file=file)
+        self.tokens += [("end", "")] * 3  # as far as is looked ahead
         self.at = 0
         self.functions: dict[str, Any] = {}
         self._next = 0
+        self._block = 0
+        self._ahead: dict[str, tuple[Type, int]] = {}
+        self._early: dict[str, Value] = {}  # used, not yet defined
 
     def fail(self, message: str, back: int = 0, name: str = "") -> ReadError:
         """An error at the next token, some tokens before it, or at a name."""
         k = name.at if isinstance(name, _Name) else self.at - back
-        where = self.tokens[k][2] if k < len(self.tokens) else max(len(self.text) - 1, 0)
+        where = min(self.places[min(k, len(self.places) - 1)], max(len(self.text) - 1, 0))
         return ReadError.at(message, self.text, where, file=self.file)
 
     def peek(self, ahead: int = 0) -> tuple[str, str]:
-        k = self.at + ahead
-        return self.tokens[k][:2] if k < len(self.tokens) else ("end", "")
+        return self.tokens[self.at + ahead]
 
     def take(self, kind: str, what: str = "") -> str:
-        k, t = self.peek()
+        k, t = self.tokens[self.at]
         if k != kind or what and t != what:
             raise self.fail(f"expected {what or kind}, found {t or 'the end'}")
         name = _Name(t)
@@ -318,7 +321,8 @@ class _Reader:
         self.take("mark", t)
 
     def maybe(self, t: str) -> bool:
-        if self.peek()[1] == t and self.peek()[0] in ("mark", "word", "arrow"):
+        kind, found = self.tokens[self.at]
+        if found == t and kind in ("mark", "word", "arrow"):
             self.at += 1
             return True
         return False
@@ -420,7 +424,29 @@ class _Reader:
             nodes[left] = Node(o, args, self.attrs(), tuple(types), len(nodes), None, hint)
         return Graph(name, [self.known(nodes, v) for v in inputs], outputs)
 
+    def ahead(self) -> dict[str, tuple[Type, int]]:
+        """Type and block of each value that the kernel's instructions and blocks define: a block may use what one further down defines."""
+        out: dict[str, tuple[Type, int]] = {}
+        at, depth, block = self.at, 1, -1
+        try:
+            while depth and self.peek()[0] != "end":
+                kind, text = self.peek()
+                depth += {"{": 1, "}": -1}.get(text, 0) if kind == "mark" else 0
+                if kind == "block" and self.peek(1)[0] == "word":
+                    block += 1
+                self.at += 1
+                if kind == "value" and self.peek()[1] == ":" and self.peek(1)[0] == "type":
+                    self.at += 1
+                    out.setdefault(text, (self.type(), block))
+        finally:
+            self.at = at
+        return out
+
     def known(self, table: dict[str, Any], v: str) -> Any:
+        later = self._ahead.get(v)
+        if v not in table and later is not None and later[1] > self._block:
+            self._early[v] = table[v] = Value(self._next, later[0], v[1:] if not v[1:].isdigit() else "")
+            self._next += 1
         if v not in table:
             raise self.fail(f"{v} is not defined", name=v)
         return table[v]
@@ -441,6 +467,11 @@ class _Reader:
 
     # kernel and tile
     def value(self, table: dict[str, Value], text: str, ty: Type) -> Value:
+        early = self._early.pop(text, None)
+        if early is not None:
+            if early.type != ty:
+                raise self.fail(f"{text} is used as {early.type}", name=text)
+            return early
         if text in table and table[text].type is not None and getattr(table[text], "name", "") != "?":
             raise self.fail(f"{text} is defined twice", name=text)
         v = Value(self._next, ty, text[1:] if not text[1:].isdigit() else "")
@@ -537,9 +568,11 @@ class _Reader:
         facts, meta = self.facts(), self.attrs()
         params = self.params(table)
         self.mark("{")
+        self._ahead = self.ahead()
         blocks = []
         while not self.maybe("}"):
             self.take("block")
+            self._block = len(blocks)
             label = self.take("word")
             inner = self.typed(table)
             self.mark(":")
@@ -547,6 +580,7 @@ class _Reader:
             while self.peek()[0] != "block" and self.peek()[1] != "}":
                 instrs.append(self.instr(table, None))
             blocks.append(Block(label, inner, tuple(instrs)))
+        self._ahead = {}
         return Kernel(name, params, tuple(blocks), warps=facts.get("warps"), lanes=facts.get("lanes"), shared=facts.get("shared", 0),
                       local=facts.get("local", 0), meta=meta)  # fmt: skip
 

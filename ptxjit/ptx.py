@@ -6,7 +6,11 @@ Any PTX of any origin is read; a kernel is lifted and compiled when it is first 
 """
 from __future__ import annotations
 
+import mmap
 import os
+import platform
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,6 +22,8 @@ from . import targets
 from .ir.errors import DeviceError, DTypeError, PtxjitError, UnsupportedError, UserError
 from .trace import DeviceArray, user_loc
 
+MAPS_LOW = sys.platform == "linux" and platform.machine() == "x86_64"
+DECLARED = re.compile(r"[;{}]\s*\.(?:global|const)\s")  # a declaration, not a modifier
 LIMITS = ("maxntid", "reqntid", "reqnctapercluster")
 
 
@@ -164,22 +170,23 @@ class Memory:
         self.keep: list[Any] = []
         numbers = {f.name: n + 1 for n, f in enumerate(f for f in tree.functions.values() if not f.is_entry)}
         self.numbers = numbers
-        self.const = self._bank([d for d in tree.variables.values() if d.space == "const"])
-        self._bank([d for d in tree.variables.values() if d.space == "global"])
-        for name, d in tree.variables.items():
+        variables = tree.variables | scoped(tree)
+        self.const = self._bank([(n, d) for n, d in variables.items() if d.space == "const"])
+        self._bank([(n, d) for n, d in variables.items() if d.space == "global"])
+        for name, d in variables.items():
             if d.init is not None and name in self.arrays:
                 self._fill(d, self.arrays[name])
 
-    def _bank(self, variables: list[Any]) -> tuple[int, int]:
-        """Places variables one after the other; (address, bytes) of the whole."""
+    def _bank(self, variables: list[tuple[str, Any]]) -> tuple[int, int]:
+        """Places variables one after the other; (address, bytes) of the whole.  Where addresses have 32 bits, below 4 GiB."""
         at, places = 0, []
-        for d in variables:
+        for name, d in variables:
             size, _ = _size_of_variable(d)
             align = max(d.align, 16)
             at = -(-at // align) * align
-            places.append((d.name, at, size))
+            places.append((name, at, size))
             at += size
-        raw = np.zeros(at + 512, np.uint8)
+        raw = low_memory(at + 512) if at and self.tree.address_size == 32 else np.zeros(at + 512, np.uint8)
         self.keep.append(raw)
         start = raw.__array_interface__["data"][0]
         first = -start % 256
@@ -233,6 +240,30 @@ class Memory:
         raise UnsupportedError(f"an initialiser of this form ({kind}) is not supported")
 
 
+def scoped(tree: Any) -> dict[str, Any]:
+    """Variables in global and constant memory that functions declare for themselves: name@place → declaration."""
+    out: dict[str, Any] = {}
+    for f in tree.functions.values():
+        if f.defined and DECLARED.search(tree.text, f.start, f.end):
+            stack = list(f.body.items)
+            while stack:
+                item = stack.pop()
+                stack.extend(getattr(item, "items", ()))
+                if getattr(item, "space", "") in ("global", "const"):
+                    out[f"{item.name}@{item.start}"] = item
+    return dict(sorted(out.items(), key=lambda kv: kv[1].start))
+
+
+def low_memory(size: int) -> Any:
+    """Memory whose addresses have 32 bits."""
+    flag = 0x40  # MAP_32BIT
+    memory = np.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flag), np.uint8) if MAPS_LOW else None
+    if memory is None or memory.__array_interface__["data"][0] + size > 1 << 32:
+        raise UnsupportedError("this module has addresses of 32 bits, and there is no such memory for its variables here",
+                               hint="x86-64 Linux has it; else compile the kernel for 64-bit addresses")  # fmt: skip
+    return memory
+
+
 def _is_offset(e: tuple[Any, ...]) -> bool:
     return len(e) == 2 and type(e[0]).__name__ == "Sym" and (isinstance(e[1], int))
 
@@ -264,7 +295,7 @@ class Symbols(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._memory.arrays:
             raise UserError(f"there is no variable {name!r}", hint="variables: " + (", ".join(self._memory.arrays) or "none"))
-        d = self._memory.tree.variables[name]
+        d = self._memory.tree.variables.get(name) or scoped(self._memory.tree)[name]
         data = self._memory.arrays[name].view(DTYPES.get(d.type, np.uint8))
         shape = tuple(s if s is not None else -1 for s in d.shape) + ((d.vector,) if d.vector > 1 else ())
         return data.reshape(shape or (-1,))

@@ -71,9 +71,9 @@ def rewrite(k: Kernel, rule_of: Callable[[Instr], Rule | None], scales: bool = T
     for block in k.blocks[1:]:
         b.adopt(block)
     new = b.renamed
-    for n, block in enumerate(k.blocks):
+    for n in definitions_first(k):
         b.start(n)
-        for i in block.instrs:
+        for i in k.blocks[n].instrs:
             b.loc = i.loc
             rule = rule_of(i)
             if rule is None:
@@ -82,6 +82,14 @@ def rewrite(k: Kernel, rule_of: Callable[[Instr], Rule | None], scales: bool = T
                 v = rule(b, i, [new.get(a.id, a) for a in i.args])
                 new[i.result.id] = v
     return b.finish(k.meta)
+
+
+def definitions_first(k: Kernel) -> list[int]:
+    """Blocks in an order in which a definition is met before its uses; the text's order need not be one."""
+    from .cleanup import reverse_post_order
+
+    order = reverse_post_order(k)
+    return order + sorted(set(range(len(k.blocks))) - set(order))
 
 
 def _renamed(i: Instr, new: dict[int, Value]) -> Instr:

@@ -19,7 +19,7 @@ def one_exchange(k: Kernel) -> Kernel:
     """The kernel (of fixed lanes) with chains of butterflies taken apart; the same object if it has none, or if that would make it large."""
     if k.lanes is None or sum(i.op.name == "shfl" and i.attr("mode") == "bfly" for i in k.instrs()) < 2:
         return k
-    from .decompose import _renamed
+    from .decompose import _renamed, definitions_first
 
     b = KernelBuilder(k.name, warps=k.warps, lanes=k.lanes, first_id=k.next_id())
     b.params, b.shared, b.local, b.functions = list(k.params), k.shared, k.local, k.functions
@@ -28,10 +28,10 @@ def one_exchange(k: Kernel) -> Kernel:
     const = {i.result.id: i.attr("value") for i in k.instrs() if i.op.name == "constant"}
     new: dict[int, Value] = {}
     added = 0
-    for n, block in enumerate(k.blocks):
+    for n in definitions_first(k):
         b.start(n)
         pushed = _Block(b, const)
-        for i in block.instrs:
+        for i in k.blocks[n].instrs:
             b.loc = i.loc
             i = _renamed(i, new)
             by = const.get(i.args[1].id) if i.op.name == "shfl" and i.attr("mode") == "bfly" else None

@@ -28,16 +28,16 @@ def expand_products(k: Kernel, which: Callable[[Instr], bool] = lambda i: True) 
     """The kernel without `mma` (of those that `which` takes); the same object if it had none."""
     if not any(i.op.name == "mma" and which(i) for i in k.instrs()):
         return k
-    from .decompose import _renamed
+    from .decompose import _renamed, definitions_first
 
     b = KernelBuilder(k.name, warps=k.warps, lanes=k.lanes, first_id=k.next_id())
     b.params, b.shared, b.local, b.functions = list(k.params), k.shared, k.local, k.functions
     for block in k.blocks[1:]:
         b.adopt(block)
     new: dict[int, Value] = {}
-    for n, block in enumerate(k.blocks):
+    for n in definitions_first(k):
         b.start(n)
-        for i in block.instrs:
+        for i in k.blocks[n].instrs:
             b.loc = i.loc
             if i.op.name != "mma" or not which(i):
                 b.append(_renamed(i, new))

@@ -1,7 +1,8 @@
 """Launching kernels of threads on the CPU: grid, blocks, shared memory, and what a launch that went wrong says.
 
 The code is `targets/llvm/dispatch.py`'s; this module fills its launch record, gives it memory for the resident blocks, and reads the frames
-of a launch that ended in a deadlock or a trap.
+of a launch that ended in a deadlock or a trap.  Memory of a kernel that waits for other blocks is reserved for as many as may be resident, and the
+system gives it where it is touched.
 """
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from ...ir.instr import Instr
 from ...ir.kernel import Kernel
 from ...ir.passes import kernel_pipeline
 from ...ir.printf import format_c
-from ..llvm.dispatch import PRINTF_RECORD, PRINTF_RECORDS, WATCH, YIELD, Dispatch
+from ..llvm.dispatch import LAUNCH, PRINTF_RECORD, PRINTF_RECORDS, WATCH, YIELD, Dispatch
 from ..llvm.lanes import FORMS, form_of
 from .link import Artifact
 from .load import LINUX_X86, load
@@ -28,6 +29,7 @@ from .pool import POOL, RUN, TASK, interruptible
 
 MAX_THREADS, MAX_SHARED = 1024, 228 << 10
 LIMIT = 4 << 30  # bytes of frames that are resident at once
+RESIDENT = 132 * 32  # blocks of a grid that are resident at once where they wait for each other, as on a card of 132 multiprocessors with 32 blocks each
 STATES = {1: "has exited", 2: "waits for the other lanes of its mask", 3: "waits for its warp", 4: "waits at a barrier", 5: "spins",
           6: "waits at the barrier of the cluster"}  # fmt: skip
 BUFFERS, BLOCK_ALIGN = 64, 1024
@@ -54,7 +56,8 @@ class Code:
         self.fn = RUN(self.address)
         self.spare: list[tuple[Any, int, int]] = []
         self.sites: tuple[Instr, ...] = ()  # the tested accesses themselves, where it was compiled just now
-        self.waits: bool = any(kind == YIELD for kind, _, _ in self.points)  # for other threads, in loops
+        self.waits: bool = head["waits"]  # for other blocks, in loops
+        self.spins: bool = any(kind == YIELD for kind, _, _ in self.points)  # in loops that may not end
         self.quick = 0  # threads of a grid up to which a launch was done before anybody would end it
         self.share: dict[str, int] = head["share"]  # instructions by how they are computed
         self.level: int = head["level"]  # of LLVM's optimiser
@@ -95,7 +98,8 @@ class Code:
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
         cancels = any(i.op.name == "cancel" for f in (kernel, *kernel.functions) for i in f.instrs())
         head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "cancels": cancels, "facts": facts,
-                "mode": module.mode, "asked": asked, "per": module.per, "form": module.form, "share": module.share, "level": level_of(module.text),
+                "mode": module.mode, "asked": asked, "per": module.per, "form": module.form, "share": module.share, "waits": module.waits,
+                "level": level_of(module.text),
                 "short": not kernel.functions and not in_cycles(kernel),
                 "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": [str(i.loc) if i.loc else "" for i in module.sites]}  # fmt: skip
         code = Code(head, artifact, module.text)
@@ -110,8 +114,8 @@ class Code:
                 return memory, base
         return aligned(size)
 
-    def give_back(self, memory: Any, base: int, size: int) -> None:
-        if len(self.spare) < 2 and size < 64 << 20:
+    def give_back(self, memory: Any, base: int, size: int, used: int) -> None:
+        if len(self.spare) < 2 and used < 64 << 20:
             self.spare.append((memory, base, size))
 
     def to_bytes(self) -> bytes:
@@ -165,25 +169,33 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     explicit = cluster != (1, 1, 1)
     if cooperative and explicit:
         raise DeviceError("a cooperative launch of clusters is not supported on the CPU")
-    group = grid if cooperative else cluster
-    count = group[0] * group[1] * group[2]
+    count = cluster[0] * cluster[1] * cluster[2]
+    groups = blocks // count
     stride = -(-(BLOCK_ALIGN + -(-arena // 64) * 64 + -(-threads // code.per) * code.frame) // BLOCK_ALIGN) * BLOCK_ALIGN
-    pieces = 1 if cooperative else min(POOL.threads, -(-blocks // count), BUFFERS)
-    total = stride * count * pieces
+    pieces = min(POOL.threads, groups, BUFFERS)
+    slots = pieces  # groups that are resident at once
+    if cooperative:
+        slots = groups if code.waits else pieces
+        if stride * groups > LIMIT:
+            raise ResourceError(f"{groups} blocks must be resident together and need {stride * groups >> 20} MiB; the limit is {LIMIT >> 20} MiB",
+                                hint="launch fewer blocks or threads")  # fmt: skip
+    elif code.waits:
+        slots = max(pieces, min(groups, RESIDENT // count, LIMIT // (stride * count)))
+    total = stride * count * slots
     if total > LIMIT:
-        raise ResourceError(f"{count} blocks must be resident together and need {total >> 20} MiB; the limit is {LIMIT >> 20} MiB",
+        raise ResourceError(f"{count} blocks must be resident together and need {stride * count >> 20} MiB for each thread; the limit is {LIMIT >> 20} MiB",
                             hint="launch fewer blocks or threads")  # fmt: skip
     memory, base = code.borrow(total + 4096)
-    record = np.zeros(32, np.int64)
+    record, taken = np.zeros(len(LAUNCH), np.int64), np.zeros(slots, np.uint8)
     free = np.array([(1 << pieces) - 1], np.uint64).view(np.int64)
     stop, where = np.zeros(4, np.int32), np.zeros(4, np.int64)
     printed = _Printf(code.prints)
     table = np.array(sorted(regions), np.int64).reshape(-1, 2)
-    groups = blocks // count
     claims = np.zeros(8 + groups if code.cancels else 8, np.uint8)  # how many may be free, then who is taken
-    claims[:8].view(np.int64)[0] = groups
-    record[:30] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *group, *cluster, _at(stop), _at(where),
-                   printed.address, shared, next(_grids), *const, _at(table), len(table), watch, _at(claims)]  # fmt: skip
+    claims[:8].view(np.int64)[0] = 0 if cooperative else groups
+    ticket = np.zeros(8, np.int64)
+    record[:] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *cluster, *cluster, _at(stop), _at(where),
+                 printed.address, shared, next(_grids), *const, _at(table), len(table), watch, _at(claims), groups, _at(ticket), _at(taken), slots]  # fmt: skip
     error = np.zeros(4, np.int32)
     words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
 
@@ -191,28 +203,43 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
         stop[0] = 1
 
     def run() -> None:
+        tasks = pieces if code.waits else groups  # a thread that runs groups in turn takes them by itself
         if blocks * threads < SMALL:
-            code.fn(_at(words), 0, groups, _at(record))
+            code.fn(_at(words), 0, tasks, _at(record))
         else:
-            POOL.run(code.fn, code.task, code.address, groups, _at(words), _at(record))
+            POOL.run(code.fn, code.task, code.address, tasks, _at(words), _at(record))
+
+    def stands() -> list[tuple[str, str]]:
+        """Where the threads of the groups that are resident stand, those of the group that ended the launch first."""
+        starts = [base + int(k) * stride * count for k in np.flatnonzero(taken & 1)] if code.waits else []
+        starts = [int(where[2]), *(a for a in starts if a != where[2])] if where[2] else starts
+        return _stands(code, [a + k * stride for a in starts for k in range(count)], arena, threads)
 
     start, work = time.perf_counter(), blocks * threads
     if code.short and work < SMALL or work <= code.quick:
         run()
     else:
-        interruptible(run, halt)
+        try:
+            interruptible(run, halt)
+        except KeyboardInterrupt as e:
+            if code.waits and hasattr(e, "add_note"):  # Python 3.11
+                e.add_note(f"{code.name} was ended" + _listed(stands()))
+            raise
     if time.perf_counter() - start > QUICK:
         code.quick = 0
-    elif not code.waits:  # a kernel that waits for others may take any time
+    elif not code.spins:  # a kernel that waits for others may take any time
         code.quick = max(code.quick, 2 * work)
     printed.show()
     status = int(where.view(np.int32)[0])
     if error[0] == 3:
         raise ResourceError(f"{code.name}: calls are nested too deeply", hint="the limit is 2000")
     if not status:
-        code.give_back(memory, base, total + 4096)
+        code.give_back(memory, base, total + 4096, stride * count * int(np.count_nonzero(taken)) if code.waits else total)
+    elif status == 3:
+        raise _trap(code, int(where[2]), int(error[0]), count, stride, arena, threads)
     else:
-        raise _failure(code, status, int(where[1]), int(where[2]), int(error[0]), grid, group, count, stride, arena, threads)
+        found = stands()
+        raise DeviceError(f"{code.name}: deadlock, no thread can go on{_listed(found)}", place=next((loc for loc, _ in found if loc), None))
 
 
 class Record:
@@ -240,43 +267,53 @@ def _at(a: Any) -> int:
     return int(a.__array_interface__["data"][0])
 
 
-def _failure(code: Code, status: int, group_number: int, base: int, error: int, grid: tuple[int, int, int],
-             group: tuple[int, int, int], count: int, stride: int, arena: int, threads: int) -> DeviceError:  # fmt: skip
-    """What the frames say."""
-    lines: list[str] = []
-    place = None
+def _trap(code: Code, base: int, error: int, count: int, stride: int, arena: int, threads: int) -> DeviceError:
+    """What the group that trapped says."""
     for k in range(count):
         block = base + k * stride
         head = (ctypes.c_int32 * 8).from_address(block)
+        t = head[7]  # −1 in the others
+        if t < 0:
+            continue
         at = f"block ({head[0]}, {head[1]}, {head[2]})"
         frames = block + BLOCK_ALIGN + -(-arena // 64) * 64
-        if status == 3:
-            t = head[7]
-            if head[3] == 0 and count > 1:
-                continue
-            pc = (ctypes.c_int32 * 2).from_address(frames + t // code.per * code.frame)[1]
-            after = f" after {code.points[pc - 1][2]}" if 0 < pc <= len(code.points) and code.points[pc - 1][2] else ""
-            if error >= 16:
-                address = (ctypes.c_int64 * 6).from_address(block)[5]
-                return DeviceError(f"{code.name}: access out of bounds at address {address & (2**64 - 1):#x} in {at}, thread {t}",
-                                   place=code.accesses[error - 16], hint="`ptxjit check` shows every fault of a kernel")  # fmt: skip
-            if error == 4:
-                return DeviceError(f"{code.name}: deadlock: in {at}, warp {t // 32}, a member mask names lanes that went another way{after}")
-            what = "assertion failed" if error == 2 else "trap"
-            return DeviceError(f"{code.name}: {what} in {at}, thread {t}{after}")
+        pc = (ctypes.c_int32 * 2).from_address(frames + t // code.per * code.frame)[1]
+        after = f" after {code.points[pc - 1][2]}" if 0 < pc <= len(code.points) and code.points[pc - 1][2] else ""
+        if error >= 16:
+            address = (ctypes.c_int64 * 6).from_address(block)[5]
+            return DeviceError(f"{code.name}: access out of bounds at address {address & (2**64 - 1):#x} in {at}, thread {t}",
+                               place=code.accesses[error - 16], hint="`ptxjit check` shows every fault of a kernel")  # fmt: skip
+        if error == 4:
+            return DeviceError(f"{code.name}: deadlock: in {at}, warp {t // 32}, a member mask names lanes that went another way{after}")
+        return DeviceError(f"{code.name}: {'assertion failed' if error == 2 else 'trap'} in {at}, thread {t}{after}")
+    raise BugError(f"{code.name}: a trap in no block")
+
+
+def _stands(code: Code, blocks: Sequence[int], arena: int, threads: int) -> list[tuple[str, str]]:
+    """(place, what it does) of the warps of some blocks, by what their frames say; lanes of a warp that stand together are one row."""
+    out: list[tuple[str, str]] = []
+    for block in blocks:
+        head = (ctypes.c_int32 * 8).from_address(block)
+        at = f"block ({head[0]}, {head[1]}, {head[2]})"
+        frames = block + BLOCK_ALIGN + -(-arena // 64) * 64
         where: dict[tuple[int, int, int], list[int]] = {}
         for n in range(-(-threads // code.per)):
             state, pc = (ctypes.c_int32 * 2).from_address(frames + n * code.frame)
-            if state != 1:
+            if state != 1 and head[3]:
+                if state == 0 and 0 < pc <= len(code.points) and code.points[pc - 1][0] == YIELD:
+                    state = YIELD
                 for t in range(n * code.per, min((n + 1) * code.per, threads)):
                     where.setdefault((t // 32, state, pc), []).append(t % 32)
         for (warp, state, pc), lanes in sorted(where.items()):
-            name, loc = (code.points[pc - 1][1], code.points[pc - 1][2]) if 0 < pc <= len(code.points) else ("start", None)
-            place = place or loc
+            name, loc = (code.points[pc - 1][1], code.points[pc - 1][2]) if 0 < pc <= len(code.points) else ("start", "")
             some = "all lanes" if len(lanes) == 32 else "lanes " + _ranges(lanes)
-            lines.append(f"{at}, warp {warp}, {some}: {STATES.get(state, 'runs')} ({name}{f' at {loc}' if loc else ''})")
-    shown = lines[:16] + ([f"… and {len(lines) - 16} more"] if len(lines) > 16 else [])
-    return DeviceError(f"{code.name}: deadlock, no thread can go on\n  " + "\n  ".join(shown), place=place)
+            out.append((loc, f"{at}, warp {warp}, {some}: {STATES.get(state, 'runs')} ({name}{f' at {loc}' if loc else ''})"))
+    return out
+
+
+def _listed(found: list[tuple[str, str]]) -> str:
+    lines = [text for _, text in found]
+    return "".join(f"\n  {line}" for line in lines[:16] + ([f"… and {len(lines) - 16} more"] if len(lines) > 16 else []))
 
 
 def _ranges(lanes: list[int]) -> str:

@@ -6,7 +6,7 @@ of the point.  So loops and branches between two such points run at full scalar 
 
     NAME.lane   i32 (args, launch, block, arena, frame, point) → next point, 0 at the end, −1 after a trap
     NAME.warp   a collective: the member lanes have arrived; reads and writes their frames
-    NAME.step   runs the lanes of a block until nothing moves: 0 done, 1 spinning, 2 stuck, 3 trapped, 4 interrupted
+    NAME.step   runs the lanes of a block until nothing moves: 0 done, 1 spinning, 2 stuck, 3 trapped, 4 interrupted; −1 not yet, others have a turn
     NAME        void (args, begin, end, launch): groups of blocks; a group (one block, a cluster, a cooperative grid) is resident together
 
 Fairness: all lanes of a block take turns; a lane in a loop over atomics, volatile or acquiring loads gives way after `FUEL` polls.  A
@@ -26,22 +26,25 @@ from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .debug import Locations
-from .emit import NAMES, SUFFIX, TASK, Val, _Emit
+from .emit import TASK
+from .ops import NAMES, SUFFIX, Ops, Val
 
 # launch: i64 words
 LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
           "free": 11, "group": 12, "gx": 13, "gy": 14, "gz": 15, "cx": 16, "cy": 17, "cz": 18, "stop": 19, "where": 20, "printf": 21, "dynamic": 22,
-          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27, "watch": 28, "claims": 29}  # fmt: skip
+          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27, "watch": 28, "claims": 29, "groups": 30, "ticket": 31,
+          "slots": 32, "slot_count": 33}  # fmt: skip
 # a record of what was out of bounds: two dumps of 64 bytes, then for each access 64 bytes: how often, and where and who the first was
 WATCH = {"head": 128, "site": 64, "count": 0, "address": 8, "x": 16, "y": 20, "z": 24, "linear": 28}
 # block header: bytes
-BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "fault": 40, "barriers": 64, "arena": 1024}
+BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "moved": 32, "fault": 40, "next": 48, "barriers": 64, "arena": 1024}
 BARRIERS, BARRIER = 16, 16  # arrived, expected, accumulated
 # frame header: bytes; then operands and results of the pending op, saved values, local memory
 FRAME = {"state": 0, "pc": 4, "x": 8, "y": 12, "z": 16, "linear": 20, "heap": 24, "phase": 28, "depth": 32, "ops": 64}
 RUN, EXIT, WARP, CONVERGED, BARRIER_, YIELD, CLUSTER = range(7)
 HEAP = 16 << 10  # bytes for alloca, in kernels that use it
 FUEL = 64
+ROUNDS = 256  # of a block that waits for others, before the next one has its turn
 DEPTH = 2000  # calls
 
 WARP_OPS = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma ldmatrix stmatrix movmatrix".split())
@@ -49,7 +52,8 @@ CONVERGED_OPS = frozenset("activemask shfl vote_any vote_all".split())
 SUSPENDS = WARP_OPS | CONVERGED_OPS | {"named_barrier", "bar", "pause", "cluster_barrier"}
 ROUND = {"rz": 0, "rn": 1, "rp": 2, "rm": 3}
 CONSTRAINED = {"fadd": "fadd", "fsub": "fsub", "fmul": "fmul", "fdiv": "fdiv", "ffma": "fma", "fsqrt": "sqrt"}
-MBARRIER = """define internal void @mbar.put(ptr %p, i64 %w) #0 {
+# mbar.put stores a state, that of the next phase where this one is complete (and says that the block got somewhere); mbar.tx adds bytes to a state
+MBARRIER = """define internal void @mbar.put(ptr %p, i64 %w, ptr %blk) #0 {
 entry:
   %pending = and i64 %w, 1048575
   %left = shl i64 %w, 1
@@ -67,6 +71,11 @@ entry:
   %next = or i64 %w1, %flip
   %out = select i1 %both, i64 %next, i64 %w
   store i64 %out, ptr %p, align 8
+  %pm = getelementptr i8, ptr %blk, i64 MOVED
+  %was = load i32, ptr %pm
+  %now = zext i1 %both to i32
+  %moved = or i32 %was, %now
+  store i32 %moved, ptr %pm
   ret void
 }
 define internal i64 @mbar.tx(i64 %w, i64 %n) #0 {
@@ -83,7 +92,7 @@ entry:
   %a = or i64 %low, %sign
   %out = or i64 %a, %up
   ret i64 %out
-}"""
+}""".replace("MOVED", str(BLOCK["moved"]))
 
 
 def conversion(name: str, elem: Scalar, out: Scalar) -> str | None:
@@ -126,26 +135,16 @@ class _Segment:
         self.poll = False  # the point is taken only when the fuel is gone
 
 
-class _NoShapes:
-    def __init__(self) -> None:
-        self.const: dict[int, Any] = {}
-        self.step: dict[int, int] = {}
-
-
-class Lane(_Emit):
+class Lane(Ops):
     """The lane function of a kernel, or a function of it (`main` is then the kernel's)."""
 
     x86 = False
 
     def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False, w: int = 1) -> None:
-        self.k, self.w, self.bounds = kernel, w, bounds
+        super().__init__(kernel, w, declared, helpers)
+        self.bounds = bounds
         self.accesses: list[Instr] = main.accesses if main else []  # those that are tested
-        self.shapes = _NoShapes()  # type: ignore[assignment]
-        self.declared, self.helpers, self.features = declared, helpers, frozenset()
-        self.vals: dict[int, Val] = {}
         self.local_vals: dict[int, Val] = {}  # of the segment that is being written
-        self.lines: list[str] = []
-        self.n = 0
         self.main = main or self
         self.name: str = (main.name + "." if main else "") + kernel.name
         self.points: list[_Point] = []
@@ -182,7 +181,7 @@ class Lane(_Emit):
                     kind = CLUSTER
                 elif name == "pause":
                     kind = YIELD
-                poll = n in loops and _polls(i) and self.main is self
+                poll = n in loops and polls(i) and self.main is self
                 if kind < 0 and not poll:
                     s.instrs.append(i)
                     continue
@@ -380,7 +379,7 @@ class Lane(_Emit):
         elem = i.attr("type").elem
         self.vals[i.result.id] = Val(self.literal(elem, i.attr("value")), elem, 0, i.attr("value"))
         if not elem.is_float:
-            self.shapes.const[i.result.id] = i.attr("value")
+            self.const[i.result.id] = i.attr("value")
 
     def do(self, op: str, a: str, b: str) -> str:
         return self.put(f"{op} {a}, {b}")
@@ -439,7 +438,10 @@ class Lane(_Emit):
         """Stores operands and live values, and returns the point's number."""
         p = s.point
         assert p is not None
-        if s.poll:
+        if s.poll and p.instr.op.name == "mbarrier":  # another lane of this thread must complete the phase
+            self.n += 1
+            self.lines += [f"  br i1 {self.val(p.instr.result).text}, label %{s.next}, label %give{self.n}", f"give{self.n}:"]
+        elif s.poll:
             left = self.put(f"sub i32 {self.put('load i32, ptr %fuel')}, 1")
             self.lines.append(f"  store i32 {left}, ptr %fuel")
             gone = self.put(f"icmp sle i32 {left}, 0")
@@ -1025,7 +1027,6 @@ class Lane(_Emit):
         self.lines += [f"  store i64 {self.put(f'add i64 {at}, {elem.bytes}')}, ptr %at{n}", f"  br label %cr{n}", f"ce{n}:"]
 
     def _mbarrier(self, i: Instr) -> None:
-        """The object: pending count (bits 0–19), expected count (20–39), transaction bytes (40–62, signed), phase (63)."""
         fn = i.attr("fn")
         if fn == "copies":  # they are complete
             return
@@ -1036,39 +1037,56 @@ class Lane(_Emit):
             n = self.val(i.args[1]).text if len(i.args) > 1 else ""
             if n and i.args[1].type is I32:
                 n = self.put(f"zext i32 {n} to i64")
-            if fn == "init":
-                self.lines.append(f"  store i64 {self.do('or i64', n, self.do('shl i64', n, '20'))}, ptr {p}, align 8")
-                return []
-            if fn == "inval":
-                self.lines.append(f"  store i64 0, ptr {p}, align 8")
-                return []
-            w = self.put(f"load i64, ptr {p}, align 8")
-            if fn in ("arrive", "arrive_drop"):
-                by = n if fn == "arrive" else self.put(f"add i64 {n}, {self.put(f'shl i64 {n}, 20')}")
-                self.lines.append(f"  call void @mbar.put(ptr {p}, i64 {self.put(f'sub i64 {w}, {by}')})")
-                return [w]
-            if fn in ("expect_tx", "complete_tx"):
-                by = n if fn == "expect_tx" else self.put(f"sub i64 0, {n}")
-                new = self.put(f"call i64 @mbar.tx(i64 {w}, i64 {by})")
-                if fn == "expect_tx":
-                    self.lines.append(f"  store i64 {new}, ptr {p}, align 8")
-                else:
-                    self.lines.append(f"  call void @mbar.put(ptr {p}, i64 {new})")
-                return []
-            if fn == "test":
-                return [self.put(f"icmp slt i64 {self.put(f'xor i64 {w}, {n}')}, 0")]
-            phase = self.put(f"lshr i64 {w}, 63")
-            return [self.put(f"icmp ne i64 {phase}, {self.put(f'and i64 {n}, 1')}")]
+            return mbarrier(self, fn, p, n)
 
         self.with_guard(i, body)
 
 
+def mbarrier(e: Any, fn: str, p: str, n: str) -> list[str]:
+    """An operation on the mbarrier at a pointer, with a count of 64 bits: pending count (bits 0–19), expected count (20–39), transaction bytes (40–62,
+    signed), phase (63).  Returns the result's text, if there is one."""
+    if fn in ("init", "inval"):
+        word = e.do("or i64", n, e.do("shl i64", n, "20")) if fn == "init" else "0"
+        e.lines.append(f"  store i64 {word}, ptr {p}, align 8")
+        return []
+    w = e.put(f"load i64, ptr {p}, align 8")
+    if fn in ("arrive", "arrive_drop"):
+        by = n if fn == "arrive" else e.do("add i64", n, e.do("shl i64", n, "20"))
+        e.lines.append(f"  call void @mbar.put(ptr {p}, i64 {e.do('sub i64', w, by)}, ptr %blk)")
+        return [w]
+    if fn == "expect_tx":
+        e.lines.append(f"  store i64 {e.put(f'call i64 @mbar.tx(i64 {w}, i64 {n})')}, ptr {p}, align 8")
+        return []
+    if fn == "complete_tx":
+        less = e.put(f"call i64 @mbar.tx(i64 {w}, i64 {e.do('sub i64', '0', n)})")
+        e.lines.append(f"  call void @mbar.put(ptr {p}, i64 {less}, ptr %blk)")
+        return []
+    if fn == "test":
+        return [e.do("icmp slt i64", e.do("xor i64", w, n), "0")]
+    return [e.do("icmp ne i64", e.do("lshr i64", w, "63"), e.do("and i64", n, "1"))]
+
+
 PRINTF_RECORD, PRINTF_RECORDS = 520, 8192
+# 32 bytes at a time, then one by one; what is not read is zero
 COPY = """define internal void @copy.bytes(ptr %dst, ptr %src, i64 %read, i64 %total) #0 {
 entry:
-  br label %head
+  %short = icmp ult i64 %read, %total
+  %from = select i1 %short, i64 %read, i64 %total
+  %rows = and i64 %from, -32
+  br label %rhead
+rhead:
+  %r = phi i64 [ 0, %entry ], [ %r1, %row ]
+  %full = icmp ult i64 %r, %rows
+  br i1 %full, label %row, label %head
+row:
+  %rp = getelementptr i8, ptr %src, i64 %r
+  %rx = load <32 x i8>, ptr %rp, align 1
+  %rq = getelementptr i8, ptr %dst, i64 %r
+  store <32 x i8> %rx, ptr %rq, align 1
+  %r1 = add i64 %r, 32
+  br label %rhead
 head:
-  %k = phi i64 [ 0, %entry ], [ %k1, %next ]
+  %k = phi i64 [ %rows, %rhead ], [ %k1, %next ]
   %more = icmp ult i64 %k, %total
   br i1 %more, label %body, label %out
 body:
@@ -1293,7 +1311,7 @@ def rounding(lane: Any, name: str, rnd: str, elem: Scalar, out: Scalar, count: i
     return helper
 
 
-def _polls(i: Instr) -> bool:
+def polls(i: Instr) -> bool:
     """Whether a loop around this instruction may wait for another lane."""
     name = i.op.name
     if name == "ld":
@@ -1312,7 +1330,7 @@ class Dispatch:
         self.mode, self.per, self.form = "dispatch", 1, ""
         count = sum(i.op.name not in ("constant", "jump", "return") for f in (kernel, *kernel.functions) for i in f.instrs())
         self.share = {"scalar": 0, "vector": 0, "lane by lane": count}  # instructions by how they are computed
-        from . import scheduler
+        from . import resident, scheduler
 
         lane: Lane | None = None
         if mode != "dispatch" and not bounds:
@@ -1324,9 +1342,7 @@ class Dispatch:
             try:
                 warp = Warp(declared, helpers, planned(kernel, form, 32 * 64 if wide else 16 * 32, width), wide)
                 warp.debug, warp.x86 = debug, triple.startswith("x86_64")
-                texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, warp.w)]
-                if debug is not None:
-                    texts[1], texts[3] = (debug.around(debug.around(t, f"{warp.name}.lane"), f"{warp.name}.step") for t in (texts[1], texts[3]))
+                texts = [warp.run(), step_function(warp), init_function(warp)]
                 lane, self.mode, self.per = warp, "widened", warp.w
                 self.share = warp.share()
                 self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""
@@ -1345,8 +1361,13 @@ class Dispatch:
             texts = [lane.run(), *(x.run() for x in inner)]
             if any(p.kind in (WARP, CONVERGED) for p in lane.points):
                 texts.append(scheduler.warp_function(lane))
-            texts += [scheduler.step_function(lane), scheduler.group_function(lane)]
-        texts += [scheduler.entry_function(lane, self.per > 1), *helpers.values(), TASK]
+            texts.append(scheduler.step_function(lane))
+        self.waits = any(p.kind == YIELD for p in lane.points) and scheduler.waits_for_groups(kernel)
+        around = resident.functions(lane, self.per) if self.waits else [
+            scheduler.group_function(lane, self.per), scheduler.entry_function(lane, self.per > 1)]  # fmt: skip
+        if debug is not None and self.per > 1:
+            texts[1], around[0] = (debug.around(debug.around(t, f"{lane.name}.lane"), f"{lane.name}.step") for t in (texts[1], around[0]))
+        texts += [*around, *helpers.values(), TASK]
         kinds = ", ".join(f"i32 {k}" for k in [EXIT, *(p.kind for p in lane.points)])
         table = f"@{lane.name}.kinds = internal constant [{1 + len(lane.points)} x i32] [ {kinds} ]"
         head = [f'target triple = "{triple}"'] if triple else []

@@ -4,7 +4,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .asm import Fn
-from .dispatch import BARRIER, BARRIERS, BLOCK, FRAME, LAUNCH, RUN, YIELD
+from .dispatch import BARRIER, BARRIERS, BLOCK, CLUSTER, FRAME, LAUNCH, RUN, YIELD
+from .scheduler import rest
 
 if TYPE_CHECKING:
     from .warp import Warp
@@ -113,7 +114,8 @@ def step_function(warp: Warp) -> str:
     room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
     frames = f.at(arena, room)
     stop = f.put(f"inttoptr i64 {word('stop')} to ptr")
-    moved, again, kinds = f.var("i32"), f.var("i1", "true"), "@" + warp.name + ".kinds"
+    moved, again, rounds, kinds = f.var("i32"), f.var("i1", "true"), f.var("i32", "0"), "@" + warp.name + ".kinds"
+    waits = any(p.kind == YIELD for p in warp.points)
     with f.loop(again.get):
         moved.set("0")
         with f.count(warps) as w:
@@ -129,7 +131,7 @@ def step_function(warp: Warp) -> str:
                 f.store("i32", r, fr, FRAME["pc"])
                 with f.when(f.cmp("ne", "i32", kind, YIELD)):
                     moved.set("1")
-        if any(p.kind != YIELD for p in warp.points):
+        if any(p.kind == BARRIER_STATE for p in warp.points):
             with f.count("1" if warp.whole_block else str(BARRIERS)) as b:
                 p = f.at(f.at("%blk", BLOCK["barriers"]), f.op("mul", "i64", f.widen(b), BARRIER))
                 arrived = f.load("i32", p)
@@ -148,19 +150,26 @@ def step_function(warp: Warp) -> str:
                             f.store("i32", str(RUN), fr)
                             f.store("i32", total, fr, warp.results_at)
                             f.store("i32", arrived, fr, warp.results_at + 16)
+        if any(p.kind == CLUSTER for p in warp.points):
+            now = f.load("i32", "%blk", BLOCK["phase"])
+            with f.count(warps) as w:
+                fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
+                here = f.cmp("eq", "i32", f.load("i32", fr), CLUSTER)
+                with f.when(f.op("and", "i1", here, f.cmp("ne", "i32", f.load("i32", fr, FRAME["phase"]), now))):
+                    f.store("i32", str(RUN), fr)
+                    moved.set("1")
         with f.when(f.cmp("eq", "i32", f.load("i32", "%blk", BLOCK["live"]), 0)):
             f.ret("i32 0")
         with f.when(f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)):
             f.ret("i32 4")
         spinning = f.var("i32", "0")
-        if any(p.kind == YIELD for p in warp.points):
+        if waits:
             spinning.set("0")
             with f.count(warps) as w:
                 fr = f.at(frames, f.op("mul", "i64", f.widen(w), warp.frame))
                 with f.when(f.cmp("eq", "i32", f.load("i32", fr), YIELD)):
                     f.store("i32", str(RUN), fr)
                     spinning.set("1")
-        with f.when(f.cmp("eq", "i32", moved.get(), 0)):
-            f.ret("i32 " + f.put(f"sub i32 2, {spinning.get()}"))
+        rest(f, warp, moved, spinning, rounds if waits else None)
     f.line("ret i32 0")
     return f.text()

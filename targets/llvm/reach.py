@@ -6,7 +6,7 @@ from ...ir.instr import Instr
 from ...ir.types import Scalar
 from .asm import Fn
 from .dispatch import Lane
-from .emit import NAMES
+from .ops import NAMES
 
 REDUCED = {"iadd": "add", "and": "and", "or": "or", "xor": "xor", "imin_s": "smin", "imax_s": "smax", "imin_u": "umin", "imax_u": "umax"}
 ALONE = frozenset((*REDUCED, "exch", "cas", "fadd"))

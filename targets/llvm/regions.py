@@ -14,10 +14,10 @@ from ...ir.errors import UnsupportedError
 from ...ir.instr import Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.passes.cleanup import dominators, reverse_post_order
-from .dispatch import _polls
+from .dispatch import polls
 from .lanes import Lanes, Shape, W, uniform
 
-REFUSED = frozenset("call call_indirect printf alloca mbarrier cluster_barrier cancel shfl vote_any vote_all".split())
+REFUSED = frozenset("call call_indirect printf alloca cancel shfl vote_any vote_all".split())
 BARRIER_OPS = frozenset(("named_barrier", "bar"))
 COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
 
@@ -33,7 +33,7 @@ class Plan:
         if k.functions:
             raise Refused("calls")
         self.k, self.w = k, w
-        self.order = reverse_post_order(k)
+        self.order, self.cycles = reverse_post_order(k), in_cycles(k)
         self.lanes = Lanes(k, form, w)
         given = {p.value.id for p in k.params}
         self.first = self.lanes.solve(self.order, lambda v: v.id in given, ())
@@ -46,15 +46,14 @@ class Plan:
         self.polls: set[int] = set()  # id() of instructions at which a warp gives way
         self.spins: dict[int, Instr] = {}  # heads of linearised loops at which a warp gives way
         self.joined: set[int] = set()  # parameters of blocks where divergent code ends
+        self._leave: dict[int, bool] = {}
         self.regions: dict[int, tuple[set[int], int | None]] = {}  # branch block → (blocks, join)
         self.inside: dict[int, int] = {}  # linearised block → its branch block
         self.after = self._post_dominators()
         self.above = dominators(k)
         for i in k.instrs():
-            if i.op.name == "copy" and (i.attr("fn") or i.attr("masked") or "cluster" in (i.attr("to"), i.attr("from"))):
-                raise Refused("a copy that combines, by a mask, or in a cluster", place=i.loc)
-            if i.op.name in REFUSED or i.attr("space") == "cluster":
-                raise Refused(f"{i.op.name}{' in a cluster' if i.attr('space') == 'cluster' else ''}", place=i.loc)
+            if i.op.name in REFUSED:
+                raise Refused(i.op.name, place=i.loc)
         while self._values() | self._branches():
             pass
         self._allowed()
@@ -185,8 +184,12 @@ class Plan:
             return False
         if name == "icmp" and self.lanes.same_for_all(i, lambda v: self.first.get(v.id)):
             return False
+        if name == "shfl_sync" and self.one_source(i):
+            return i.args[1].id in varying and i.args[2].id in varying
         if name in ("atom", "shfl_sync", "match_any_sync", "read_clock"):
             return name != "read_clock"
+        if name == "mbarrier" and (i.guard is not None or i.attr("fn") in ("arrive", "arrive_drop") and not self._waited_for(i.result)):
+            return True
         if name == "mma":
             return True
         if name in ("vote_sync", "ballot_sync", "redux_sync", "match_all_sync", "activemask"):
@@ -198,6 +201,26 @@ class Plan:
         if name in ("to_generic", "from_generic", "is_space") and i.attr("space") == "local":
             return True
         return any(a.id in varying for a in i.operands())
+
+    def one_source(self, i: Instr) -> bool:
+        """Whether a shuffle gives all lanes what one of them has, if they agree on which."""
+        c = self.lanes.const.get(i.args[3].id)
+        return i.attr("mode") == "idx" and c is not None and c & 0x1F1F == 31
+
+    def _waited_for(self, state: Value) -> bool:
+        """Whether the state of an mbarrier is only waited for, in loops."""
+        seen, work = set[int](), [state.id]
+        while work:
+            v = work.pop()
+            if v in seen:
+                continue
+            seen.add(v)
+            for n in self.used_in.get(v, ()):
+                for i in self.k.blocks[n].instrs:
+                    if any(a.id == v for a in (*i.args, *i.passthrough)) and (i.op.name != "mbarrier" or n not in self.cycles):
+                        return False
+                    work += [p.id for e in i.edges for a, p in zip(e.args, self.k.blocks[e.target].params) if a.id == v]
+        return True
 
     def _branches(self) -> bool:
         """New divergent branches, and the blocks that they linearise."""
@@ -247,7 +270,7 @@ class Plan:
             return None
 
         def waits(part: set[int]) -> bool:
-            return any(i.op.name in BARRIER_OPS for m in part for i in self.k.blocks[m].instrs)
+            return any(i.op.name in BARRIER_OPS or cluster_wait(i) for m in part for i in self.k.blocks[m].instrs)
 
         if waits(ra) or not waits(rb) and len(ra) > len(rb):
             (a, ra), (b, rb) = (b, rb), (a, ra)
@@ -294,7 +317,7 @@ class Plan:
             size = len(tainted)
             for n in loops:
                 for i in k.blocks[n].instrs:
-                    if _polls(i) and i.op.name != "red" or any(a.id in tainted for a in i.operands()):
+                    if polls(i) and i.op.name != "red" or any(a.id in tainted for a in i.operands()):
                         tainted.update(r.id for r in i.results)
                     for e in i.edges:
                         tainted.update(p.id for a, p in zip(e.args, k.blocks[e.target].params) if a.id in tainted)
@@ -305,8 +328,7 @@ class Plan:
         return tainted
 
     def _allowed(self) -> None:
-        k = self.k
-        loops = in_cycles(k)
+        k, loops = self.k, self.cycles
         tainted = self._tainted(loops)
         ragged = self._ragged()
         loop, _ = self._loops()
@@ -314,10 +336,27 @@ class Plan:
             for i in b.instrs:
                 if n in loops and i.op.terminator and len(i.edges) > 1 and i.args[0].id in tainted and not self._retries(i.args[0]):
                     self._spin(n, i, loop.get(n))
-                if n in self.inside and i.op.name in BARRIER_OPS:
+                if n in self.inside and (i.op.name in BARRIER_OPS or cluster_wait(i)):
                     raise Refused(f"{i.op.name} in divergent code", place=i.loc)
                 if n in ragged and i.op.name in COLLECTIVES:
                     raise Refused(f"{i.op.name} in a divergent loop", place=i.loc)
+
+    def others_leave(self, n: int) -> bool:
+        """Whether the lanes that go another way than to this linearised block only exit: they meet no collective and no barrier on their way, so a
+        member mask that names them waits for their exit, not for them."""
+        found = self._leave.get(n)
+        if found is None:
+            head, blocks, join = next((h, blocks, join) for h, (blocks, join) in self.regions.items() if n in blocks)
+            away: set[int] = set()
+            for m in blocks | {head}:
+                t = self.k.blocks[m].terminator
+                if len(t.edges) > 1 and t.args[0].id in self.varying:
+                    sides = {e.target: self._reach(e.target, join) for e in t.edges if not self.dies(e.target)}
+                    if any(n in part for part in sides.values()):
+                        away.update(s for s, part in sides.items() if n not in part)
+            met = set[int]().union(*(self._reach(s, None) for s in away))
+            found = self._leave[n] = not any(i.op.name in COLLECTIVES or i.op.name in BARRIER_OPS for m in met for i in self.k.blocks[m].instrs)
+        return found
 
     # ---- loops that wait for other threads
 
@@ -352,10 +391,10 @@ class Plan:
         control flow is uniform at the polls, in linearised code at the head of the loop."""
         if n not in self.inside:
             around = next(part for part in components(self.k, self.order) if n in part)
-            polls = [i for m in sorted(around) if m not in self.inside for i in self.k.blocks[m].instrs if _polls(i) and i.op.name != "red"]
-            if not polls:
+            asks = [i for m in sorted(around) if m not in self.inside for i in self.k.blocks[m].instrs if polls(i) and i.op.name != "red"]
+            if not asks:
                 raise Refused("a loop that waits for other threads, whose polls are in divergent code", place=t.loc)
-            self.polls.update(id(i) for i in polls)
+            self.polls.update(id(i) for i in asks)
             return
         if loop is None:  # a side branch of a uniform loop, which is asked about itself
             return
@@ -371,7 +410,7 @@ class Plan:
 
     @staticmethod
     def _writes(i: Instr) -> bool:
-        return i.op.name in ("st", "atom", "red", "copy")
+        return i.op.name in ("st", "atom", "red", "copy") or i.op.name == "mbarrier" and not polls(i)
 
     def _writes_before_barrier(self, start: int) -> bool:
         """Whether lanes that wait behind a region could write before a barrier that needs them all."""
@@ -417,6 +456,8 @@ class Plan:
         i = self.lanes.defs.get(v.id)
         if i is None:
             return False
+        if i.op.name == "elect_sync":
+            return yes and v.id == i.results[1].id
         if i.op.name == "icmp" and i.attr("pred") == ("eq" if yes else "ne"):
             for x, y in (i.args, i.args[::-1]):
                 s = self.first.get(x.id)
@@ -464,6 +505,10 @@ def components(k: Kernel, nodes: Sequence[int], cut: int | None = None) -> list[
                         break
                 out.append(part)
     return out[::-1]
+
+
+def cluster_wait(i: Instr) -> bool:
+    return i.op.name == "cluster_barrier" and i.attr("kind") == "wait"
 
 
 def whole_block(i: Instr, const: dict[int, Any]) -> bool:

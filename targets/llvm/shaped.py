@@ -13,9 +13,9 @@ from typing import Any
 from ...ir.instr import Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.types import I1, I64, Scalar
-from .emit import NAMES, SUFFIX, Val
 from .lanes import Shape, regroup, splits
 from .masks import Masks
+from .ops import NAMES, SUFFIX, Val
 
 
 class Grouped(Val):

@@ -20,18 +20,19 @@ from ...ir.instr import Edge, Instr, Value
 from ...ir.types import F32, F64, I1, I8, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding_mode
-from .emit import NAMES, SUFFIX, Val, _Emit
+from .dispatch import BARRIER, BARRIER_, BLOCK, CLUSTER, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _Point, _Segment, conversion, rounding_mode
 from .lanes import COPIES, Shape, W, splits
 from .masks import mask_elem
+from .mbarriers import Mbarriers
+from .ops import NAMES, SUFFIX, Ops, Val
 from .reach import REDUCED, any_load, any_store, atomics, copies, each_lane
-from .regions import BARRIER_OPS, Plan, Refused, components, whole_block
+from .regions import BARRIER_OPS, Plan, Refused, cluster_wait, components, whole_block
 from .shaped import Grouped, Shaped, pieces
 
 QUICK = 10  # instructions
 
 
-class Warp(Shaped, Lane):
+class Warp(Mbarriers, Shaped, Lane):
     """The function of the lanes that run together, a warp or a part of it: `i32 NAME.lane(args, launch, block, arena, frame, point)`, with a frame
     for them."""
 
@@ -49,7 +50,7 @@ class Warp(Shaped, Lane):
         at = FRAME["ops"] + 64  # results of barriers; alive, and alive at the start
         self.lockstep = all(whole_block(i, self.plan.lanes.const) for i in self.k.instrs() if i.op.name in BARRIER_OPS)
         self.whole_block = self.lockstep
-        self.lockstep = self.lockstep and not self.plan.polls and not self.plan.spins  # blocks of a group that wait for each other take turns
+        self.lockstep = self.lockstep and not any(p.kind in (YIELD, CLUSTER) for p in self.points)  # blocks of a group that wait for each other take turns
         self.tid_at: dict[str, int] = {}
         for i in self.k.instrs():
             if self.form == "any" and i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") and i.attr("name")[-1] not in self.tid_at:
@@ -83,11 +84,12 @@ class Warp(Shaped, Lane):
             self.segments.append(s)
             for i in b.instrs:
                 waits, polls = i.op.name == "bar" or i.op.name == "named_barrier" and i.attr("kind") != "arrive", id(i) in self.plan.polls
+                waits |= cluster_wait(i)
                 if not waits:
                     s.instrs.append(i)
                     if not polls:
                         continue
-                p = _Point(len(self.points) + 1, i, YIELD if polls else BARRIER_)
+                p = _Point(len(self.points) + 1, i, YIELD if polls else CLUSTER if cluster_wait(i) else BARRIER_)
                 self.points.append(p)
                 s.point, s.next, s.poll = p, f"b{n}p{p.number}", polls
                 s = _Segment(s.next, n)
@@ -100,7 +102,6 @@ class Warp(Shaped, Lane):
 
     def run(self) -> str:
         k, plan = self.k, self.plan
-        self.shapes = _NoShapes()  # type: ignore[assignment]
         marks = self.debug.function(self.name) if self.debug else ""
         inline = "" if self.points else "alwaysinline "  # there is one call, in a loop over the warps
         head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) {inline}#0{marks} {{", "entry:",
@@ -509,7 +510,7 @@ class Warp(Shaped, Lane):
         asked = not head and not self.quick(n)
         if asked:
             self.lines += [f"  br i1 {self.some(mask)}, label %{yes}, label %{no}", f"{yes}:"]
-        self.mask = mask
+        self.mask, self.linearised = mask, n
         for i in b.instrs[:-1]:
             start = len(self.lines)
             self.instr(i)
@@ -569,12 +570,18 @@ class Warp(Shaped, Lane):
         self.lines.append(f"  br label %spin{h}")
 
     def wait(self, s: Any) -> None:
-        p = s.point
+        p, i = s.point, s.point.instr
         if s.poll:
-            self.give_way(s.next)
+            if i.op.name == "mbarrier" and self.step(i.result) == 0:  # another warp of this thread must complete the phase
+                self.n += 1
+                self.lines += [f"  br i1 {self.val(i.result).text}, label %{s.next}, label %give{self.n}", f"give{self.n}:"]
+            else:
+                self.give_way(s.next)
             self.suspend(p, p.live)
             return
-        i = p.instr
+        if p.kind == CLUSTER:
+            self.suspend(p, p.live)
+            return
         number, counted, what = "0", "0", None
         if i.op.name == "named_barrier":
             number = self.uniform(i.args[0], i)
@@ -659,7 +666,7 @@ class Warp(Shaped, Lane):
     def lane(self, i: Instr, vec: bool) -> str:
         rnd = i.attr("rnd")
         if rnd not in ("rz", "rm", "rp") or i.op.name in ("ftos", "ftou"):
-            return _Emit.lane(self, i, vec)
+            return Ops.lane(self, i, vec)
         if not vec:
             return Lane.lane(self, i, vec)
         elem, out = i.args[0].type.elem, i.result.type.elem
@@ -719,7 +726,7 @@ class Warp(Shaped, Lane):
 
     def _undef(self, i: Instr) -> None:
         if self.step(i.result) == 0:
-            _Emit._undef(self, i)
+            Ops._undef(self, i)
         else:
             self.define(i.result, "zeroinitializer")
 
@@ -760,11 +767,13 @@ class Warp(Shaped, Lane):
         if index is not None:
             raise Refused("an access with an index", place=i.loc)
         x = self.vec(base)
-        if space in ("shared", "local"):
+        if space in ("shared", "local", "cluster"):
             if base.type is not I32:
                 x = self.put(f"trunc {i64} {x} to {i32}")
             if disp:
                 x = self.put(f"add {i32} {x}, splat (i32 {disp})")
+            if space == "cluster":
+                return self.cluster_places(x)
             wide = self.put(f"{'zext' if space == 'shared' else 'sext'} {i32} {x} to {i64}")
             return self.put(f"add {i64} {wide}, {self.window_bases(space)}")
         if base.type is I32:
@@ -865,7 +874,10 @@ class Warp(Shaped, Lane):
             old = self.put(f"zext {self.bools_type} {old} to {t}")
         fill = old or "zeroinitializer"
         if elem.bits > 64:
-            raise Refused("128-bit accesses", place=i.loc)
+            halves = [self.put(f"trunc {t} {self.put(f'lshr {t} {fill}, splat (i128 {n})') if n else fill} to <{self.w} x i64>") for n in (0, 64)]
+            low, high = (self.put(f"zext <{self.w} x i64> {self.by_lane(I64, at, mask, half)} to {t}")
+                         for at, half in zip((a, self.put(f"add <{self.w} x i64> {a}, splat (i64 8)")), halves))  # fmt: skip
+            return self.put(f"or {t} {low}, {self.put(f'shl {t} {high}, splat (i128 64)')}")
         x = self.by_lane(elem, a, mask, fill)
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 
@@ -915,7 +927,10 @@ class Warp(Shaped, Lane):
         m = "i8" if elem is I1 else NAMES[elem.name]
         t = f"<{self.w} x {m}>"
         if elem.bits > 64:
-            raise Refused("128-bit accesses", place=i.loc)
+            for n in (0, 64):
+                half = self.put(f"trunc {t} {self.put(f'lshr {t} {x}, splat (i128 {n})') if n else x} to <{self.w} x i64>")
+                self.by_lane_store("i64", 8, self.put(f"add <{self.w} x i64> {a}, splat (i64 8)") if n else a, mask, half)
+            return
         if elem is I1:
             x = self.put(f"zext {self.bools_type} {x} to {t}")
         self.by_lane_store(m, elem.bytes, a, mask, x)
@@ -923,8 +938,6 @@ class Warp(Shaped, Lane):
     def _atom(self, i: Instr) -> None:
         """Lane by lane, ascending."""
         fn, elem = i.attr("fn"), i.attr("to")
-        if elem.bits > 64:
-            raise Refused("128-bit atomics", place=i.loc)
         base, index, data = self.split_args(i, 2 if fn == "cas" else 1)
         mask, asked = self.guard_mask(i), self.asked(i)
         if not asked and fn in REDUCED and elem in (I32, I64) and self.step(base) == 0 and index is None:
@@ -983,6 +996,9 @@ class Warp(Shaped, Lane):
         dst, src = (self.addresses(Instr(i.op, (), (("space", i.attr(end)),), loc=i.loc), v, None) for end, v in zip(("to", "from"), i.args))
         wide = f"<{self.w} x i64>"
         read = self.put(f"zext <{self.w} x i32> {self.vec(i.args[2])} to {wide}")
+        if i.attr("fn") or i.attr("masked"):
+            self.copies_by_lane(i, dst, src, read, mask)
+            return
         total = f"splat (i64 {i.attr('bytes')})" if i.attr("bytes") else self.vec(i.args[3]) if len(i.args) > 3 else read
         if "lanes.copy" not in self.helpers:
             self.helpers["lanes.copy"] = copies(self.declared, self.w)
@@ -1001,7 +1017,7 @@ class Warp(Shaped, Lane):
         if self.step(i.result) == 0:
             Lane._to_generic(self, i)
             return
-        if space in ("shared", "local"):
+        if space in ("shared", "local", "cluster"):
             probe = Instr(i.op, i.args, (("space", space),), i.results, loc=i.loc)
             self.define(i.result, self.addresses(probe, v, None))
         else:
@@ -1013,6 +1029,8 @@ class Warp(Shaped, Lane):
             Lane._from_generic(self, i)
         elif space in ("shared", "local"):
             self.define(i.result, self.put(f"sub <{self.w} x i64> {self.vec(i.args[0])}, {self.window_bases(space)}"))
+        elif space == "cluster":
+            self.define(i.result, self.cluster_windows(self.vec(i.args[0])))
         else:
             self.define(i.result, self.vec(i.args[0]))
 
@@ -1020,14 +1038,14 @@ class Warp(Shaped, Lane):
         if self.step(i.result) == 0:
             Lane._is_space(self, i)
         else:
-            raise Refused("isspacep of addresses that differ between lanes", place=i.loc)
+            self.define(i.result, self.lies_in(i.attr("space"), self.vec(i.args[0]), self.window_bases("local"), max(self.k.local, 1)))
 
     # ---- collectives, where control flow is uniform
 
     def members(self, v: Value) -> str:
         """The member mask, as those of it that are alive; all of them must be here."""
         alive = self.bits(self.mask_in("%alive"))
-        named = self.shapes.const.get(v.id)
+        named = self.const.get(v.id)
         if v.id in self.plan.varying and named is None:
             if not self.mask:
                 raise Refused("a member mask that differs between lanes")
@@ -1037,6 +1055,8 @@ class Warp(Shaped, Lane):
             self.stuck(self.some(other))
             return here
         members = self.do("and i32", self.val(v).text if named is None else str(named), alive)
+        if self.mask and self.plan.others_leave(self.linearised):
+            return self.do("and i32", members, self.bits(self.mask))
         if self.mask:
             away = self.do("and i32", members, self.do("xor i32", self.bits(self.mask), "-1"))
             self.stuck(self.put(f"icmp ne i32 {away}, 0"))
@@ -1070,9 +1090,15 @@ class Warp(Shaped, Lane):
     def _shfl_sync(self, i: Instr) -> None:
         """By a constant: one shuffle of the vector; else through memory."""
         mode = i.attr("mode")
-        b, c = (self.shapes.const.get(a.id) for a in i.args[2:4])
+        b, c = (self.const.get(a.id) for a in i.args[2:4])
         elem = i.args[1].type.elem
         t = self.ty(elem, True)
+        if self.step(i.results[0]) == 0:
+            self.members(i.args[0])
+            source = self.do("and i32", self.val(i.args[2]).text, "31") if self.step(i.args[1]) is None else ""
+            self.same(i.results[0], self.put(f"extractelement {t} {self.vec(i.args[1])}, i32 {source}") if source else self.val(i.args[1]).text)
+            self.same(i.results[1], "true")
+            return
         x = self.vec(i.args[1])
         self.members(i.args[0])
         if b is not None and c is not None:

@@ -21,6 +21,7 @@ from .syntax import (
     Not,
     Operand,
     Pair,
+    Plus,
     Position,
     Prototype,
     Reg,
@@ -136,8 +137,10 @@ class Body(Declarations):
         raise self.expected("an operand")
 
     def suffixed(self, found: Operand) -> Operand:
-        """`sym+4`, `array[3]`, `array[%r1+2]`; anything else is as it was."""
+        """`sym+4`, `%r1+4`, `array[3]`, `array[%r1+2]`; anything else is as it was."""
         word = self.words[self.i]
+        if word == "+" and isinstance(found, Reg) and found.decl is not None:
+            return Plus(found, self.displacement())
         if not isinstance(found, Sym) or word not in ("+", "-", "["):
             return found
         if word != "[":

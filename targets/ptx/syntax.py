@@ -137,6 +137,18 @@ class Neg:
         self.item = item
 
 
+class Plus:
+    """`r+4`: a register and a constant where a value stands; the manual does not have it, ptxas takes it."""
+
+    __slots__ = ("item", "offset")
+
+    def __init__(self, item: Reg, offset: int) -> None:
+        self.item, self.offset = item, offset
+
+    def __repr__(self) -> str:
+        return f"{self.item}+{self.offset}"
+
+
 class Element:
     """`array[index + offset]`: an element of a declared array.  `offset` counts elements, not bytes; `index` may be None."""
 
@@ -155,7 +167,7 @@ class Sink:
     __slots__ = ()
 
 
-Operand = Union[Reg, Sym, Imm, Address, Vec, Group, Pair, Not, Neg, Element, Sink]
+Operand = Union[Reg, Sym, Imm, Address, Vec, Group, Pair, Not, Neg, Plus, Element, Sink]
 
 # ---- what a body consists of ----------------------------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ def clamp_add(b: Body, a: Value, c: Value, name: str) -> Value:
 
 
 def carry(x: X) -> Value:
+    """CC.CF as the hardware has it: of a subtraction it is the carry out of a + ~b + 1, so no borrow sets it (seen where additions and subtractions mix)."""
     return x.b.read("cc", I1)
 
 
@@ -85,7 +86,7 @@ def add_sub(x: X) -> None:
         if x.name == "add":
             r, out = add_carry(b, a, c, None)
         else:
-            r, out = b.make("isub", a, c), b.make("icmp", a, c, pred="ult")
+            r, out = b.make("isub", a, c), b.make("icmp", a, c, pred="uge")
         set_carry(x, out)
     elif sat:
         r = clamp_add(b, a, c, x.name)
@@ -103,9 +104,9 @@ def addc_subc(x: X) -> None:
         r, out = add_carry(b, a, c, more)
     else:
         d = b.make("isub", a, c)
-        one = b.make("zext", more, to=a.type)
+        one = b.make("zext", b.invert(more), to=a.type)
         r = b.make("isub", d, one)
-        out = b.either(b.make("icmp", a, c, pred="ult"), b.make("icmp", d, one, pred="ult"))
+        out = b.both(b.make("icmp", a, c, pred="uge"), b.make("icmp", d, one, pred="uge"))
     if cc:
         set_carry(x, out)
     x.dst(0, r)

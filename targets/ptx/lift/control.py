@@ -1,12 +1,14 @@
 """Control flow, calls, miscellaneous (PTX ISA 9.7.12, 9.7.19)."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ....ir.errors import ReadError
 from ....ir.instr import Value
-from ....ir.types import I1, I32, I64
-from ..syntax import Function, Reg, Sym, Variable
+from ....ir.types import I1, I8, I32, I64
+from ..syntax import Function, Prototype, Reg, Sym, Variable, Vec
 from .core import X, _Frame, _Slot, call_parts, lifts, reg_type
 
 
@@ -86,14 +88,16 @@ def call(x: X) -> None:
             _external(x, f, results, args)
         elif b.program.recursive(name):
             b.program.number_of(name)
-            b.make("call", *_addresses(x, (*results, *args)), name=_outlined_name(name))
+            with _passed(x, results, args, f) as addresses:
+                b.make("call", *addresses, name=_outlined_name(name))
         else:
             _inline(x, f, results, args)
         return
     target = b.resize(b.source(callee, "u64"), I64)
     for name in _candidates(x):
         b.program.number_of(name)
-    b.make("call_indirect", target, *_addresses(x, (*results, *args)))
+    with _passed(x, results, args, b.frame.protos.get(getattr(x.i.operands[-1], "name", ""))) as addresses:
+        b.make("call_indirect", target, *addresses)
 
 
 def _outlined_name(name: str) -> str:
@@ -120,18 +124,36 @@ def _candidates(x: X) -> list[str]:
     return [n for n in out if len(module.functions[n].params) == len(proto.params)]
 
 
-def _addresses(x: X, variables: tuple[Any, ...]) -> list[Value]:
+@contextmanager
+def _passed(x: X, results: tuple[Any, ...], args: tuple[Any, ...], declared: Function | Prototype | None) -> Iterator[list[Value]]:
+    """Addresses of results and arguments of a function that calls itself or is called by address.  Registers and constants go through memory of the
+    lane, as the types say that the function or prototype declares."""
     b = x.b
     out: list[Value] = []
-    for o in variables:
-        if not isinstance(o, Sym) or o.decl is None:
-            raise x.bad("registers cannot be passed to a function that calls itself or is called by address")
+    back: list[tuple[Any, Variable, Value]] = []
+    types = (*declared.results, *declared.params) if declared is not None else ()
+    if declared is not None and (len(results), len(args)) != (len(declared.results), len(declared.params)):
+        raise x.bad(f"{declared.name} takes {len(declared.params)} parameters and gives {len(declared.results)} results")
+    for n, o in enumerate((*results, *args)):
+        if not isinstance(o, Sym) or o.decl is None or o.decl.space != "param":
+            if n >= len(types) or types[n].shape or types[n].vector > 1:
+                raise x.bad("what is passed to a function that calls itself or is called by address must be declared with its type")
+            place = b.const(I32, b.local_place((id(x.i), id(b.frame), n), 16, 16))
+            if n >= len(results):
+                v = b.bits(b.source(o, types[n].type))
+                b.make("st", place, b.resize(v, I8) if v.type is I1 else v, to=I8 if v.type is I1 else v.type, space="local")
+            else:
+                back.append((o, types[n], place))
+            out.append(b.make("to_generic", place, space="local"))
+            continue
         slot = b.slot(o.decl)
         if slot.pieces is not None or slot.address is None:
             raise x.bad(f"the parameter {o.name} is held in registers")
         assert slot.address is not None
         out.append(slot.address if slot.space == "generic" else b.make("to_generic", slot.address, space=slot.space))
-    return out
+    yield out
+    for o, d, place in back:
+        b.store_result(o, b.loaded(d, place, "local"))
 
 
 def _inline(x: X, f: Function, results: tuple[Any, ...], args: tuple[Any, ...]) -> None:
@@ -142,7 +164,7 @@ def _inline(x: X, f: Function, results: tuple[Any, ...], args: tuple[Any, ...]) 
     frame = _Frame(f, after, {}, b.frame, b.loc.position if b.loc is not None else None)
     outer_loc, outer_scope = b.loc, b.scope
     registers: list[tuple[Any, Variable]] = []
-    values = []
+    values: list[tuple[Reg, Value]] = []
     for d, o in zip((*f.results, *f.params), (*results, *args)):
         if d.space == "param" and isinstance(o, Sym) and o.decl is not None and o.decl.space == "param":
             frame.params[id(d)] = b.slot(o.decl)
@@ -153,15 +175,15 @@ def _inline(x: X, f: Function, results: tuple[Any, ...], args: tuple[Any, ...]) 
                 b.write((slot.key, 0), v if v.type is I1 else b.bits(v))
             else:
                 registers.append((o, d))
+        elif d in f.params:
+            values += [(r, b.source(p, d.type)) for r, p in _parts(x, d, o)]
         else:
-            if d in f.params:
-                values.append((d, b.source(o, d.type)))
-            else:
-                registers.append((o, d))
+            registers.append((o, d))
     outer = b.frame
     b.frame = frame
-    for d, v in values:
-        b.write(b.reg_key(Reg(d.name, d, "")), b.cast(v, reg_type(d.type)) if v.type.elem.bits == reg_type(d.type).bits else v)
+    for r, v in values:
+        d = r.decl
+        b.write(b.reg_key(r), b.cast(v, reg_type(d.type)) if v.type.elem.bits == reg_type(d.type).bits else v)
     b.frame = outer
     b.scope = [0]
     b.run(frame)
@@ -173,10 +195,20 @@ def _inline(x: X, f: Function, results: tuple[Any, ...], args: tuple[Any, ...]) 
             word = reg_type(f"b{8 * b.size_of(d)}")
             b.store_result(o, b.read((frame.params[id(d)].key, 0), word))
         else:
-            b.frame = frame
-            v = b.read(b.reg_key(Reg(d.name, d, "")), reg_type(d.type))
-            b.frame = outer
-            b.store_result(o, v)
+            for r, p in _parts(x, d, o):
+                b.frame = frame
+                v = b.read(b.reg_key(r), reg_type(d.type))
+                b.frame = outer
+                b.store_result(p, v)
+
+
+def _parts(x: X, d: Variable, o: Any) -> list[tuple[Reg, Any]]:
+    """A register of a function's head and what is passed for it, by the parts of vectors."""
+    if d.vector == 1:
+        return [(Reg(d.name, d), o)]
+    if not isinstance(o, Vec) or len(o.items) != d.vector:
+        raise x.bad(f"{d.name} is a vector of {d.vector}")
+    return [(Reg(d.name, d, part), item) for part, item in zip("xyzw", o.items)]
 
 
 def _external(x: X, f: Function, results: tuple[Any, ...], args: tuple[Any, ...]) -> None:

@@ -24,9 +24,13 @@ INTEGRAL = {"rni": "frint", "rzi": "ftrunc", "rmi": "ffloor", "rpi": "fceil"}
 @lifts("mov")
 def mov(x: X) -> None:
     b = x.b
-    t = x.type()
+    vec, t = x.pick("v2", "v4"), x.type()
     d, s = x.operand(0), x.operand(1)
-    if isinstance(s, Vec) and len(s.items) > 1:  # pack
+    if vec:
+        values = [b.source(o, t) for o in s.items]
+        for o, v in zip(d.items, values):
+            x.put(o, v)
+    elif isinstance(s, Vec) and len(s.items) > 1:  # pack
         total = BYTES[t]
         part = total // len(s.items)
         if part * len(s.items) != total or part not in _INT:

@@ -34,6 +34,7 @@ from ..syntax import (
     Neg,
     Not,
     Pair,
+    Plus,
     Position,
     Prototype,
     Reg,
@@ -396,6 +397,8 @@ class Body(LaneOps):
             v = self.make("iadd", v, self.const(v.type, o.offset)) if o.offset else v
         elif isinstance(o, Neg):
             return self.make("ineg", self.source(o.item, t))  # type: ignore[no-any-return]
+        elif isinstance(o, Plus) and not (v := self.register(o.item)).type.elem.is_float and v.type is not I1 and not ty.is_float:
+            v = self.make("iadd", v, self.const(v.type, o.offset))
         elif isinstance(o, Address):
             raise self.fail(f"{o!r} cannot be an operand here")
         else:
@@ -496,7 +499,7 @@ class Body(LaneOps):
                 if self.dynamic is None:
                     self.dynamic = self.value(I32)
                 return "shared", self.dynamic
-            key = d.name if d.name in self.module.variables else (d.name, id(d))
+            key = (d.name, id(d)) if self.in_body(d) else d.name
             if key not in self.shared_at:
                 self.shared = -(-self.shared // self.align_of(d)) * self.align_of(d)
                 self.shared_at[key] = self.shared
@@ -505,7 +508,7 @@ class Body(LaneOps):
         if d.space == "local":
             return "local", self.const(I32, self.local_place((id(self.frame), id(d)), self.size_of(d), self.align_of(d)))
         if d.space in ("global", "const", "tex"):
-            return ("const" if d.space == "const" else "global"), self.symbol(d.name)
+            return ("const" if d.space == "const" else "global"), self.symbol(f"{d.name}@{d.start}" if self.in_body(d) else d.name)
         if d.space == "param":
             slot = self.slot(d)
             if slot.pieces is not None:
@@ -513,6 +516,16 @@ class Body(LaneOps):
             assert slot.address is not None
             return slot.space, slot.address
         raise self.fail(f"a variable of space {d.space} has no address")
+
+    def loaded(self, d: Variable, address: Value, space: str) -> Value:
+        """A register's value from memory in which it was passed."""
+        ty = reg_type(d.type)
+        v: Value = self.make("ld", address, to=I8 if ty is I1 else _INT[ty.bits // 8], space=space)
+        return self.make("icmp", v, self.const(I8, 0), pred="ne") if ty is I1 else self.cast(v, ty)
+
+    def in_body(self, d: Variable) -> bool:
+        """Whether a variable is declared in the function, not at module level."""
+        return self.frame.fn.start <= d.start < self.frame.fn.end
 
     def symbol(self, name: str) -> Value:
         found = self.symbols.get(name)
@@ -594,6 +607,8 @@ class Body(LaneOps):
         self.loc, self.doing = Place(self.module.name, i.line, i.column, self.position(i.position)), i.name
         from . import table
 
+        i = _spread(i)
+
         try:
             found = match(i)
             if found.line.until and self.version > found.line.until:
@@ -668,6 +683,21 @@ class Body(LaneOps):
             if have == name:
                 return block
         raise ReadError(f"there is no label {name}", place=self.loc)
+
+
+def _spread(i: Instruction) -> Instruction:
+    """An instruction with vector registers, as it would be with vectors of their parts."""
+    def parts(o: Any) -> Any:
+        if isinstance(o, Group):
+            return Group(tuple(parts(x) for x in o.items))
+        if isinstance(o, Reg) and o.decl is not None and o.decl.vector > 1 and not o.part:
+            return Vec(tuple(Reg(o.name, o.decl, p) for p in "xyzw"[: o.decl.vector]))
+        return o
+
+    operands = tuple([parts(o) if type(o) is Reg or type(o) is Group else o for o in i.operands])
+    if all(a is b for a, b in zip(operands, i.operands)) or all(type(o) is not Vec and type(o) is not Group for o in operands):
+        return i
+    return Instruction(i.start, i.end, i.line, i.column, i.opcode, i.mods, i.guard, i.negated, operands, i.position)
 
 
 def _behind(p: Position, site: Position) -> Position:
@@ -894,7 +924,7 @@ def _walk(o: Any) -> list[Any]:
             stack.extend(x.rest)
             if x.base is not None:
                 stack.append(x.base)
-        elif isinstance(x, (Not, Neg)):
+        elif isinstance(x, (Not, Neg, Plus)):
             stack.append(x.item)
         elif isinstance(x, Element):
             stack.append(x.array)
@@ -1040,15 +1070,28 @@ def _outlined(module: Module, program: _Program, name: str, main: Body) -> Body:
     f = module.functions[name]
     body = Body(module, "fn_" + _safe(name), program)
     body.shared_at = main.shared_at
-    frame = _Frame(f, -1, {}, None)
+    given = [(d, body.value(I64, d.name)) for d in f.results if d.space == "reg"]
+    frame = body.frame = _Frame(f, body.block("leave") if given else -1, {}, None)
+    results = dict((id(d), v) for d, v in given)
     for d in (*f.results, *f.params):
-        if d.space == "reg":
-            raise UnsupportedError(f"{name} passes registers and calls itself or is called by address", place=Place(module.name, d.line, d.column))
-        v = body.value(I64, d.name)
+        v = results.get(id(d)) or body.value(I64, d.name)
         body.params.append(Param(v))
-        frame.params[id(d)] = _Slot(None, None, "generic", v)
+        if d.space != "reg":
+            frame.params[id(d)] = _Slot(None, None, "generic", v)
+        elif d.vector > 1:
+            raise UnsupportedError(f"{name} passes vector registers and calls itself or is called by address", place=Place(module.name, d.line, d.column))
+        elif id(d) not in results:
+            body.write(body.reg_key(Reg(d.name, d)), body.loaded(d, v, "generic"))
     body.shared = main.shared
     body.run(frame)
+    if given:
+        body.frame = frame
+        body.start(frame.after)
+        for d, v in given:
+            out = body.bits(body.read(body.reg_key(Reg(d.name, d)), reg_type(d.type)))
+            out = body.resize(out, I8) if out.type is I1 else out
+            body.make("st", v, out, to=out.type, space="generic")
+        body.end("return")
     main.shared = max(main.shared, body.shared)
     return body
 

@@ -13,6 +13,15 @@ section("9.7.9.3", "mov", """
                     .f32, .f64 };
     needs sm_13 1.0: .f64
 """)
+section("9.7.9.3", "mov (vectors)", """
+    mov.vec.type  d, a;     where d .vec.type, a .vec.type    // vector registers or {…}: the manual names mov among what takes vectors, ptxas has it so
+    .vec = { .v2, .v4 };
+    .type = { .b16, .b32, .b64,
+              .u16, .u32, .u64,
+              .s16, .s32, .s64,
+                    .f32, .f64 };
+    not .v4 & .b64 .u64 .s64 .f64
+""")
 section("9.7.9.4", "mov (pack, unpack)", """
     mov.type  d, a;       where a {}    // pack
     mov.type  d, a;       where d {}    // unpack; a sink may stand for a part

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..syntax import Address, Element, Imm, Instruction, Neg, Not, Pair, Reg, Sink, Sym, Vec
+from ..syntax import Address, Element, Imm, Instruction, Neg, Not, Pair, Plus, Reg, Sink, Sym, Vec
 from .table import VERSION, Line, Need, Operand, holds, lines_of, opcodes
 
 
@@ -30,7 +30,7 @@ class Mismatch(Exception):
 
 
 _SEEN: dict[Any, Match] = {}
-_VALUES = frozenset((Reg, Imm, Sym, Sink))
+_VALUES = frozenset((Reg, Imm, Sym, Sink, Plus))
 _ADDRESSES = frozenset((Address, Element))
 
 

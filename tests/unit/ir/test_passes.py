@@ -184,6 +184,26 @@ def test_math_becomes_exact_ops():
     assert "exp" not in names and {"ffma", "fadd"} <= names
 
 
+def test_uses_may_stand_before_definitions_in_the_text():
+    """A compiler may write the end of a function before the loop that leads there."""
+    k = verify(kernel("""
+^0 entry():
+  %0: f32 = ld %x {to=!f32}
+  jump -> ^2()
+^1 end():
+  %1: f32 = fadd %2, %0
+  st %x, %1 {to=!f32}
+  return
+^2 before():
+  %2: f32 = exp %0
+  jump -> ^1()"""))
+    out = verify(decompose(k, FACTS))
+    assert not any(i.op.name == "exp" for i in out.instrs())
+    x = np.array([1.5], np.float32)
+    run_kernel(out, (1, 1, 1), [x, False, 0])
+    assert abs(float(x[0]) - (np.exp(1.5) + 1.5)) < 1e-6
+
+
 @pytest.mark.parametrize("t", [F16, BF16], ids=str)
 def test_narrow_floats_are_computed_wide(t):
     b = KernelBuilder("k")

@@ -445,3 +445,34 @@ def test_asynchronous_copies_of_a_warp(machine):
     want[50:, 1:] = 0
     np.testing.assert_array_equal(dst, want.reshape(-1))
     assert mod["fetch"].stats()["mode"] == "widened"
+
+
+PARTLY = """
+.visible .entry sums(.param .u64 dst, .param .u32 n) {
+    .reg .pred %p<3>; .reg .b32 %r<12>; .reg .b64 %a<4>;
+    ld.param.u64 %a1, [dst]; ld.param.u32 %r1, [n]; mov.u32 %r2, %tid.x; add.u32 %r9, %r2, 1;
+    setp.ge.u32 %p1, %r2, %r1; mul.wide.u32 %a2, %r2, 4; add.s64 %a3, %a1, %a2;
+    @%p1 bra REST;
+    vote.sync.ballot.b32 %r3, 1, 0xffffffff; popc.b32 %r4, %r3;
+    shfl.sync.idx.b32 %r5, %r9, 1, 31, 0xffffffff; add.u32 %r6, %r4, %r5; st.global.u32 [%a3], %r6;
+    bra.uni DONE;
+REST:
+    st.global.u32 [%a3], %r9;
+DONE:
+    BAR
+    ret;
+}"""
+
+
+@MACHINES
+@pytest.mark.parametrize("mode", ["auto", "dispatch"])
+def test_a_member_mask_may_name_lanes_that_leave(mode, machine):
+    """Lanes that only exit on their way are not waited for; those that come to a barrier are, and never arrive."""
+    mod = module(PARTLY.replace("BAR", ""), mode, machine)
+    out = np.zeros(64, np.uint32)
+    mod["sums"].launch(out, np.uint32(45), grid=1, block=64)
+    assert out.tolist() == [32 + 2] * 32 + [13 + 34] * 13 + list(range(46, 65))
+    assert mod["sums"].stats()["mode"] == "widened" or mode == "dispatch"
+    stuck = module(PARTLY.replace("BAR", "bar.sync 0;"), mode, machine)
+    with pytest.raises(pj.errors.DeviceError, match="deadlock"):
+        stuck["sums"].launch(out, np.uint32(45), grid=1, block=64)

@@ -221,7 +221,10 @@ def carries():
                 Form(f"add.cc.{t} {{d}}, {{a}}, {{b}}", t, (t,) * 2, lambda a, b, m=m: (a + b) & m),
                 Form(f"add.cc.{t} z, {{a}}, {{b}}; addc.{t} {{d}}, 0, 0", t, (t,) * 2, lambda a, b, n=n: (a + b) >> n, pre=f".reg .b{n} z;"),
                 Form(f"sub.cc.{t} {{d}}, {{a}}, {{b}}", t, (t,) * 2, lambda a, b, m=m: (a - b) & m),
-                Form(f"sub.cc.{t} z, {{a}}, {{b}}; subc.{t} {{d}}, 5, 2", t, (t,) * 2, lambda a, b: 3 - (a < b), pre=f".reg .b{n} z;")]  # fmt: skip
+                Form(f"sub.cc.{t} z, {{a}}, {{b}}; subc.{t} {{d}}, 5, 2", t, (t,) * 2, lambda a, b: 3 - (a < b), pre=f".reg .b{n} z;"),
+                # mixed chains see the one flag of the hardware, the carry out of a + ~b + 1 (so ptxas assembles them)
+                Form(f"sub.cc.{t} z, {{a}}, {{b}}; addc.{t} {{d}}, 5, 2", t, (t,) * 2, lambda a, b: 7 + (a >= b), pre=f".reg .b{n} z;"),
+                Form(f"add.cc.{t} z, {{a}}, {{b}}; subc.{t} {{d}}, 5, 2", t, (t,) * 2, lambda a, b, n=n: 2 + (a + b >> n), pre=f".reg .b{n} z;")]  # fmt: skip
         for part, shift in (("lo", 0), ("hi", n)):
             product_ = lambda a, b, t=t, s=shift, m=m: (value(a, t) * value(b, t)) >> s & m  # noqa: E731
             mad = f"mad.{part}.cc.{t} "
