@@ -1,6 +1,7 @@
 """The scheduler of widened kernels: what the frames hold at the start, and a block's groups of lanes (warps, or parts of them) in turn."""
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from .asm import Fn
@@ -20,33 +21,38 @@ def init_function(warp: Warp) -> str:
     def word(name: str) -> str:
         return f.load("i64", "%launch", 8 * LAUNCH[name])
 
-    tx, ty, threads = word("tx"), word("ty"), word("threads")
+    def word32(name: str) -> str:  # a block has 1024 threads at most: divisions of 32 bits are quick, and LLVM makes no two of each
+        return f.put(f"trunc i64 {word(name)} to i32")
+
+    w, tx, ty, threads = warp.w, word32("tx"), word32("ty"), word32("threads")
     room = f.op("and", "i64", f.op("add", "i64", word("arena"), 63), -64)
     stride = word("block_stride")
-    w, log = warp.w, warp.w.bit_length() - 1
-    whole = f.op("mul", "i64", f.op("udiv", "i64", f.op("add", "i64", threads, w - 1), w), w)
+    many = f.op("udiv", "i32", f.op("add", "i32", threads, w - 1), w)
+
+    def places(t: str, axes: Iterable[str]) -> Iterator[tuple[str, str]]:
+        row = f.op("udiv", "i32", t, tx)
+        parts = {"x": ("urem", t, tx), "y": ("urem", row, ty), "z": ("udiv", row, ty)}
+        for axis in axes:
+            op, a, b = parts[axis]
+            yield axis, f.op(op, "i32", a, b)
+
     with f.count(word("group"), "i64") as k:
         block = f.at("%base", f.op("mul", "i64", k, stride))
         frames = f.at(f.at(block, BLOCK["arena"]), room)
-        with f.count(whole, "i64") as t:
-            fr = f.at(frames, f.op("mul", "i64", f.op("lshr", "i64", t, log), warp.frame))
-            lane = f.op("shl", "i64", f.op("and", "i64", t, w - 1), 2)
-            with f.when(f.cmp("eq", "i64", lane, 0)):
-                left = f.op("sub", "i64", threads, t)
-                bits = f.op("lshr", "i64", str((1 << w) - 1), f.op("and", "i64", f.op("sub", "i64", "0", left), w - 1))
-                bits = f.select(f.cmp("ult", "i64", left, w), "i64", bits, str((1 << w) - 1))
-                f.store("i32", f.put(f"trunc i64 {bits} to i32"), fr, warp.start_at)
-                f.store("i32", f.put(f"trunc i64 {t} to i32"), fr, FRAME["linear"])
-                f.store("i64", "0", fr)
-            row = f.op("udiv", "i64", t, tx)
-            parts = {"x": ("urem", t, tx), "y": ("urem", row, ty), "z": ("udiv", row, ty)}
-            for axis, at in warp.tid_at.items():
-                v = f.put(f"trunc i64 {f.op(parts[axis][0], 'i64', *parts[axis][1:])} to i32")
-                f.store("i32", v, f.at(fr, at), lane)
+        with f.count(many) as n:
+            fr, t = f.at(frames, f.op("mul", "i64", f.widen(n), warp.frame)), f.op("mul", "i32", n, w)
+            left = f.op("sub", "i32", threads, t)
+            bits = f.op("lshr", "i32", str((1 << w) - 1), f.op("and", "i32", f.op("sub", "i32", "0", left), w - 1))
+            f.store("i32", f.select(f.cmp("ult", "i32", left, w), "i32", bits, str((1 << w) - 1)), fr, warp.start_at)
+            f.store("i32", t, fr, FRAME["linear"])
+            f.store("i64", "0", fr)
             if warp.form != "any":
-                with f.when(f.cmp("eq", "i64", lane, 0)):
-                    for axis, (op, a, b) in parts.items():
-                        f.store("i32", f.put(f"trunc i64 {f.op(op, 'i64', a, b)} to i32"), fr, FRAME[axis])
+                for axis, v in places(t, "xyz"):
+                    f.store("i32", v, fr, FRAME[axis])
+            if warp.tid_at:
+                with f.count(str(w)) as lane:
+                    for axis, v in places(f.op("add", "i32", t, lane), warp.tid_at):
+                        f.store("i32", v, f.at(fr, warp.tid_at[axis]), f.widen(f.op("shl", "i32", lane, 2)))
     f.line("ret void")
     return f.text()
 
