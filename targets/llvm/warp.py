@@ -707,7 +707,8 @@ class Warp(Mbarriers, Shaped, Lane):
         self.allocas += [f"  %ro{n} = alloca {u}, align 64", *(f"  %ra{n}_{k} = alloca {t}, align 64" for k in range(len(args)))]
         self.lines += [f"  store {t} {a}, ptr %ra{n}_{k}" for k, a in enumerate(args)]
         self.lines.append(f"  call void @{helper}(ptr %ro{n}, {', '.join(f'ptr %ra{n}_{k}' for k in range(len(args)))})")
-        return self.put(f"load {u}, ptr %ro{n}")
+        r = self.put(f"load {u}, ptr %ro{n}")
+        return self.put(self.call(f"llvm.fabs.{self.suffix(out, True)}", u, [(u, r)])) if name == "utof" else r  # LLVM's 0 is −0, rounded downwards
 
     def embedded(self, kind: str, rnd: str, elem: Scalar, args: list[str]) -> str:
         """By the rounding that AVX-512 instructions carry."""

@@ -119,6 +119,29 @@ def test_no_width_changes_a_result(block, mode, lanes, machine):
 
 
 @RUNS
+@MACHINES
+@pytest.mark.parametrize("mode", ["auto", "auto:16", "auto:8"])
+def test_whole_numbers_rounded_downwards(mode, machine):
+    """Zero stays +0: LLVM subtracts equal numbers for it, where the vector is one register of AVX2."""
+    text = """.visible .entry k(.param .u64 x) {
+    .reg .b32 %r<4>; .reg .b64 %a<4>; .reg .f32 %f<3>;
+    ld.param.u64 %a1, [x]; mov.u32 %r1, %tid.x; mul.wide.u32 %a2, %r1, 8; add.s64 %a3, %a1, %a2; ld.global.u32 %r2, [%a3];
+    cvt.rm.f32.u32 %f1, %r2; cvt.rm.f32.s32 %f2, %r2; st.global.v2.f32 [%a3], {%f1, %f2}; ret;
+}"""
+    x = np.zeros((64, 2), np.uint32)
+    numbers = [0, 1, 2**24 + 1, 2**31, 2**32 - 1, 3 * 2**24 + 3, 0, 12345678]
+    x[:, 0] = numbers * 8
+    mod = pj.load_ptx(HEAD + text)
+    mod.mode, mod.target = mode, target(machine)
+    mod["k"].launch(x, grid=1, block=64)
+    for n, (u, s) in zip(numbers, x.view(np.float32).tolist()):
+        for got, want in ((u, n), (s, n - (n >> 31 << 32))):
+            above = np.nextafter(np.float32(got), np.float32(np.inf))
+            assert int(got) == want or int(got) < want < int(above)
+            assert np.signbit(got) == (want < 0)
+
+
+@RUNS
 def test_doctor_says_the_width(tmp_path, capsys):
     from ptxjit.cli import main
 
