@@ -59,6 +59,7 @@ class Code:
         self.waits: bool = head["waits"]  # for other blocks, in loops
         self.spins: bool = any(kind == YIELD for kind, _, _ in self.points)  # in loops that may not end
         self.quick = 0  # threads of a grid up to which a launch was done before anybody would end it
+        self.loops: list[int] = head["loops"]  # lanes of loops that run a part of a warp at a time
         self.share: dict[str, int] = head["share"]  # instructions by how they are computed
         self.level: int = head["level"]  # of LLVM's optimiser
         self.short: bool = head["short"]  # no loops: a small grid is done before anybody could end it
@@ -98,7 +99,7 @@ class Code:
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
         cancels = any(i.op.name == "cancel" for f in (kernel, *kernel.functions) for i in f.instrs())
         head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "cancels": cancels, "facts": facts,
-                "mode": module.mode, "asked": asked, "per": module.per, "form": module.form, "share": module.share, "waits": module.waits,
+                "mode": module.mode, "asked": asked, "per": module.per, "loops": module.loops, "form": module.form, "share": module.share, "waits": module.waits,
                 "level": level_of(module.text),
                 "short": not kernel.functions and not in_cycles(kernel),
                 "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": [str(i.loc) if i.loc else "" for i in module.sites]}  # fmt: skip

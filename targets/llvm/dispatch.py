@@ -1328,6 +1328,7 @@ class Dispatch:
         declared: set[str] = set()
         helpers: dict[str, str] = {}
         self.mode, self.per, self.form = "dispatch", 1, ""
+        self.loops: list[int] = []  # lanes of loops that run a part of a warp at a time
         count = sum(i.op.name not in ("constant", "jump", "return") for f in (kernel, *kernel.functions) for i in f.instrs())
         self.share = {"scalar": 0, "vector": 0, "lane by lane": count}  # instructions by how they are computed
         from . import resident, scheduler
@@ -1344,7 +1345,7 @@ class Dispatch:
                 warp.debug, warp.x86 = debug, triple.startswith("x86_64")
                 texts = [warp.run(), step_function(warp), init_function(warp)]
                 lane, self.mode, self.per = warp, "widened", warp.w
-                self.share = warp.share()
+                self.share, self.loops = warp.share(), [loop.w for loop in warp.inner]
                 self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""
             except Refused as e:
                 self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")

@@ -147,6 +147,7 @@ class Lanes:
     def __init__(self, k: Kernel, form: str, w: int = W) -> None:
         self.k, self.form, self.w = k, form, w
         self.row = 0 if form == "any" else min(int(form.split()[-1]), w)  # lanes that run together and differ in %tid.x alone
+        self.arriving: dict[int, Shape] = {}  # shapes of values that come from elsewhere
         self.const: dict[int, int] = {i.result.id: int(i.attr("value")) for i in k.instrs() if i.op.name == "constant" and not i.result.type.elem.is_float}
         for i in k.instrs():  # a constant of 32 bits is widened where it is used
             if i.op.name in ("sext", "zext", "trunc") and i.args[0].id in self.const and i.args[0].type in (I32, I64):
@@ -304,6 +305,8 @@ class Lanes:
         def get(v: Value) -> Shape | None:
             if v.id in self.const:
                 return uniform(self.w, min(63, trailing(int(self.const[v.id]))))
+            if v.id in self.arriving:
+                return self.arriving[v.id]
             s = shape.get(v.id, waiting if v.id in self.defs or v.id in free else None)
             return s if s is not None else uniform(self.w) if known(v) else None
 

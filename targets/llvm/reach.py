@@ -85,11 +85,11 @@ def any_load(m: str, size: int, wide: bool, declared: set[str], w: int) -> str:
     else:  # the whole row, if all of it is asked for
         row = [f"  %x = load {t}, ptr %p, align {size}"]
     return "\n".join([
-        f"define internal {t} @lanes.load.{m}(<{w} x i64> %a, i32 %mask, {t} %old) noinline #0 {{", "entry:", *in_a_row(size, w), f"  %data = alloca {t}, align 64",
+        f"define internal {t} @lanes{w}.load.{m}(<{w} x i64> %a, i32 %mask, {t} %old) noinline #0 {{", "entry:", *in_a_row(size, w), f"  %data = alloca {t}, align 64",
         *([] if wide else [f"  %full = icmp eq i32 %mask, {(1 << w) - 1}"]), f"  %go = and i1 %fits, {'true' if wide else '%full'}",
         "  br i1 %go, label %row, label %each", "row:", *row, f"  ret {t} %x",
         "each:", f"  store <{w} x i64> %a, ptr %addresses, align 64", f"  store {t} %old, ptr %data, align 64",
-        f"  call void @lanes.gather.{m}(ptr %addresses, i32 %mask, ptr %data)", f"  %y = load {t}, ptr %data, align 64", f"  ret {t} %y", "}"])  # fmt: skip
+        f"  call void @lanes{w}.gather.{m}(ptr %addresses, i32 %mask, ptr %data)", f"  %y = load {t}, ptr %data, align 64", f"  ret {t} %y", "}"])  # fmt: skip
 
 
 def any_store(m: str, size: int, wide: bool, declared: set[str], w: int) -> str:
@@ -100,11 +100,11 @@ def any_store(m: str, size: int, wide: bool, declared: set[str], w: int) -> str:
         declared.add(f"declare void @llvm.masked.store.v{w}{suffix}.p0({t}, ptr, {mask})")
     row = f"  call void @llvm.masked.store.v{w}{suffix}.p0({t} %x, ptr align {size} %p, {mask} %m)" if wide else f"  store {t} %x, ptr %p, align {size}"
     return "\n".join([
-        f"define internal void @lanes.store.{m}(<{w} x i64> %a, i32 %mask, {t} %x) noinline #0 {{", "entry:", *in_a_row(size, w), f"  %data = alloca {t}, align 64",
+        f"define internal void @lanes{w}.store.{m}(<{w} x i64> %a, i32 %mask, {t} %x) noinline #0 {{", "entry:", *in_a_row(size, w), f"  %data = alloca {t}, align 64",
         *([] if wide else [f"  %full = icmp eq i32 %mask, {(1 << w) - 1}"]), f"  %go = and i1 %fits, {'true' if wide else '%full'}",
         "  br i1 %go, label %row, label %each", "row:", row, "  ret void",
         "each:", f"  store <{w} x i64> %a, ptr %addresses, align 64", f"  store {t} %x, ptr %data, align 64",
-        f"  call void @lanes.scatter.{m}(ptr %addresses, i32 %mask, ptr %data)", "  ret void", "}"])  # fmt: skip
+        f"  call void @lanes{w}.scatter.{m}(ptr %addresses, i32 %mask, ptr %data)", "  ret void", "}"])  # fmt: skip
 
 
 def each_lane(name: str, kind: str, m: str, size: int, declared: set[str], w: int) -> str:

@@ -6,7 +6,7 @@ this way it refuses, with the reason: the kernel then goes lane by lane.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ...ir.analysis import in_cycles
@@ -29,15 +29,17 @@ class Refused(UnsupportedError):
 class Plan:
     """Which values vary over a warp, and which blocks are linearised (block of the divergent branch → region)."""
 
-    def __init__(self, k: Kernel, form: str = "any", w: int = W) -> None:
+    def __init__(self, k: Kernel, form: str = "any", w: int = W, same: Collection[int] = (), arriving: dict[int, Shape | None] = {}) -> None:  # noqa: B006
+        """`same` and `arriving`: values that come from elsewhere, those that all lanes share and the others with their shapes."""
         if k.functions:
             raise Refused("calls")
         self.k, self.w = k, w
         self.order, self.cycles = reverse_post_order(k), in_cycles(k)
         self.lanes = Lanes(k, form, w)
-        given = {p.value.id for p in k.params}
+        given = {p.value.id for p in k.params} | set(same)
+        self.lanes.arriving = {v: s for v, s in arriving.items() if s is not None}
         self.first = self.lanes.solve(self.order, lambda v: v.id in given, ())
-        self.varying: set[int] = set()
+        self.varying: set[int] = set(arriving)
         self.used_in: dict[int, set[int]] = {}  # value → blocks that read it
         for n in self.order:
             for i in k.blocks[n].instrs:
@@ -61,7 +63,7 @@ class Plan:
         self.blend = {v.id for n in self.inside for v in self._blended(n, loop, direct)} | self.joined
         free = {p.id for b in k.blocks for p in b.params} - self.blend
         found = self.lanes.solve(self.order, lambda v: v.id not in self.varying, free, self.blend)
-        self.shapes: dict[int, Shape] = {v: s for v, s in found.items() if v in self.varying}
+        self.shapes: dict[int, Shape] = {v: s for v, s in found.items() if v in self.varying} | self.lanes.arriving
 
     def shape(self, v: Value) -> Shape | None:
         """How it differs between lanes, where that is known."""
@@ -166,7 +168,8 @@ class Plan:
             for n in self.order:
                 for i in self.k.blocks[n].instrs:
                     if i.results and self._varies(i, self.varying):
-                        self.varying.update(r.id for r in i.results)
+                        shared = i.attr("same", ()) if i.op.name == "part" else ()
+                        self.varying.update(r.id for r in i.results if r.id not in shared)
                     for e in i.edges:
                         for a, p in zip(e.args, self.k.blocks[e.target].params):
                             if a.id in self.varying:
@@ -190,7 +193,7 @@ class Plan:
             return name != "read_clock"
         if name == "mbarrier" and (i.guard is not None or i.attr("fn") in ("arrive", "arrive_drop") and not self._waited_for(i.result)):
             return True
-        if name == "mma":
+        if name in ("mma", "part"):
             return True
         if name in ("vote_sync", "ballot_sync", "redux_sync", "match_all_sync", "activemask"):
             return False

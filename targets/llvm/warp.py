@@ -39,6 +39,7 @@ class Warp(Mbarriers, Shaped, Lane):
     def __init__(self, declared: set[str], helpers: dict[str, str], plan: Plan, wide: bool = True) -> None:
         self.plan = plan
         self.mask_elem = "i1" if wide or plan.w == W else mask_elem(plan)
+        self.inner: list[Warp] = []  # loops that run a part of the lanes at a time
         self.spinning: dict[int, Any] = {}  # head of a linearised loop → its point
         self.form, self.wide_masks = plan.lanes.form, wide  # wide: the machine has masked loads and stores of all sizes
         super().__init__(plan.k, declared, helpers, w=plan.w)
@@ -102,9 +103,15 @@ class Warp(Mbarriers, Shaped, Lane):
 
     def run(self) -> str:
         k, plan = self.k, self.plan
+        for i in k.instrs():
+            if i.op.name == "part":
+                from .chunk import Chunk
+
+                inner = Chunk(self, i.attr("loop"))
+                self.helpers[inner.name] = inner.run()
+                self.inner.append(inner)
         marks = self.debug.function(self.name) if self.debug else ""
-        inline = "" if self.points else "alwaysinline "  # there is one call, in a loop over the warps
-        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) {inline}#0{marks} {{", "entry:",
+        head = [self.signature(marks), "entry:",
                 f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}"]  # fmt: skip
         for n, p in enumerate(k.params):
             elem = p.value.type.elem
@@ -144,6 +151,15 @@ class Warp(Mbarriers, Shaped, Lane):
             body += [f"r{p.number}:", *self.lines]
         return "\n".join(head + self.allocas + start + body + ["}"])
 
+    def signature(self, marks: str) -> str:
+        inline = "" if self.points else "alwaysinline "  # there is one call, in a loop over the warps
+        return f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) {inline}#0{marks} {{"
+
+    def _part(self, i: Instr) -> None:
+        from .chunk import call
+
+        call(self, i)
+
     def prologue(self) -> None:
         """Which lanes there are: the last warp of a block may be partial."""
         bits = self.frame_load(self.start_at, I32)
@@ -157,8 +173,11 @@ class Warp(Mbarriers, Shaped, Lane):
         out = dict.fromkeys(("scalar", "vector", "lane by lane"), 0)
         for n in self.plan.order:
             for i in self.k.blocks[n].instrs:
-                if i.op.name not in ("constant", "jump", "return"):
+                if i.op.name not in ("constant", "jump", "return", "part"):
                     out[self.way(i)] += 1
+        for loop in self.inner:
+            for way, count in loop.share().items():
+                out[way] += count
         return out
 
     def way(self, i: Instr) -> str:
@@ -854,14 +873,14 @@ class Warp(Mbarriers, Shaped, Lane):
         m = "i8" if elem is I1 else NAMES[elem.name]
         t = f"<{self.w} x {m}>"
         self.helper("gather", m, elem.bytes)
-        self.helpers.setdefault(f"lanes.load.{m}", any_load(m, elem.bytes, self.wide_masks, self.declared, self.w))
-        return self.put(f"call {t} @lanes.load.{m}(<{self.w} x i64> {a}, i32 {self.bits(mask)}, {t} {fill})")
+        self.helpers.setdefault(f"lanes{self.w}.load.{m}", any_load(m, elem.bytes, self.wide_masks, self.declared, self.w))
+        return self.put(f"call {t} @lanes{self.w}.load.{m}(<{self.w} x i64> {a}, i32 {self.bits(mask)}, {t} {fill})")
 
     def by_lane_store(self, m: str, size: int, a: str, mask: str, x: str) -> None:
         """A scatter through memory."""
         self.helper("scatter", m, size)
-        self.helpers.setdefault(f"lanes.store.{m}", any_store(m, size, self.wide_masks, self.declared, self.w))
-        self.lines.append(f"  call void @lanes.store.{m}(<{self.w} x i64> {a}, i32 {self.bits(mask)}, <{self.w} x {m}> {x})")
+        self.helpers.setdefault(f"lanes{self.w}.store.{m}", any_store(m, size, self.wide_masks, self.declared, self.w))
+        self.lines.append(f"  call void @lanes{self.w}.store.{m}(<{self.w} x i64> {a}, i32 {self.bits(mask)}, <{self.w} x {m}> {x})")
 
     def split_args(self, i: Instr, values: int) -> tuple[Value, Value | None, tuple[Value, ...]]:
         n = len(i.args) - values
@@ -883,7 +902,7 @@ class Warp(Mbarriers, Shaped, Lane):
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 
     def helper(self, kind: str, m: str, size: int) -> None:
-        name = f"lanes.{kind}.{m}"
+        name = f"lanes{self.w}.{kind}.{m}"
         if name not in self.helpers:
             self.helpers[name] = each_lane(name, kind, m, size, self.declared, self.w)
 
@@ -1157,7 +1176,7 @@ class Warp(Mbarriers, Shaped, Lane):
         self.allocas += [f"  %ad{n} = alloca <{self.w} x i64>, align 64", f"  %st{n} = alloca {t}, align 64"]
         self.lines += [f"  store <{self.w} x i64> {self.cells(place, offset, stride)}, ptr %ad{n}", f"  store {t} {x}, ptr %st{n}"]
         self.helper("scatter", m, max(elem.bytes, 4) if elem is I1 else elem.bytes)
-        self.lines.append(f"  call void @lanes.scatter.{m}(ptr %ad{n}, i32 -1, ptr %st{n})")
+        self.lines.append(f"  call void @lanes{self.w}.scatter.{m}(ptr %ad{n}, i32 -1, ptr %st{n})")
 
     def fetch(self, place: str, offset: int, stride: int, elem: Scalar) -> str:
         self.n += 1
@@ -1167,7 +1186,7 @@ class Warp(Mbarriers, Shaped, Lane):
         self.allocas += [f"  %ad{n} = alloca <{self.w} x i64>, align 64", f"  %ld{n} = alloca {t}, align 64"]
         self.lines += [f"  store <{self.w} x i64> {self.cells(place, offset, stride)}, ptr %ad{n}"]
         self.helper("gather", m, 4 if elem is I1 else elem.bytes)
-        self.lines.append(f"  call void @lanes.gather.{m}(ptr %ad{n}, i32 -1, ptr %ld{n})")
+        self.lines.append(f"  call void @lanes{self.w}.gather.{m}(ptr %ad{n}, i32 -1, ptr %ld{n})")
         x = self.put(f"load {t}, ptr %ld{n}")
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 

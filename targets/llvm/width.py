@@ -11,11 +11,12 @@ the chosen one in brackets, behind the bytes per lane:
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...ir.analysis.warps import warp_needs
 from ...ir.instr import Value
 from ...ir.kernel import Kernel
+from .chunks import chunked
 from .exits import leaving, loops
 from .lanes import W
 from .regions import Plan, Refused
@@ -27,16 +28,22 @@ SPILLED = 1.5  # in a loop that waits for memory, registers that are not there c
 
 def planned(k: Kernel, form: str, room: int, forced: int = 0) -> Plan:
     """How the lanes go through a kernel, and how many; `room` is what the vector registers hold, in bytes, `forced` asks for a width where that is
-    possible."""
+    possible, of the kernel or of its loops."""
     k = leaving(k)
     plan = Plan(k, form)
-    w = forced or next((w for w in WIDTHS if w * alive(plan) <= room), WIDTHS[-1])
-    if w == W or not parts(plan):
-        return plan
-    try:
-        return Plan(k, form, w)
-    except Refused:
-        return plan
+    if parts(plan):
+        w = forced or fitting(alive(plan, plan.order), room)
+        try:
+            return plan if w == W else Plan(k, form, w)
+        except Refused:
+            return plan
+    cut = chunked(plan, lambda plan, part: forced or fitting(alive(plan, part), room))
+    return plan if cut is k else Plan(cut, form)
+
+
+def fitting(size: float, room: int) -> int:
+    """For how many lanes there is room."""
+    return next((w for w in WIDTHS if w * size <= room), WIDTHS[-1])
 
 
 def parts(plan: Plan) -> bool:
@@ -47,10 +54,11 @@ def parts(plan: Plan) -> bool:
     return not any(i.attr("volatile") or i.op.name == "sreg" and str(i.attr("name")).startswith("lane") for i in plan.k.instrs())
 
 
-def alive(plan: Plan) -> float:
-    """The most bytes of vectors that a lane keeps for a loop that reads them, where a block of the loop begins; its mask included."""
-    k = plan.k
-    around = {n: part for part in loops(k, plan.order) for n in part}  # the innermost
+def alive(plan: Plan, within: Iterable[int]) -> float:
+    """The most bytes of vectors that a lane keeps for a loop that reads them, where a block of the loop begins; its mask included.  Of loops that lie
+    in the given blocks."""
+    k, inside = plan.k, set(within)
+    around = {n: part for part in loops(k, plan.order) if part <= inside for n in part}  # the innermost
     if not around:
         return 0
     size = {v.id: max(v.type.elem.bytes, 4) for v in _values(k) if v.id in plan.varying and v.id not in plan.shapes}

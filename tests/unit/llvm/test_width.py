@@ -141,13 +141,83 @@ def test_whole_numbers_rounded_downwards(mode, machine):
             assert np.signbit(got) == (want < 0)
 
 
+# ---- loops that run a part of a warp at a time ----------------------------------------------------------------------
+
+COUNT = 13
+
+
+def talking():
+    """Lanes turn numbers around in a loop, for their own count of turns or all for the same, and then meet."""
+    names = [f"%v{n}" for n in range(COUNT)]
+    start = " ".join(f"add.u32 {v}, %x, {n};" for n, v in enumerate(names))
+    body = " ".join(f"mad.lo.u32 {v}, {v}, {names[(n + 5) % COUNT]}, %x;" for n, v in enumerate(names))
+    total = " ".join(f"xor.b32 %s, %s, {v};" for v in names)
+    return f""".visible .entry k(.param .u64 data, .param .u64 dst, .param .u32 limit, .param .u32 own) {{
+    .reg .pred %p, %q, %odd, %even; .reg .b32 %i, %n, %t, %x, %s, %u, %w, %m, %own, %v<{COUNT}>; .reg .b64 %a, %b, %d, %o;
+    ld.param.u64 %d, [data]; ld.param.u64 %o, [dst]; ld.param.u32 %n, [limit]; ld.param.u32 %own, [own];
+    mov.u32 %t, %tid.x; mul.wide.u32 %a, %t, 4; add.s64 %a, %d, %a; ld.global.u32 %x, [%a];
+    and.b32 %u, %x, 1; setp.eq.u32 %odd, %u, 1; setp.ge.u32 %p, %x, 4000; @%p ret;
+    and.b32 %u, %x, 7; mul.lo.u32 %u, %u, %own; add.u32 %m, %n, %u; mov.u32 %s, 0; mov.u32 %i, 0; mov.u64 %b, %a; {start}
+again:
+    {body} @%odd add.u32 %v0, %v0, 3; ld.global.u32 %w, [%b+256]; add.u32 %v1, %v1, %w; add.s64 %b, %b, 4;
+    setp.gt.u32 %even, %v2, %v3; add.u32 %i, %i, 1; setp.lt.u32 %p, %i, %m; @%p bra again;
+    {total} @%even add.u32 %s, %s, 1;
+    activemask.b32 %u; vote.sync.ballot.b32 %w, %odd, %u;
+    sub.s64 %b, %b, %a; cvt.u32.u64 %t, %b; mov.u32 %u, %tid.x; mul.wide.u32 %b, %u, 16; add.s64 %o, %o, %b; st.global.v4.u32 [%o], {{%s, %w, %i, %t}};
+    ret;
+}}"""
+
+
+@RUNS
+@MACHINES
+@pytest.mark.parametrize("mode, lanes", [("auto", []), ("auto:16", [16]), ("auto:8", [8])])
+@pytest.mark.parametrize("own", [0, 1])
+@pytest.mark.parametrize("threads", [64, 45])
+def test_a_loop_in_parts_of_a_warp_that_meets_afterwards(threads, own, mode, lanes, machine):
+    rng = np.random.default_rng(threads)
+    data = rng.integers(0, 3999, 64 + threads + 20).astype(np.uint32)
+    data[:8], data[20:23] = 5000, 4500  # a whole part of the lanes, and some of another, are gone
+    out = np.zeros((threads, 4), np.uint32)
+    mod = pj.load_ptx(HEAD + talking())
+    mod.mode, mod.target = mode, target(machine)
+    mod["k"].launch(data, out, np.uint32(5), np.uint32(own), grid=1, block=threads)
+    stats = mod["k"].stats()
+    assert stats["mode"] == "widened" and stats["lanes"] == 32 and (mode == "auto" or stats["loops"] == lanes)
+    alive = [t for t in range(threads) if data[t] < 4000]
+    for t in range(threads):
+        if t not in alive:
+            assert not out[t].any()
+            continue
+        x, turns = int(data[t]), 5 + int(data[t] & 7) * own
+        v = [x + n for n in range(COUNT)]
+        for i in range(turns):
+            for n in range(COUNT):
+                v[n] = (v[n] * v[(n + 5) % COUNT] + x) & 0xFFFFFFFF
+            v[0] = (v[0] + 3 * (x & 1)) & 0xFFFFFFFF
+            v[1] = (v[1] + int(data[64 + t + i])) & 0xFFFFFFFF
+        s = 0
+        for word in v:
+            s ^= word
+        warp = sum(1 << u % 32 for u in alive if u // 32 == t // 32 and data[u] & 1)
+        assert out[t].tolist() == [(s + (v[2] > v[3])) & 0xFFFFFFFF, warp, turns, 4 * turns]
+
+
+@pytest.mark.parametrize("inside", ["st.shared.f32 [s], %v;", "red.shared.add.u32 [s], 1;", "bar.sync 0;", "shfl.sync.bfly.b32 %u, %t, 1, 31, -1;", "mov.u32 %u, %laneid;"])
+def test_loops_that_others_can_notice_are_left_whole(inside):
+    whole = "bar.warp.sync -1;"
+    assert [i.op.name for i in planned(kernel(sums(15, before=whole)), "rows of 32", AVX2).k.instrs()].count("part") == 1
+    made = planned(kernel(sums(15, before=whole, inside=inside)), "rows of 32", AVX2)
+    assert made.w == 32 and all(i.op.name != "part" for i in made.k.instrs())
+
+
 @RUNS
 def test_doctor_says_the_width(tmp_path, capsys):
     from ptxjit.cli import main
 
     file = tmp_path / "k.ptx"
-    file.write_text(HEAD + sums(60))
-    assert main(["doctor", str(file)]) == 0 and "8 lanes at a time" in capsys.readouterr().out
+    for before, want in (("", ", 8 lanes at a time"), ("bar.warp.sync -1;", ", loops of 8 lanes at a time")):
+        file.write_text(HEAD + sums(60, before=before))
+        assert main(["doctor", str(file)]) == 0 and want in capsys.readouterr().out
 
 
 # ---- values that leave loops ----------------------------------------------------------------------------------------
