@@ -30,6 +30,7 @@ from .regions import BARRIER_OPS, Plan, Refused, cluster_wait, components, whole
 from .shaped import Grouped, Shaped, pieces
 
 QUICK = 10  # instructions
+SLOW = frozenset("fdiv fsqrt idiv_s idiv_u irem_s irem_u".split())
 
 
 class Warp(Mbarriers, Shaped, Lane):
@@ -516,7 +517,8 @@ class Warp(Mbarriers, Shaped, Lane):
     def quick(self, n: int) -> bool:
         """Whether a block is run faster than it is asked if there are lanes for it."""
         instrs = self.k.blocks[n].instrs
-        return len(instrs) <= QUICK and instrs[-1].op.name in ("jump", "branch") and all(i.op.kind == "lane" and i.attr("rnd", "rn") == "rn" for i in instrs[:-1])
+        return len(instrs) <= QUICK and instrs[-1].op.name in ("jump", "branch") and all(
+            i.op.kind == "lane" and i.op.name not in SLOW and i.attr("rnd", "rn") == "rn" for i in instrs[:-1])
 
     def linear_block(self, n: int, head: bool) -> None:
         """A block under its mask; the head of a loop has lanes."""
