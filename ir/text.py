@@ -290,7 +290,8 @@ class _Reader:
         self.functions: dict[str, Any] = {}
         self._next = 0
         self._block = 0
-        self._ahead: dict[str, tuple[Type, int]] = {}
+        self._body = -1  # the first token of the kernel's blocks
+        self._ahead: dict[str, tuple[Type, int]] | None = None  # found where a value is used that is not yet defined
         self._early: dict[str, Value] = {}  # used, not yet defined
 
     def fail(self, message: str, back: int = 0, name: str = "") -> ReadError:
@@ -428,6 +429,7 @@ class _Reader:
         """Type and block of each value that the kernel's instructions and blocks define: a block may use what one further down defines."""
         out: dict[str, tuple[Type, int]] = {}
         at, depth, block = self.at, 1, -1
+        self.at = self._body
         try:
             while depth and self.peek()[0] != "end":
                 kind, text = self.peek()
@@ -443,12 +445,16 @@ class _Reader:
         return out
 
     def known(self, table: dict[str, Any], v: str) -> Any:
-        later = self._ahead.get(v)
-        if v not in table and later is not None and later[1] > self._block:
-            self._early[v] = table[v] = Value(self._next, later[0], v[1:] if not v[1:].isdigit() else "")
-            self._next += 1
-        if v not in table:
+        found = table.get(v)
+        if found is not None:
+            return found
+        if self._ahead is None and self._body >= 0:
+            self._ahead = self.ahead()
+        later = (self._ahead or {}).get(v)
+        if later is None or later[1] <= self._block:
             raise self.fail(f"{v} is not defined", name=v)
+        self._early[v] = table[v] = Value(self._next, later[0], v[1:] if not v[1:].isdigit() else "")
+        self._next += 1
         return table[v]
 
     def listed(self, kind: str, start: str = "", end: str = "") -> list[str]:
@@ -568,8 +574,8 @@ class _Reader:
         facts, meta = self.facts(), self.attrs()
         params = self.params(table)
         self.mark("{")
-        self._ahead = self.ahead()
-        blocks = []
+        self._body, self._ahead = self.at, None
+        blocks: list[Block] = []
         while not self.maybe("}"):
             self.take("block")
             self._block = len(blocks)
@@ -580,7 +586,7 @@ class _Reader:
             while self.peek()[0] != "block" and self.peek()[1] != "}":
                 instrs.append(self.instr(table, None))
             blocks.append(Block(label, inner, tuple(instrs)))
-        self._ahead = {}
+        self._body, self._ahead = -1, None
         return Kernel(name, params, tuple(blocks), warps=facts.get("warps"), lanes=facts.get("lanes"), shared=facts.get("shared", 0),
                       local=facts.get("local", 0), meta=meta)  # fmt: skip
 
