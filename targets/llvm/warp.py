@@ -28,6 +28,7 @@ from .layout import BARRIER, BARRIER_, BLOCK, CLUSTER, FRAME, FUEL, YIELD
 from .masks import mask_elem
 from .mbarriers import Mbarriers
 from .ops import NAMES, SUFFIX, Ops, Val
+from .private import Private, side_by_side
 from .reach import REDUCED, any_load, any_store, atomics, copies, each_lane
 from .regions import BARRIER_OPS, Plan, Refused, cluster_wait, components, whole_block
 from .shaped import Grouped, Shaped, pieces
@@ -36,7 +37,7 @@ QUICK = 10  # instructions
 SLOW = frozenset("fdiv fsqrt idiv_s idiv_u irem_s irem_u".split())
 
 
-class Warp(Mbarriers, Shaped, Lane):
+class Warp(Mbarriers, Private, Shaped, Lane):
     """The function of the lanes that run together, a warp or a part of it: `i32 NAME.lane(args, launch, block, arena, frame, point)`, with a frame
     for them."""
 
@@ -78,6 +79,7 @@ class Warp(Mbarriers, Shaped, Lane):
                     at += v.type.elem.bytes * self.w
             self.masks_at = -(-at // 64) * 64
             at = self.masks_at + 4 * len(self.plan.inside)
+        self.element = side_by_side(self.k)
         self.local_at = -(-at // 64) * 64
         self.frame = -(-(self.local_at + self.w * -(-self.k.local // 16) * 16) // 64) * 64
         self.local_stride = -(-self.k.local // 16) * 16
@@ -185,7 +187,7 @@ class Warp(Mbarriers, Shaped, Lane):
         return out
 
     def way(self, i: Instr) -> str:
-        name, space = i.op.name, i.attr("space", "global")
+        name = i.op.name
         if name in ("ld", "st", "atom", "red"):
             base, index, data = self.split_args(i, {"ld": 0, "st": i.attr("count", 1)}.get(name, 2 if i.attr("fn") == "cas" else 1))
             if name == "ld" and i.results and i.results[0].id not in self.plan.varying:
@@ -193,8 +195,10 @@ class Warp(Mbarriers, Shaped, Lane):
             if name in ("atom", "red"):
                 one = not self.asked(i) and i.attr("fn") in REDUCED and i.attr("to") in (I32, I64) and base.id not in self.plan.varying
                 return "vector" if one else "lane by lane"
+            if self.private(i):
+                return "vector" if self.is_row(i, base) else "lane by lane"
             s, count = self.shape_of(i, base, index), len(i.results or data)
-            cut = pieces(s, i.attr("to").bytes * count) if s is not None and space != "local" else None
+            cut = pieces(s, i.attr("to").bytes * count) if s is not None else None
             return "vector" if cut is not None and (name == "ld" or "same" not in cut.kinds) else "lane by lane"
         if name in ("match_any_sync", "match_all_sync", "redux_sync", "mma", "copy"):
             return "lane by lane"
@@ -799,6 +803,8 @@ class Warp(Mbarriers, Shaped, Lane):
                 x = self.put(f"add {i32} {x}, splat (i32 {disp})")
             if space == "cluster":
                 return self.cluster_places(x)
+            if space == "local" and self.element:
+                return self.private_places(x)
             wide = self.put(f"{'zext' if space == 'shared' else 'sext'} {i32} {x} to {i64}")
             return self.put(f"add {i64} {wide}, {self.window_bases(space)}")
         if base.type is I32:
@@ -835,6 +841,9 @@ class Warp(Mbarriers, Shaped, Lane):
                 self.define(r, self.put(f"icmp ne i8 {x}, 0") if elem is I1 else x)
             return
         mask = self.guard_mask(i)
+        if self.private(i):
+            self.private_load(i, base, elem, mask)
+            return
         if self.shaped_load(i, base, index, elem, mask):
             return
         a = self.addresses(i, base, index)
@@ -916,6 +925,9 @@ class Warp(Mbarriers, Shaped, Lane):
         base, index, data = self.split_args(i, count)
         elem = i.attr("to")
         mask = self.guard_mask(i)
+        if self.private(i):
+            self.private_store(i, base, elem, mask, data)
+            return
         if self.shaped_store(i, base, index, elem, mask, data):
             return
         a = self.addresses(i, base, index)
