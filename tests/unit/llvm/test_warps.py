@@ -561,7 +561,7 @@ TILES = """
 done:
     ret;
 }"""
-TILE = """
+GROUPED = """
     setp.gt.s32 %p2, %r2, 0; vote.sync.ballot.b32 %r6, %p2, %r4; vote.sync.any.pred %p3, %p2, %r4; vote.sync.all.pred %p4, %p2, %r4;
     selp.u32 %r7, 1, 0, %p3; selp.u32 %r8, 2, 0, %p4; or.b32 %r7, %r7, %r8;
     redux.sync.add.s32 %r9, %r2, %r4; and.b32 %r10, %r2, 1; match.any.sync.b32 %r11, %r10, %r4; match.all.sync.b32 %r12|%p5, %r10, %r4;
@@ -574,7 +574,7 @@ TILE = """
 @pytest.mark.parametrize("mode", ["auto", "dispatch"])
 @pytest.mark.parametrize("some", [False, True])
 def test_groups_of_lanes_with_a_mask_each(some, mode, machine):
-    text = TILES.replace("CHOICE", "@%p1 bra done;" if some else "").replace("BODY", TILE)
+    text = TILES.replace("CHOICE", "@%p1 bra done;" if some else "").replace("BODY", GROUPED)
     if some:  # those that do not go in come to a barrier of the warp with a mask of their own
         text = text.replace("done:", "st.global.u32 [%a6+24], %r1; bra end;\ndone: bar.warp.sync %r4; st.global.u32 [%a6+28], %r1;\nend:")
     x = np.random.default_rng(4).integers(-9, 10, 64).astype(np.int32)
