@@ -378,7 +378,8 @@ class Kernel:
 
     def stats(self) -> dict[str, Any]:
         """How it was compiled: `mode` ('widened', or 'dispatch' with the reason), `share` of its instructions that are computed once for a warp
-        ('scalar'), on vectors, and lane by lane, `blocks` for which this code is (another form is compiled when it is launched), LLVM's `level`,
+        ('scalar'), on vectors, and lane by lane, `blocks` for which this code is (another form is compiled when it is launched), LLVM's `level`, the lanes
+        of `loops` that run a part of a warp at a time,
         bytes of a frame and of static shared memory."""
         self.compile()
         if self.module.native is not None:
@@ -389,7 +390,7 @@ class Kernel:
         out = {"kernel": self.name, "mode": code.mode, "lanes": code.per, "frame bytes": code.frame, "shared bytes": code.shared, "points": len(code.points)}
         if hasattr(code, "share"):
             total = max(1, sum(code.share.values()))
-            out |= {"instructions": total, "share": {k: round(n / total, 3) for k, n in code.share.items()}, "blocks": code.form or "any", "level": code.level}
+            out |= {"instructions": total, "share": {k: round(n / total, 3) for k, n in code.share.items()}, "blocks": code.form or "any", "level": code.level, "loops": code.loops}
         return out
 
     def __getitem__(self, config: Any) -> Any:

@@ -93,6 +93,8 @@ def modes(file: str) -> None:
             if mode == "widened":
                 mode += f": of {size} instructions " + ", ".join(f"{share[k]:.0%} {k}" for k in share if share[k])
                 mode += f" (for blocks in {stats['blocks']})" if stats["blocks"] != "any" else ""
+                mode += f", {stats['lanes']} lanes at a time" if stats["lanes"] < 32 else ""
+                mode += f", loops of {' and '.join(map(str, sorted(set(stats['loops']))))} lanes at a time" if stats["loops"] else ""
             else:
                 mode += f" ({size} instructions)"
             if stats["level"] < 2:

@@ -60,11 +60,13 @@ class Code:
         self.waits: bool = head["waits"]  # for other blocks, in loops
         self.spins: bool = any(kind == YIELD for kind, _, _ in self.points)  # in loops that may not end
         self.quick = 0  # threads of a grid up to which a launch was done before anybody would end it
+        self.loops: list[int] = head["loops"]  # lanes of loops that run a part of a warp at a time
         self.share: dict[str, int] = head["share"]  # instructions by how they are computed
         self.level: int = head["level"]  # of LLVM's optimiser
         self.short: bool = head["short"]  # no loops: a small grid is done before anybody could end it
         self.form: str = head["form"]  # of the blocks that it is for; '' for all
         self.again: Callable[[str], Code] | None = None  # compiles for another mode
+        self.asked: str = head["asked"]
         self.others: dict[str, Code] = {}
 
     def fitting(self, grid: tuple[int, int, int], block: tuple[int, int, int]) -> Code:
@@ -76,7 +78,7 @@ class Code:
         if found is None:
             if self.again is None:
                 raise BugError(f"{self.name} was compiled for blocks in {self.form}, and is launched with {form}")
-            found = self.others[form] = self.again(f"auto, {form}")
+            found = self.others[form] = self.again(f"{self.asked}, {form}")
         return found
 
     @staticmethod
@@ -84,18 +86,22 @@ class Code:
         from ..llvm.compile import compile_object, level_of
         from .link import link
 
+        """`mode`: 'auto' or 'dispatch', or 'auto:16' for 16 lanes at a time where that is possible; then, where the code is for a form of blocks
+        that is not the usual one, a comma and the form."""
         kernel = legal(kernel, device)
-        mode, _, form = mode.partition(", ")
+        asked, _, form = mode.partition(", ")
+        mode, _, width = asked.partition(":")
         if not form:
             need = facts.get("limits", {}).get("reqntid", ())
             form = form_of((1, 1, 1), (*need, 1, 1, 1)[:3]) if need else FORMS[0]
-        module = Dispatch(kernel, machine.triple, bounds, mode, form=form, wide=device.vector_bits == 512)
+        module = Dispatch(kernel, machine.triple, bounds, mode, form=form, wide=device.vector_bits == 512, width=int(width or 0))
         obj = compile_object(module.text, machine)
         artifact = link(obj) if LINUX_X86 else Artifact("object", obj, {module.name: 0, TASK: 0})
         prints = any(i.op.name == "printf" for f in (kernel, *kernel.functions) for i in f.instrs())
         cancels = any(i.op.name == "cancel" for f in (kernel, *kernel.functions) for i in f.instrs())
         head = {"name": module.name, "frame": module.frame, "shared": kernel.shared, "prints": prints, "cancels": cancels, "facts": facts,
-                "mode": module.mode, "per": module.per, "form": module.form, "share": module.share, "waits": module.waits, "level": level_of(module.text),
+                "mode": module.mode, "asked": asked, "per": module.per, "loops": module.loops, "form": module.form, "share": module.share, "waits": module.waits,
+                "level": level_of(module.text),
                 "short": not kernel.functions and not in_cycles(kernel),
                 "points": [[k, n, str(loc) if loc else ""] for k, n, loc in module.points], "accesses": [str(i.loc) if i.loc else "" for i in module.sites]}  # fmt: skip
         code = Code(head, artifact, module.text)

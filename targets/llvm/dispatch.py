@@ -67,8 +67,8 @@ class Lane(Ops):
 
     x86 = False
 
-    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False) -> None:
-        super().__init__(kernel, 1, declared, helpers)
+    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False, w: int = 1) -> None:
+        super().__init__(kernel, w, declared, helpers)
         self.bounds = bounds
         self.accesses: list[Instr] = main.accesses if main else []  # those that are tested
         self.local_vals: dict[int, Val] = {}  # of the segment that is being written
@@ -979,13 +979,14 @@ def polls(i: Instr) -> bool:
 
 class Dispatch:
     """The module of one kernel, and what its launcher must know: bytes of a frame, threads per frame, the instruction at each point, and
-    `mode`: 'widened', or 'dispatch' with the reason."""
+    `mode`: 'widened', or 'dispatch' with the reason.  `width`: how many lanes run together (0: `width.py` says)."""
 
     def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto", debug: Locations | None = None,
-                 form: str = "any", wide: bool = True) -> None:  # fmt: skip
+                 form: str = "any", wide: bool = True, width: int = 0) -> None:  # fmt: skip
         declared: set[str] = set()
         helpers: dict[str, str] = {}
         self.mode, self.per, self.form = "dispatch", 1, ""
+        self.loops: list[int] = []  # lanes of loops that run a part of a warp at a time
         count = sum(i.op.name not in ("constant", "jump", "return") for f in (kernel, *kernel.functions) for i in f.instrs())
         self.share = {"scalar": 0, "vector": 0, "lane by lane": count}  # instructions by how they are computed
         from . import resident, scheduler
@@ -995,13 +996,14 @@ class Dispatch:
             from .lockstep import init_function, step_function
             from .regions import Refused
             from .warp import Warp
+            from .width import planned
 
             try:
-                warp = Warp(kernel, declared, helpers, form, wide)
+                warp = Warp(declared, helpers, planned(kernel, form, 32 * 64 if wide else 16 * 32, width), wide)
                 warp.debug, warp.x86 = debug, triple.startswith("x86_64")
                 texts = [warp.run(), step_function(warp), init_function(warp)]
-                lane, self.mode, self.per = warp, "widened", 32
-                self.share = warp.share()
+                lane, self.mode, self.per = warp, "widened", warp.w
+                self.share, self.loops = warp.share(), [loop.w for loop in warp.inner]
                 self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""
             except Refused as e:
                 self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")

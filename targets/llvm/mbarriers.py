@@ -18,7 +18,6 @@ from .helpers import CANCEL, COPY_MASKED, MBARRIER, mbarrier
 from .layout import BLOCK, FRAME
 from .ops import NAMES
 
-WIDE = "<32 x i64>"
 RESULTS = ("arrive", "arrive_drop", "test", "test_parity")
 
 
@@ -31,6 +30,7 @@ class Mbarriers:
     helpers: dict[str, str]
     declared: set[str]
     n: int
+    w: int
     put: Callable[[str], str]  # what follows is Warp's
     do: Callable[[str, str, str], str]
     bits: Callable[[str], str]
@@ -47,6 +47,10 @@ class Mbarriers:
     from_block: Callable[[str], str]
     here: Callable[[], str]
     frame_store: Any
+
+    @property
+    def wide(self) -> str:
+        return f"<{self.w} x i64>"
 
     # ---- mbarriers
 
@@ -73,15 +77,15 @@ class Mbarriers:
         self.helpers.setdefault(name, _each(name, fn, self.declared))
         self.n += 1
         k = self.n
-        self.allocas += [f"  %mb{k}_{part} = alloca {WIDE}, align 64" for part in ("a", "n", "r")]
-        self.lines.append(f"  store {WIDE} {self.addresses(i, base, None)}, ptr %mb{k}_a, align 64")
+        self.allocas += [f"  %mb{k}_{part} = alloca {self.wide}, align 64" for part in ("a", "n", "r")]
+        self.lines.append(f"  store {self.wide} {self.addresses(i, base, None)}, ptr %mb{k}_a, align 64")
         if len(i.args) > 1:
             x = self.vec(i.args[1])
-            self.lines.append(f"  store {WIDE} {self.put(f'zext <32 x i32> {x} to {WIDE}') if i.args[1].type is I32 else x}, ptr %mb{k}_n, align 64")
+            self.lines.append(f"  store {self.wide} {self.put(f'zext <{self.w} x i32> {x} to {self.wide}') if i.args[1].type is I32 else x}, ptr %mb{k}_n, align 64")
         self.lines.append(f"  call void @{name}(ptr %mb{k}_a, i32 {self.bits(mask)}, ptr %mb{k}_n, ptr %mb{k}_r, ptr %blk)")
         if i.results:
-            r = self.put(f"load {WIDE}, ptr %mb{k}_r, align 64")
-            self.define(i.result, self.put(f"icmp ne {WIDE} {r}, zeroinitializer") if i.result.type.elem is I1 else r)
+            r = self.put(f"load {self.wide}, ptr %mb{k}_r, align 64")
+            self.define(i.result, self.put(f"icmp ne {self.wide} {r}, zeroinitializer") if i.result.type.elem is I1 else r)
 
     def word64(self, text: str, v: Value) -> str:
         return self.put(f"zext i32 {text} to i64") if v.type is I32 else text
@@ -97,32 +101,32 @@ class Mbarriers:
 
     def cluster_places(self, x: str) -> str:
         """Real addresses of 32-bit addresses in the cluster's window: rank + 1 (0: the own block) in bits 24 and up."""
-        t = "<32 x i32>"
+        t = f"<{self.w} x i32>"
         mine = self.from_block("rank")
         rank = self.put(f"lshr {t} {x}, splat (i32 24)")
         own = self.put(f"icmp eq {t} {rank}, zeroinitializer")
         step = self.put(f"sub {t} {self.put(f'sub {t} {rank}, splat (i32 1)')}, {self.splat(mine, I32)}")
-        step = self.put(f"sext {t} {self.put(f'select <32 x i1> {own}, {t} zeroinitializer, {t} {step}')} to {WIDE}")
-        far = self.put(f"mul {WIDE} {step}, {self.splat(self.word('block_stride'), I64)}")
-        low = self.put(f"zext {t} {self.put(f'and {t} {x}, splat (i32 16777215)')} to {WIDE}")
+        step = self.put(f"sext {t} {self.put(f'select <{self.w} x i1> {own}, {t} zeroinitializer, {t} {step}')} to {self.wide}")
+        far = self.put(f"mul {self.wide} {step}, {self.splat(self.word('block_stride'), I64)}")
+        low = self.put(f"zext {t} {self.put(f'and {t} {x}, splat (i32 16777215)')} to {self.wide}")
         start = self.splat(self.put("ptrtoint ptr %arena to i64"), I64)
-        return self.put(f"add {WIDE} {self.put(f'add {WIDE} {start}, {far}')}, {low}")
+        return self.put(f"add {self.wide} {self.put(f'add {self.wide} {start}, {far}')}, {low}")
 
     def cluster_windows(self, x: str) -> str:
         """The reverse of `cluster_places`."""
         stride = self.word("block_stride")
         first = self.do("sub i64", self.put("ptrtoint ptr %arena to i64"), self.do("mul i64", self.put(f"sext i32 {self.from_block('rank')} to i64"), stride))
-        d = self.put(f"sub {WIDE} {x}, {self.splat(first, I64)}")
+        d = self.put(f"sub {self.wide} {x}, {self.splat(first, I64)}")
         many = self.splat(stride, I64)
-        rank = self.put(f"udiv {WIDE} {d}, {many}")
-        offset = self.put(f"sub {WIDE} {d}, {self.put(f'mul {WIDE} {rank}, {many}')}")
-        up = self.put(f"shl {WIDE} {self.put(f'add {WIDE} {rank}, splat (i64 1)')}, splat (i64 24)")
-        return self.put(f"or {WIDE} {up}, {offset}")
+        rank = self.put(f"udiv {self.wide} {d}, {many}")
+        offset = self.put(f"sub {self.wide} {d}, {self.put(f'mul {self.wide} {rank}, {many}')}")
+        up = self.put(f"shl {self.wide} {self.put(f'add {self.wide} {rank}, splat (i64 1)')}, splat (i64 24)")
+        return self.put(f"or {self.wide} {up}, {offset}")
 
     def lies_in(self, space: str, x: str, local: str, local_size: int) -> str:
         """Whether generic addresses lie in a space; `local` are the bases of the lanes' local memory."""
         def within(v: str, base: str, size: str) -> str:
-            return self.put(f"icmp ult {WIDE} {self.put(f'sub {WIDE} {v}, {base}')}, {size}")
+            return self.put(f"icmp ult {self.wide} {self.put(f'sub {self.wide} {v}, {base}')}, {size}")
 
         arena, size = self.splat(self.put("ptrtoint ptr %arena to i64"), I64), self.splat(self.word("arena"), I64)
         if space == "shared":
@@ -130,17 +134,17 @@ class Mbarriers:
         if space == "cluster":  # between the arenas of two blocks lie the frames of the first
             stride = self.splat(self.word("block_stride"), I64)
             mine = self.splat(self.put(f"sext i32 {self.from_block('rank')} to i64"), I64)
-            d = self.put(f"sub {WIDE} {x}, {self.put(f'sub {WIDE} {arena}, ' + self.put(f'mul {WIDE} {mine}, {stride}'))}")
-            all_ = self.put(f"icmp ult {WIDE} {d}, {self.splat(self.do('mul i64', self.word('group'), self.word('block_stride')), I64)}")
-            return self.put(f"and <32 x i1> {all_}, {self.put(f'icmp ult {WIDE} ' + self.put(f'urem {WIDE} {d}, {stride}') + f', {size}')}")
+            d = self.put(f"sub {self.wide} {x}, {self.put(f'sub {self.wide} {arena}, ' + self.put(f'mul {self.wide} {mine}, {stride}'))}")
+            all_ = self.put(f"icmp ult {self.wide} {d}, {self.splat(self.do('mul i64', self.word('group'), self.word('block_stride')), I64)}")
+            return self.put(f"and <{self.w} x i1> {all_}, {self.put(f'icmp ult {self.wide} ' + self.put(f'urem {self.wide} {d}, {stride}') + f', {size}')}")
         own = within(x, local, f"splat (i64 {local_size})")
         if space == "local":
             return own
         const = within(x, self.splat(self.word("const"), I64), self.splat(self.word("const_size"), I64))
         if space == "const":
             return const
-        other = self.put(f"or <32 x i1> {self.put(f'or <32 x i1> {own}, {within(x, arena, size)}')}, {const}")
-        return self.put(f"xor <32 x i1> {other}, splat (i1 true)")
+        other = self.put(f"or <{self.w} x i1> {self.put(f'or <{self.w} x i1> {own}, {within(x, arena, size)}')}, {const}")
+        return self.put(f"xor <{self.w} x i1> {other}, splat (i1 true)")
 
     def _cancel(self, i: Instr) -> None:
         """A group that has not started for each lane that is here, ascending."""
@@ -166,9 +170,9 @@ class Mbarriers:
             name = "lanes.copy.masked"
             self.helpers.setdefault("copy.masked", COPY_MASKED)
             self.helpers.setdefault(name, _masked(name, self.declared))
-            parts["m"] = self.put(f"zext <32 x i32> {self.vec(i.args[3])} to {WIDE}")
-        self.allocas += [f"  %cb{k}_{p} = alloca {WIDE}, align 64" for p in parts]
-        self.lines += [f"  store {WIDE} {x}, ptr %cb{k}_{p}, align 64" for p, x in parts.items()]
+            parts["m"] = self.put(f"zext <{self.w} x i32> {self.vec(i.args[3])} to {self.wide}")
+        self.allocas += [f"  %cb{k}_{p} = alloca {self.wide}, align 64" for p in parts]
+        self.lines += [f"  store {self.wide} {x}, ptr %cb{k}_{p}, align 64" for p, x in parts.items()]
         self.lines.append(f"  call void @{name}(i32 {self.bits(mask)}{''.join(f', ptr %cb{k}_{p}' for p in parts)})")
 
 

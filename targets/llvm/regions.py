@@ -6,14 +6,14 @@ this way it refuses, with the reason: the kernel then goes lane by lane.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ...ir.analysis import in_cycles
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Instr, Value
 from ...ir.kernel import Kernel
-from ...ir.passes.cleanup import reverse_post_order
+from ...ir.passes.cleanup import dominators, reverse_post_order
 from .dispatch import polls
 from .lanes import Lanes, Shape, W, uniform
 
@@ -29,13 +29,17 @@ class Refused(UnsupportedError):
 class Plan:
     """Which values vary over a warp, and which blocks are linearised (block of the divergent branch → region)."""
 
-    def __init__(self, k: Kernel, form: str = "any") -> None:
-        self.k = k
+    def __init__(self, k: Kernel, form: str = "any", w: int = W, same: Collection[int] = (), arriving: dict[int, Shape | None] = {}) -> None:  # noqa: B006
+        """`same` and `arriving`: values that come from elsewhere, those that all lanes share and the others with their shapes."""
+        if k.functions:
+            raise Refused("calls")
+        self.k, self.w = k, w
         self.order, self.cycles = reverse_post_order(k), in_cycles(k)
-        self.lanes = Lanes(k, form)
-        given = {p.value.id for p in k.params}
+        self.lanes = Lanes(k, form, w)
+        given = {p.value.id for p in k.params} | set(same)
+        self.lanes.arriving = {v: s for v, s in arriving.items() if s is not None}
         self.first = self.lanes.solve(self.order, lambda v: v.id in given, ())
-        self.varying: set[int] = set()
+        self.varying: set[int] = set(arriving)
         self.used_in: dict[int, set[int]] = {}  # value → blocks that read it
         for n in self.order:
             for i in k.blocks[n].instrs:
@@ -48,6 +52,7 @@ class Plan:
         self.regions: dict[int, tuple[set[int], int | None]] = {}  # branch block → (blocks, join)
         self.inside: dict[int, int] = {}  # linearised block → its branch block
         self.after = self._post_dominators()
+        self.above = dominators(k)
         for i in k.instrs():
             if i.op.name in REFUSED:
                 raise Refused(i.op.name, place=i.loc)
@@ -58,11 +63,11 @@ class Plan:
         self.blend = {v.id for n in self.inside for v in self._blended(n, loop, direct)} | self.joined
         free = {p.id for b in k.blocks for p in b.params} - self.blend
         found = self.lanes.solve(self.order, lambda v: v.id not in self.varying, free, self.blend)
-        self.shapes: dict[int, Shape] = {v: s for v, s in found.items() if v in self.varying}
+        self.shapes: dict[int, Shape] = {v: s for v, s in found.items() if v in self.varying} | self.lanes.arriving
 
     def shape(self, v: Value) -> Shape | None:
         """How it differs between lanes, where that is known."""
-        return self.shapes.get(v.id) if v.id in self.varying else uniform()
+        return self.shapes.get(v.id) if v.id in self.varying else uniform(self.w)
 
     def _loops(self) -> tuple[dict[int, frozenset[int]], set[int]]:
         """(block → innermost loop of linearised code around it, heads of loops whose parameters all lanes get at once)."""
@@ -99,6 +104,14 @@ class Plan:
                 for r in i.results:
                     if r.id not in self.lanes.const and not self.used_in.get(r.id, set()) <= around:
                         yield r
+
+    def fresh(self, n: int, target: int) -> bool:
+        """Whether the parameters of a block are dead in all lanes that stand in block `n`, which has one edge to it: then all of these may be given
+        what the edge passes on, though only some take it."""
+        x = n
+        while x != target and self.above[x] != x:
+            x = self.above[x]
+        return x != target and sum(e.target == target for e in self.k.blocks[n].terminator.edges) == 1
 
     def dies(self, n: int) -> bool:
         b = self.k.blocks[n]
@@ -155,7 +168,8 @@ class Plan:
             for n in self.order:
                 for i in self.k.blocks[n].instrs:
                     if i.results and self._varies(i, self.varying):
-                        self.varying.update(r.id for r in i.results)
+                        shared = i.attr("same", ()) if i.op.name == "part" else ()
+                        self.varying.update(r.id for r in i.results if r.id not in shared)
                     for e in i.edges:
                         for a, p in zip(e.args, self.k.blocks[e.target].params):
                             if a.id in self.varying:
@@ -169,7 +183,7 @@ class Plan:
             reg = str(i.attr("name"))
             return reg.startswith("lanemask") or reg.startswith(("tid.", "laneid")) and self.lanes.varies(reg)
         first = self.first.get(i.results[0].id)
-        if first is not None and first.flat and first.group == W:
+        if first is not None and first.flat and first.group == self.w:
             return False
         if name == "icmp" and self.lanes.same_for_all(i, lambda v: self.first.get(v.id)):
             return False
@@ -179,7 +193,7 @@ class Plan:
             return name != "read_clock"
         if name == "mbarrier" and (i.guard is not None or i.attr("fn") in ("arrive", "arrive_drop") and not self._waited_for(i.result)):
             return True
-        if name == "mma":
+        if name in ("mma", "part"):
             return True
         if name in ("vote_sync", "ballot_sync", "redux_sync", "match_all_sync"):
             return i.args[0].id in varying and i.args[0].id not in self.lanes.const
@@ -459,7 +473,7 @@ class Plan:
         if i.op.name == "icmp" and i.attr("pred") == ("eq" if yes else "ne"):
             for x, y in (i.args, i.args[::-1]):
                 s = self.first.get(x.id)
-                if s is not None and s.group == W and not s.anchors and len(set(s.offs)) == W and y.id not in self.varying:
+                if s is not None and s.group == self.w and not s.anchors and len(set(s.offs)) == self.w and y.id not in self.varying:
                     return True
         return i.op.name == ("and" if yes else "or") and any(self._picks_one(a, yes) for a in i.args)
 

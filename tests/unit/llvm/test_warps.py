@@ -28,6 +28,7 @@ def module(text, mode="auto", machine="cpu:host"):
 
 
 MACHINES = pytest.mark.parametrize("machine", [m for m in ("cpu:host", "cpu:x86-64-v3") if target(m).runs_kernels])
+WIDTHS = pytest.mark.parametrize("mode", ["auto", "auto:16", "auto:8"])
 
 
 # ---- shapes ---------------------------------------------------------------------------------------------------------
@@ -137,7 +138,7 @@ class Random:
 def test_random_arithmetic_over_the_lanes(seed):
     program = Random(seed)
     text, results = program.text()
-    mod = module(text)
+    mod = module(text, ("auto", "auto:16", "auto:8")[seed % 3])
     for block in random.Random(seed).sample(BLOCKS, 4):
         for p in (3, 0x7FFFFFF0, -7):
             threads = block[0] * block[1] * block[2]
@@ -168,11 +169,12 @@ done:
 
 
 @MACHINES
+@WIDTHS
 @pytest.mark.parametrize("start", [0, 5, -1, -16, -40, -64])
-def test_addresses_that_wrap_within_a_warp(start, machine):
+def test_addresses_that_wrap_within_a_warp(start, mode, machine):
     """start + tid wraps past zero: the lanes before it are out of range and take no part."""
     src, dst = np.arange(100, dtype=np.uint32) + 7, np.zeros(100, np.uint32)
-    module(WRAP, machine=machine)["wrap"].launch(src, dst, np.uint32(start & 0xFFFFFFFF), np.uint32(100), grid=1, block=96)
+    module(WRAP, mode, machine)["wrap"].launch(src, dst, np.uint32(start & 0xFFFFFFFF), np.uint32(100), grid=1, block=96)
     touched = np.arange(max(0, start), min(100, start + 96))
     want = np.zeros(100, np.uint32)
     want[touched] = touched + 7
@@ -196,13 +198,14 @@ TILE = """
 
 
 @MACHINES
+@WIDTHS
 @pytest.mark.parametrize("block", [(16, 16), (8, 8), (8, 5), (32, 4), (16, 3), (12, 4)])
-def test_rows_of_a_tile(block, machine):
+def test_rows_of_a_tile(block, mode, machine):
     """Rows, columns and single elements of a tile in shared memory, whole and partial warps."""
     x, y = block
     src = np.random.default_rng(3).standard_normal((y, 40)).astype(np.float32)
     dst = np.zeros((y, x), np.float32)
-    mod = module(TILE, machine=machine)
+    mod = module(TILE, mode, machine)
     mod["tile"].launch(src, dst, np.int32(40), grid=1, block=block)
     a = src[:, :x].astype(np.float64)
     np.testing.assert_array_equal(dst, (a[:, :1] * a[:1] + a).astype(np.float32))
@@ -235,12 +238,13 @@ out:
 
 
 @MACHINES
+@WIDTHS
 @pytest.mark.parametrize("n", [0, 20, 77, 500])
-def test_nested_loops_that_lanes_leave_one_by_one(n, machine):
+def test_nested_loops_that_lanes_leave_one_by_one(n, mode, machine):
     """Collatz lengths of a thread's numbers, until more than 400 steps: counters and results live behind the loops."""
     data = np.random.default_rng(1).integers(1, 200, max(n, 1)).astype(np.uint32)
     out = np.zeros((64, 2), np.uint32)
-    mod = module(LOOPS, machine=machine)
+    mod = module(LOOPS, mode, machine)
     mod["loops"].launch(data, out, np.uint32(n), grid=1, block=64)
     for t in range(64):
         total = turns = 0
