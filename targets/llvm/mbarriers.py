@@ -152,9 +152,9 @@ class Mbarriers:
         self.helpers.setdefault("lanes.cancel", _cancelled(self.declared))
         place = f"%cl{self.n}"
         self.n += 1
-        self.allocas.append(f"  {place} = alloca <32 x i32>, align 64")
+        self.allocas.append(f"  {place} = alloca <{self.w} x i32>, align 64")
         self.lines.append(f"  call void @lanes.cancel(i32 {self.bits(self.here())}, ptr {place}, ptr %launch)")
-        self.define(i.result, self.put(f"load <32 x i32>, ptr {place}, align 64"))
+        self.define(i.result, self.put(f"load <{self.w} x i32>, ptr {place}, align 64"))
 
     # ---- copies that combine, or copy some bytes of each 16
 
