@@ -551,7 +551,7 @@ def test_one_lane_of_each_warp_takes_a_lock_again_and_again(turned):
 
 
 # groups of eight lanes with a member mask each, of which the first and the third go in; then all four
-TILES = """
+MASKED = """
 .visible .entry tiles(.param .u64 x, .param .u64 out) {
     .reg .pred %p<6>; .reg .b32 %r<32>; .reg .b64 %a<9>;
     ld.param.u64 %a1, [x]; ld.param.u64 %a2, [out]; mov.u32 %r1, %tid.x; mul.wide.u32 %a3, %r1, 4; add.s64 %a4, %a1, %a3; ld.global.u32 %r2, [%a4];
@@ -561,7 +561,7 @@ TILES = """
 done:
     ret;
 }"""
-GROUPED = """
+MEET = """
     setp.gt.s32 %p2, %r2, 0; vote.sync.ballot.b32 %r6, %p2, %r4; vote.sync.any.pred %p3, %p2, %r4; vote.sync.all.pred %p4, %p2, %r4;
     selp.u32 %r7, 1, 0, %p3; selp.u32 %r8, 2, 0, %p4; or.b32 %r7, %r7, %r8;
     redux.sync.add.s32 %r9, %r2, %r4; and.b32 %r10, %r2, 1; match.any.sync.b32 %r11, %r10, %r4; match.all.sync.b32 %r12|%p5, %r10, %r4;
@@ -574,7 +574,7 @@ GROUPED = """
 @pytest.mark.parametrize("mode", ["auto", "dispatch"])
 @pytest.mark.parametrize("some", [False, True])
 def test_groups_of_lanes_with_a_mask_each(some, mode, machine):
-    text = TILES.replace("CHOICE", "@%p1 bra done;" if some else "").replace("BODY", GROUPED)
+    text = MASKED.replace("CHOICE", "@%p1 bra done;" if some else "").replace("BODY", MEET)
     if some:  # those that do not go in come to a barrier of the warp with a mask of their own
         text = text.replace("done:", "st.global.u32 [%a6+24], %r1; bra end;\ndone: bar.warp.sync %r4; st.global.u32 [%a6+28], %r1;\nend:")
     x = np.random.default_rng(4).integers(-9, 10, 64).astype(np.int32)

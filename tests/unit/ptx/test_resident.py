@@ -207,7 +207,8 @@ def test_a_deadlock_of_one_block_ends_the_launch_though_others_spin(mode):
 
 
 CTRL_C = """
-import sys, numpy as np, ptxjit as pj
+import signal, numpy as np, ptxjit as pj
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background may ignore it
 module = pj.load_ptx({text!r})
 module.mode = {mode!r}
 k = module["k"]
@@ -227,10 +228,13 @@ def test_ctrl_c_ends_what_waits_for_nobody(mode, grid, limit):
     if limit:
         text = f"from ptxjit.targets.cpu import launch\nlaunch.RESIDENT = {limit}\n" + text
     p = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert p.stdout is not None and p.stdout.readline() == "go\n"
-    time.sleep(2)
-    p.send_signal(signal.SIGINT)
-    out = p.communicate(timeout=60)[0]
+    try:
+        assert p.stdout is not None and p.stdout.readline() == "go\n"
+        time.sleep(2)
+        p.send_signal(signal.SIGINT)
+        out = p.communicate(timeout=60)[0]
+    finally:
+        p.kill()
     assert out.startswith("ended") and p.returncode == 0
     if sys.version_info >= (3, 11):
         assert "k was ended\n  block (" in out and ": spins (" in out and "at <ptx>:9:" in out
