@@ -31,8 +31,8 @@ class Loop(NamedTuple):
     shapes: dict[int, Shape]
 
 
-def chunked(plan: Plan, too_wide: Callable[[Plan, set[int]], int]) -> Kernel:
-    """The kernel with such instructions; itself without.  `too_wide`: for how many lanes a loop fits, 32 where it is left alone."""
+def chunked(plan: Plan, fits: Callable[[set[int]], int]) -> Kernel:
+    """The kernel with such instructions; itself without.  `fits`: for how many lanes a loop is, 32 where it is left alone."""
     k = plan.k
     blocks = list(k.blocks)
     taken: set[int] = set()
@@ -40,7 +40,7 @@ def chunked(plan: Plan, too_wide: Callable[[Plan, set[int]], int]) -> Kernel:
     for part in loops(k, plan.order):
         if part & taken:
             continue
-        w = too_wide(plan, part)
+        w = fits(part)
         found = _one(plan, part, w, fresh, len(taken)) if w < W else None
         if found is None:
             continue
@@ -50,7 +50,7 @@ def chunked(plan: Plan, too_wide: Callable[[Plan, set[int]], int]) -> Kernel:
         results = tuple(Value(fresh + j, a.type, a.name) for j, a in enumerate(left.args))
         fresh += len(results)
         same = frozenset(r.id for r, a in zip(results, left.args) if a.id not in plan.varying and n not in plan.inside)
-        call = Instr(PART, loop.reads, (("loop", loop), ("same", same)), results, loc=k.blocks[n].instrs[0].loc)
+        call = Instr(PART, loop.reads, (("loop", loop), ("same", same)), results, loc=next((i.loc for b in sorted(part) for i in k.blocks[b].instrs if i.loc), None))
         blocks.append(Block(f"{k.blocks[n].name}.parts", (), (call, Instr(op("jump"), (), edges=(Edge(left.target, results),), loc=call.loc))))
         t = blocks[m].terminator
         edges = (*t.edges[:at], Edge(len(blocks) - 1), *t.edges[at + 1 :])

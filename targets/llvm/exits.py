@@ -33,38 +33,47 @@ def leaving(k: Kernel) -> Kernel:
     found = list(loops(k, order))
     if not found:
         return k
-    constants = {i.result.id for i in k.instrs() if i.op.name == "constant"}
     blocks, fresh = list(k.blocks), k.next_id()
+    used: dict[int, set[int]] = {}  # value → blocks that read it
+    into: dict[int, int] = {}  # block → edges to it
+    for n in order:
+        for i in blocks[n].instrs:
+            for v in i.operands():
+                used.setdefault(v.id, set()).add(n)
+            for e in i.edges:
+                into[e.target] = into.get(e.target, 0) + 1
     for part in reversed(found):
         ways = [(n, at) for n in part for at, e in enumerate(blocks[n].terminator.edges) if e.target not in part]
         if len(ways) != 1:
             continue
-        made = {v.id: v for n in part for v in (*blocks[n].params, *(r for i in blocks[n].instrs for r in i.results)) if v.id not in constants}
-        kept = {v.id: v for n in order if n not in part for i in blocks[n].instrs for v in i.operands() if v.id in made}
+        made = [v for n in sorted(part) for v in (*blocks[n].params, *(r for i in blocks[n].instrs if i.op.name != "constant" for r in i.results))]
+        kept = [v for v in made if not used.get(v.id, part) <= part]
         if not kept:
             continue
         [(n, at)] = ways
-        edge = blocks[n].terminator.edges[at]
-        copies = {v.id: Value(fresh + j, v.type, v.name) for j, v in enumerate(kept.values())}
+        edge, t = blocks[n].terminator.edges[at], blocks[n].terminator
+        copies = {v.id: Value(fresh + j, v.type, v.name) for j, v in enumerate(kept)}
         fresh += len(copies)
-        for m in order:
-            if m not in part:
-                blocks[m] = Block(blocks[m].name, blocks[m].params, tuple(_renamed(i, copies) for i in blocks[m].instrs))
+        for m in sorted(set[int]().union(*(used[old] - part for old in copies))):
+            blocks[m] = Block(blocks[m].name, blocks[m].params, tuple(_renamed(i, copies) for i in blocks[m].instrs))
+        for old, copy in copies.items():
+            used[copy.id] = used[old] - part
+            used[old] = used[old] & part | {n}
         behind = blocks[edge.target]
-        if sum(e.target == edge.target for m in order for e in blocks[m].terminator.edges) == 1:
+        if into[edge.target] == 1:
             blocks[edge.target] = Block(behind.name, (*behind.params, *copies.values()), behind.instrs)
-            edge = Edge(edge.target, (*edge.args, *kept.values()))
+            edge = Edge(edge.target, (*edge.args, *kept))
         else:
             args = tuple(Value(fresh + j, a.type, a.name) for j, a in enumerate(edge.args))
             fresh += len(args)
-            jump = Instr(op("jump"), (), edges=(Edge(edge.target, args),), loc=blocks[n].terminator.loc)
-            blocks.append(Block(f"{behind.name}.out{len(blocks)}", (*args, *copies.values()), (jump,)))
-            edge = Edge(len(blocks) - 1, (*edge.args, *kept.values()))
+            new = len(blocks)
+            blocks.append(Block(f"{behind.name}.out{new}", (*args, *copies.values()), (Instr(op("jump"), (), edges=(Edge(edge.target, args),), loc=t.loc),)))
+            used |= {a.id: {new} for a in args}
+            into[new] = 1
             for outer in found:
-                if n in outer and jump.edges[0].target in outer:
-                    outer.add(len(blocks) - 1)
-            order = [*order, len(blocks) - 1]
-        t = blocks[n].terminator
+                if n in outer and edge.target in outer:
+                    outer.add(new)
+            edge = Edge(new, (*edge.args, *kept))
         blocks[n] = Block(blocks[n].name, blocks[n].params, (*blocks[n].instrs[:-1], t.replace(edges=(*t.edges[:at], edge, *t.edges[at + 1 :]))))
     return k.with_blocks(tuple(blocks))
 

@@ -12,7 +12,7 @@ the chosen one in brackets, behind the bytes per lane:
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ...ir.analysis.warps import warp_needs
 from ...ir.instr import Value
@@ -33,12 +33,13 @@ def planned(k: Kernel, form: str, room: int, forced: int = 0) -> Plan:
     k = leaving(k)
     plan = Plan(k, form)
     if parts(plan):
-        w = forced or fitting(alive(plan, plan.order), room)
+        w = forced or fitting(max(alive(plan).values(), default=0), room)
         try:
             return plan if w == W else Plan(k, form, w)
         except Refused:
             return plan
-    cut = chunked(plan, lambda plan, part: forced or fitting(alive(plan, part), room))
+    kept = {} if forced else alive(plan)
+    cut = chunked(plan, lambda part: forced or fitting(max(kept[n] for n in part), room))
     return plan if cut is k else Plan(cut, form)
 
 
@@ -55,13 +56,12 @@ def parts(plan: Plan) -> bool:
     return not any(i.attr("volatile") or i.op.name == "sreg" and str(i.attr("name")).startswith("lane") for i in plan.k.instrs())
 
 
-def alive(plan: Plan, within: Iterable[int]) -> float:
-    """The most bytes of vectors that a lane keeps for a loop that reads them, where a block of the loop begins; its mask included.  Of loops that lie
-    in the given blocks."""
-    k, inside = plan.k, set(within)
-    around = {n: part for part in loops(k, plan.order) if part <= inside for n in part}  # the innermost
+def alive(plan: Plan) -> dict[int, float]:
+    """For each block of a loop: the bytes of vectors that a lane keeps where it begins and that the loop reads, the mask included."""
+    k = plan.k
+    around = {n: part for part in loops(k, plan.order) for n in part}  # the innermost
     if not around:
-        return 0
+        return {}
     size = {v.id: max(v.type.elem.bytes, 4) for v in _values(k) if v.id in plan.varying and v.id not in plan.shapes}
     reads: list[set[int]] = []
     makes: list[set[int]] = []
@@ -81,13 +81,16 @@ def alive(plan: Plan, within: Iterable[int]) -> float:
             if not new <= into[n]:
                 into[n] |= new
                 changed = True
-    most = 0.0
+    out: dict[int, float] = {}
+    known: dict[int, tuple[set[int], bool]] = {}  # of each loop: what it reads, whether it waits for memory
     for n, part in around.items():
-        read = {v.id for m in part for i in k.blocks[m].instrs for v in i.operands()}
+        if id(part) not in known:
+            instrs = [i for m in part for i in k.blocks[m].instrs]
+            known[id(part)] = {v.id for i in instrs for v in i.operands()}, any(i.op.name in MEMORY for i in instrs)
+        read, memory = known[id(part)]
         kept = into[n] & read | {v.id for v in k.blocks[n].params if v.id in size}
-        bytes_ = sum(size[v] for v in kept) + (4 if n in plan.inside else 0)
-        most = max(most, bytes_ / SPILLED if any(i.op.name in MEMORY for m in part for i in k.blocks[m].instrs) else bytes_)
-    return most
+        out[n] = (sum(size[v] for v in kept) + (4 if n in plan.inside else 0)) / (SPILLED if memory else 1)
+    return out
 
 
 def _values(k: Kernel) -> Iterator[Value]:

@@ -210,6 +210,14 @@ def test_loops_that_others_can_notice_are_left_whole(inside):
     assert made.w == 32 and all(i.op.name != "part" for i in made.k.instrs())
 
 
+def test_the_lines_of_such_a_loop_are_marked():
+    text, lines = target("cpu:x86-64-v3").emit_kernel_lines(kernel(sums(15, before="bar.warp.sync -1;")), "ll")
+    body = text[text.index("define internal i32 @k.part0.lane") :].split("\n}", 1)[0].splitlines()
+    at = text[: text.index("define internal i32 @k.part0.lane")].count("\n")
+    marked = [line for n, line in enumerate(body) if lines[at + n] is not None]
+    assert sum("@llvm.fma.v8f32" in line for line in marked) == 15
+
+
 @RUNS
 def test_doctor_says_the_width(tmp_path, capsys):
     from ptxjit.cli import main
