@@ -420,7 +420,7 @@ class _Reader:
                 types.append(self.type())
             self.mark("=")
             o = self.op()
-            args = tuple(self.known(nodes, v) for v in (self.listed("value") if self.peek()[0] == "value" else []))
+            args = tuple(self.known(nodes, v) for v in (self.listed("value") if self.peek()[0] == "value" and self.peek(1)[1] != ":" else []))
             hint = left[1:] if not left[1:].isdigit() else ""
             nodes[left] = Node(o, args, self.attrs(), tuple(types), len(nodes), None, hint)
         return Graph(name, [self.known(nodes, v) for v in inputs], outputs)
@@ -534,7 +534,7 @@ class _Reader:
                 self.mark("=")
                 break
         o = self.op()
-        args = tuple(self.known(table, v) for v in (self.listed("value") if self.peek()[0] == "value" else []))
+        args = tuple(self.known(table, v) for v in (self.listed("value") if self.peek()[0] == "value" and self.peek(1)[1] != ":" else []))
         attrs = self.attrs()
         guard, through = None, ()
         if self.peek(2)[1] not in ("{", "region") and self.maybe("if"):  # else it is the op of that name: the next instruction

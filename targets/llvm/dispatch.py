@@ -18,7 +18,7 @@ such point once no lane of the warp can move.  A barrier counts arrivals per lan
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...ir.analysis import in_cycles
@@ -33,6 +33,7 @@ from .helpers import BOUNDS, CANCEL, COPY, COPY_MASKED, MBARRIER, mbarrier
 from .layout import BARRIER, BARRIER_, BLOCK, CLUSTER, CONVERGED, DEPTH, EXIT, FRAME, FUEL, HEAP, LAUNCH, PRINTF_RECORD, PRINTF_RECORDS, WARP, YIELD
 from .ops import NAMES, Ops, Val
 
+MANY_SAVED = 50_000  # values to save, over all points, from which on they stay in the frame
 WARP_OPS = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma ldmatrix stmatrix movmatrix".split())
 CONVERGED_OPS = frozenset("activemask shfl vote_any vote_all".split())
 SUSPENDS = WARP_OPS | CONVERGED_OPS | {"named_barrier", "bar", "pause", "cluster_barrier"}
@@ -78,6 +79,7 @@ class Lane(Ops):
         self.segments: list[_Segment] = []
         self.crossing: dict[int, Value] = {}
         self.saved: dict[int, int] = {}
+        self.resident: set[int] = set()  # values that are in the frame all the time: there are so many points that saving at each would be quadratic
         self.uses_heap = any(i.op.name == "alloca" for f in (kernel, *kernel.functions) for i in f.instrs())
         self._cut()
         self._liveness()
@@ -207,7 +209,7 @@ class Lane(Ops):
                         waiting.add(t)
                         work.append(t)
         wanted = {s.next for s in self.segments if s.point is not None}
-        return {s: [v for v in ids if now[s] & bit[v]] for s in wanted}
+        return {s: [ids[n] for n in _ones(now[s])] for s in wanted}
 
     def _layout(self) -> None:
         args = max((len(p.instr.args) + 1 for p in self.points), default=0)
@@ -219,6 +221,8 @@ class Lane(Ops):
                 if v.id not in self.saved:
                     self.saved[v.id] = at
                     at += 16 if v.type.elem.bits > 64 else 8
+        if sum(len(p.live) for p in self.points) > MANY_SAVED:
+            self.resident = {v.id for p in self.points for v in p.live if v.type.elem.bits <= 64}
         self.local_at = -(-at // 64) * 64
         self.heap_at = self.local_at + -(-self.k.local // 16) * 16
         self.frame = -(-(self.heap_at + (HEAP if self.uses_heap else 0)) // 64) * 64
@@ -251,7 +255,8 @@ class Lane(Ops):
                 head.append(f"  %p{n} = load {t}, ptr %ps{n}, align {max(1, elem.bytes)}")
             self.vals[p.value.id] = Val(f"%p{n}", elem, 0)
         for v in self.crossing.values():
-            head.append(f"  %c{v.id} = alloca {NAMES[v.type.elem.name]}")
+            here = f"getelementptr i8, ptr %frame, i64 {self.saved[v.id]}" if v.id in self.resident else f"alloca {NAMES[v.type.elem.name]}"
+            head.append(f"  %c{v.id} = {here}")
         self.allocas: list[str] = []
         if any(s.poll for s in self.segments):
             head += ["  %fuel = alloca i32", f"  store i32 {FUEL}, ptr %fuel"]
@@ -387,15 +392,17 @@ class Lane(Ops):
                 for n, a in enumerate(i.args):
                     self.frame_store(FRAME["ops"] + 16 * n, a.type.elem, self.val(a).text)
         for v in p.live:
-            self.frame_store(self.saved[v.id], v.type.elem, self.val(v).text)
+            if v.id not in self.resident:
+                self.frame_store(self.saved[v.id], v.type.elem, self.val(v).text)
         self.lines.append(f"  ret i32 {p.number}")
 
     def resume(self, s: _Segment) -> None:
         p = s.point
         assert p is not None
         for v in p.live:
-            text = self.frame_load(self.saved[v.id], v.type.elem)
-            self.lines.append(f"  store {NAMES[v.type.elem.name]} {text}, ptr %c{v.id}")
+            if v.id not in self.resident:
+                text = self.frame_load(self.saved[v.id], v.type.elem)
+                self.lines.append(f"  store {NAMES[v.type.elem.name]} {text}, ptr %c{v.id}")
         i = p.instr
         if not s.poll and p.kind == BARRIER_ and i.results:
             total, all_ = (self.frame_load(self.results_at + 16 * n, I32) for n in (0, 1))
@@ -967,6 +974,15 @@ class Lane(Ops):
             return mbarrier(self, fn, p, n)
 
         self.with_guard(i, body)
+
+
+def _ones(x: int) -> Iterator[int]:
+    """The places of the bits that are set, from the lowest on."""
+    digits = bin(x)[:1:-1]
+    n = digits.find("1")
+    while n >= 0:
+        yield n
+        n = digits.find("1", n + 1)
 
 
 def polls(i: Instr) -> bool:

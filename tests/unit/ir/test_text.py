@@ -266,3 +266,24 @@ def test_damaged_text_is_read_or_refused(level):
 def test_odd_bytes():
     with pytest.raises(ReadError):
         parse(f'{VERSION}\nprogram @p {{\n  buffer @b const f32[1] x"000"\n}}')
+
+
+def test_ops_without_operands_end_before_the_next_result():
+    text = """ptxjit.ir 1
+kernel @k (%n: i32 scalar align=1) {
+^0 entry():
+  pause
+  %0: i32 = iadd %n, %n
+  jump -> ^2()
+^1 end():
+  %1: i32 = imul %2, %n
+  return
+^2 before():
+  %2: i32 = iadd %0, %n
+  jump -> ^1()
+}"""
+    assert dump(verify(parse(text))).strip() == text  # and what a block uses may stand further down
+    for wrong, message in (("%1: i32 = imul %4, %n", "%4 is not defined"), ("%1: i32 = imul %1, %n", "%1 is not defined"),
+                           ("%2: i32 = imul %n, %n", "%2 is defined twice")):  # fmt: skip
+        with pytest.raises(ReadError, match=message):
+            parse(text.replace("%1: i32 = imul %2, %n", wrong))

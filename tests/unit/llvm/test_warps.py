@@ -593,3 +593,33 @@ def test_groups_of_lanes_with_a_mask_each(some, mode, machine):
         assert out[n, :6].tolist() == want and out[n, 6:].tolist() == [n * some, 0]
     if mode == "auto":
         assert mod["tiles"].stats()["mode"] == "widened"
+
+
+@pytest.mark.parametrize("limit", [0, 50_000])
+def test_values_stay_in_the_frame_where_points_are_many(limit, monkeypatch):
+    """Lane by lane: whether values are saved at each point or kept in the frame, predicates and 64 bits among them, is no difference."""
+    from ptxjit.targets.llvm import dispatch
+
+    monkeypatch.setattr(dispatch, "MANY_SAVED", limit)
+    monkeypatch.setenv("PTXJIT_CACHE", "off")
+    text = """
+.visible .entry k(.param .u64 dst, .param .u32 n) {
+    .reg .pred %p<4>; .reg .b32 %r<12>; .reg .b64 %a<6>; .reg .f32 %f<3>;
+    ld.param.u64 %a1, [dst]; ld.param.u32 %r1, [n]; mov.u32 %r2, %tid.x; mul.wide.u32 %a2, %r2, 16; add.s64 %a3, %a1, %a2;
+    setp.lt.u32 %p1, %r2, %r1; mov.u32 %r3, 0; mov.u64 %a4, 0x100000001; cvt.rn.f32.u32 %f1, %r2;
+L:  shfl.sync.down.b32 %r4, %r2, 1, 31, -1; add.u32 %r3, %r3, %r4; add.s64 %a4, %a4, %a4; bar.sync 0;
+    shfl.sync.bfly.b32 %r5, %r3, 16, 31, -1; xor.b32 %r3, %r3, %r5; add.f32 %f1, %f1, %f1;
+    add.u32 %r1, %r1, -1; setp.gt.s32 %p2, %r1, 0; @%p2 bra L;
+    @%p1 add.u32 %r3, %r3, 1000; cvt.rzi.u32.f32 %r6, %f1; cvt.u32.u64 %r7, %a4; shr.u64 %a5, %a4, 32; cvt.u32.u64 %r8, %a5;
+    st.global.v4.u32 [%a3], {%r3, %r6, %r7, %r8};
+    ret;
+}"""
+    out = np.zeros((64, 4), np.uint32)
+    mod = module(text, "dispatch")
+    mod["k"].launch(out, np.uint32(5), grid=1, block=64)
+    total = [0] * 64
+    for _ in range(5):
+        total = [t + (n if n % 32 == 31 else n + 1) for n, t in enumerate(total)]
+        total = [t ^ total[n ^ 16] for n, t in enumerate(total)]
+    want = [[(t + 1000 * (n < 5)) & 0xFFFFFFFF, n << 5, 1 << 5, 1 << 5] for n, t in enumerate(total)]
+    assert out.tolist() == want
