@@ -317,6 +317,7 @@ class Kernel:
         self.module, self.name = module, name
         self._entry: Any = None
         self._code: Any = None
+        self._shapes: dict[Any, tuple[Any, Any, Any]] = {}
         self._facts: dict[str, Any] | None = None
 
     @property
@@ -440,6 +441,17 @@ class Kernel:
 
     def shape(self, grid: Any, block: Any, cluster: Any) -> tuple[Any, Any, Any]:
         """Grid, block and cluster as threes that fit what the kernel declares."""
+        key = (grid, block)
+        if cluster is not None or type(grid) not in (int, tuple) or type(block) not in (int, tuple):
+            return self._shape(grid, block, cluster)
+        found = self._shapes.get(key)
+        if found is None:
+            found = self._shape(grid, block, None)
+            if len(self._shapes) < 64:
+                self._shapes[key] = found
+        return found
+
+    def _shape(self, grid: Any, block: Any, cluster: Any) -> tuple[Any, Any, Any]:
         grid, block = three(grid, "grid"), three(block, "block")
         limits = self.facts["limits"]
         self._check_block(limits, block)

@@ -34,6 +34,10 @@ RESIDENT = 132 * 32  # blocks of a grid that are resident at once where they wai
 STATES = {1: "has exited", 2: "waits for the other lanes of its mask", 3: "waits for its warp", 4: "waits at a barrier", 5: "spins",
           6: "waits at the barrier of the cluster"}  # fmt: skip
 BUFFERS, BLOCK_ALIGN = 64, 1024
+# What a launch and its code tell each other, as words of 8 bytes from the launch record on; what threads take tickets from has cache lines of its own.
+# Behind the table of regions come the claims, and the arguments.
+DESK = {"stop": 40, "error": 41, "where": 42, "free": 48, "ticket": 56, "table": 64}
+assert len(LAUNCH) <= DESK["stop"]
 QUICK = 0.02  # seconds up to which the next launch of that size runs on the calling thread, where Ctrl-C waits for its end
 SMALL = 8192  # threads of a grid below which it runs on one thread of ours
 
@@ -148,6 +152,13 @@ def aligned(size: int) -> tuple[Any, int]:
     return memory, -(-start // BLOCK_ALIGN) * BLOCK_ALIGN
 
 
+def _words(count: int) -> tuple[Any, int]:
+    """An array of that many words, zero, at the start of a cache line, and its address."""
+    room = ctypes.create_string_buffer(8 * count + 64)
+    offset = -ctypes.addressof(room) % 64
+    return (ctypes.c_int64 * count).from_buffer(room, offset), ctypes.addressof(room) + offset
+
+
 _grids = iter(range(1, 1 << 62))
 
 
@@ -197,33 +208,35 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
                                     hint="launch fewer blocks or threads") from None  # fmt: skip
             slots = max(pieces, slots // 2)
             total = stride * count * slots
-    record, taken = np.zeros(len(LAUNCH), np.int64), np.zeros(slots, np.uint8)
-    free = np.array([(1 << pieces) - 1], np.uint64).view(np.int64)
-    stop, where = np.zeros(4, np.int32), np.zeros(4, np.int64)
     printed = _Printf(code.prints)
-    table = np.array(sorted(regions), np.int64).reshape(-1, 2)
-    claims = np.zeros(8 + groups if code.cancels else 8, np.uint8)  # how many may be free, then who is taken
-    claims[:8].view(np.int64)[0] = 0 if cooperative else groups
-    ticket = np.zeros(8, np.int64)
-    record[:] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *cluster, *cluster, _at(stop), _at(where),
-                 printed.address, shared, next(_grids), *const, _at(table), len(table), watch, _at(claims), groups, _at(ticket), _at(taken), slots]  # fmt: skip
-    error = np.zeros(4, np.int32)
-    words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
+    table = [w for r in sorted(regions) for w in r] if regions else []
+    claims = -(-groups // 8) if code.cancels else 0  # who is taken, a byte for each group
+    claims_at = DESK["table"] + len(table)  # how many may be free, then who is taken
+    words_at = claims_at + 1 + claims
+    desk, first = _words(words_at + len(values) + 1)
+    at = {name: first + 8 * n for name, n in DESK.items()}
+    taken = np.zeros(slots if code.waits else 0, np.uint8)
+    desk[: len(LAUNCH)] = [*grid, *block, threads, arena, base, stride, stride * count, at["free"], count, *cluster, *cluster, at["stop"], at["where"],
+                           printed.address, shared, next(_grids), *const, at["table"], len(table) // 2, watch, first + 8 * claims_at, groups, at["ticket"],
+                           _at(taken), slots]  # fmt: skip
+    desk[DESK["free"]], desk[claims_at] = (1 << pieces) - 1, 0 if cooperative else groups
+    desk[DESK["table"] : claims_at] = table
+    desk[words_at:] = [*values, at["error"]]
 
     def halt() -> None:
-        stop[0] = 1
+        desk[DESK["stop"]] = 1
 
     def run() -> None:
         tasks = pieces if code.waits else groups  # a thread that runs groups in turn takes them by itself
         if blocks * threads < SMALL:
-            code.fn(_at(words), 0, tasks, _at(record))
+            code.fn(first + 8 * words_at, 0, tasks, first)
         else:
-            POOL.run(code.fn, code.task, code.address, tasks, _at(words), _at(record))
+            POOL.run(code.fn, code.task, code.address, tasks, first + 8 * words_at, first)
 
     def stands() -> list[tuple[str, str]]:
         """Where the threads of the groups that are resident stand, those of the group that ended the launch first."""
         starts = [base + int(k) * stride * count for k in np.flatnonzero(taken & 1)] if code.waits else []
-        starts = [int(where[2]), *(a for a in starts if a != where[2])] if where[2] else starts
+        starts = [failed, *(a for a in starts if a != failed)] if (failed := desk[DESK["where"] + 2]) else starts
         return _stands(code, [a + k * stride for a in starts for k in range(count)], arena, threads)
 
     start, work = time.perf_counter(), blocks * threads
@@ -241,13 +254,13 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     elif not code.spins:  # a kernel that waits for others may take any time
         code.quick = max(code.quick, 2 * work)
     printed.show()
-    status = int(where.view(np.int32)[0])
-    if error[0] == 3:
+    status, error = desk[DESK["where"]] & 0xFFFFFFFF, desk[DESK["error"]] & 0xFFFFFFFF
+    if error == 3:
         raise ResourceError(f"{code.name}: calls are nested too deeply", hint="the limit is 2000")
     if not status:
         code.give_back(memory, base, total + 4096, stride * count * int(np.count_nonzero(taken)) if code.waits else total)
     elif status == 3:
-        raise _trap(code, int(where[2]), int(error[0]), count, stride, arena, threads)
+        raise _trap(code, desk[DESK["where"] + 2], error, count, stride, arena, threads)
     else:
         found = stands()
         raise DeviceError(f"{code.name}: deadlock, no thread can go on{_listed(found)}", place=next((loc for loc, _ in found if loc), None))
