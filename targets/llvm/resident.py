@@ -62,7 +62,7 @@ def _entry(lane: Lane, init: bool) -> str:
     where, stop, slots = word.pointer("where"), word.pointer("stop"), word.pointer("slots")
     now, before, have = f.var("ptr", "null"), f.var("ptr", "null"), f.var("i64", "0")  # whose turn it is, who is before it in the ring, how many
     more, want, going = f.var("i1", "true"), f.var("i1", "true"), f.var("i1", "true")
-    idle, age, alone, hint = f.var("i64", "0"), f.var("i64", "0"), f.var("i64", "0"), f.var("i64", f.op("urem", "i64", "%begin", word("slot_count")))
+    idle, age, alone, hint = f.var("i64", "0"), f.var("i64", "0"), f.var("i64", "0"), f.var("i64", f.op("urem", "i64", f.op("shl", "i64", "%begin", 6), word("slot_count")))
     with f.loop(going.get):
         with f.when(want.get()):
             want.set("false")
