@@ -1,6 +1,6 @@
 """Foreign PTX on the CPU, beside peers that run the same kernels or the same computation on the same processor.
 
-    .venv/bin/python benchmarks/ptx.py [--rounds 5] [--only softmax,sgemm] [--no-simulator]
+    [PTXJIT_DEVICE=cpu:x86-64-v3] .venv/bin/python benchmarks/ptx.py [--rounds 5] [--only softmax,sgemm] [--no-simulator]
 
 What nvcc made of `ptx/kernels.cu` is run by `load_ptx`; against it, in turn within each round: the same kernels in OpenCL C on PoCL
 (`ptx/kernels.cl`), plain loops by g++ on one thread (`ptx/loops.cpp`, for orientation) and the same computation by `@jit`.  Numba's CUDA
@@ -30,6 +30,7 @@ import numpy as np
 import ptxjit as pj
 
 HERE = Path(__file__).resolve().parent / "ptx"
+DEVICE = os.environ.get("PTXJIT_DEVICE", "cpu")
 REST = 0.15  # seconds after which the threads of the contestant before have stopped to spin
 N, ROWS, SIDE, PICTURE = 1 << 22, 1024, 512, 512
 SIZES = {"vector_add": N, "softmax": ROWS, "sgemm": SIDE, "tree_sum": N, "mandelbrot": PICTURE, "histogram": N}
@@ -197,7 +198,7 @@ NOT_ALU = MEMORY | frozenset("constant jump branch switch return trap".split())
 def compile_time(text: str, name: str, mode: str) -> tuple[float, int, int, Any]:
     """(milliseconds from text to loaded code, instructions, those that compute, the kernel)."""
     start = time.perf_counter()
-    mod = pj.load_ptx(text)
+    mod = pj.load_ptx(text, DEVICE)
     mod.mode = mode
     mod[name].compile()
     spent = time.perf_counter() - start
@@ -259,9 +260,9 @@ def main() -> int:
     parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()
     text = (HERE / "kernels.ptx").read_text()
-    mod = pj.load_ptx(text)
+    mod = pj.load_ptx(text, DEVICE)
     pocl = Pocl()
-    print(f"foreign PTX on {pj.devices()[0].hardware}, {len(os.sched_getaffinity(0))} threads; PoCL: {pocl.why and 'missing, ' + pocl.why or pocl.hardware}")
+    print(f"foreign PTX on {pj.devices()[0].hardware} ({DEVICE}), {len(os.sched_getaffinity(0))} threads; PoCL: {pocl.why and 'missing, ' + pocl.why or pocl.hardware}")
     sim, why = ({}, "left out") if args.no_simulator else simulated()
     if why:
         print(f"Numba's simulator: missing, {why}")

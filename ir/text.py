@@ -241,21 +241,22 @@ def _plain(meta: Attrs) -> Attrs:
 
 # ---- reading --------------------------------------------------------------------------------------------------------
 
-_TOKEN = re.compile(r"""
-    (?P<space>\s+|//[^\n]*)
+_TOKEN = re.compile(r"""(?:\s+|//[^\n]*)*(?:
+    (?P<value>%\w+)
+  | (?P<mark>[(){},:=])
   | (?P<bytes>x"[0-9a-f]*")
   | (?P<string>"(?:[^"\\]|\\.)*")
   | (?P<type>!?(?:tile|ptr|view)<[^>]*>(?:\[[^\]]*\])?|!?(?:[iuf]\d\w*|bf16\w*)(?:\[[^\]]*\])?)(?![\w%])
   | (?P<extent><[^<>]*>)
   | (?P<float>-?0x[01]\.?[0-9a-f]*p[+-]\d+|-?inf\b|nan\b)
   | (?P<int>-?\d+)
-  | (?P<value>%\w+)
   | (?P<global>@\w+)
   | (?P<block>\^\d+)
   | (?P<arrow>->)
   | (?P<word>[A-Za-z_][\w.]*)
-  | (?P<mark>[(){},:=])
-""", re.X)  # fmt: skip
+  | (?P<end>\Z)
+  | (?P<wrong>.)
+)""", re.X | re.S)  # fmt: skip
 
 
 def parse(text: str, file: str = "<string>") -> Any:
@@ -276,34 +277,34 @@ class _Reader:
         first, _, rest = text.partition("\n")
         if first.strip() != VERSION:
             raise ReadError.at(f"the first line must be {VERSION!r}", text, 0, file=file)
-        self.tokens: list[tuple[str, str, int]] = []
-        at = len(first) + 1
-        while at < len(text):
-            m = _TOKEN.match(text, at)
-            if m is None:
-                raise ReadError.at("this is not a token", text, at, file=file)
-            if m.lastgroup != "space":
-                self.tokens.append((m.lastgroup or "", m[0], at))
-            at = m.end()
+        self.tokens: list[tuple[str, str]] = []
+        self.places: list[int] = []
+        for m in _TOKEN.finditer(text, min(len(first) + 1, len(text))):
+            kind = m.lastgroup or ""
+            self.tokens.append((kind, m[kind]))
+            self.places.append(m.start(kind))
+            if kind == "wrong":
+                raise ReadError.at("this is not a token", text, self.places[-1], file=file)
+        self.tokens += [("end", "")] * 3  # as far as is looked ahead
         self.at = 0
         self.functions: dict[str, Any] = {}
         self._next = 0
         self._block = 0
-        self._ahead: dict[str, tuple[Type, int]] = {}
+        self._body = -1  # the first token of the kernel's blocks
+        self._ahead: dict[str, tuple[Type, int]] | None = None  # found where a value is used that is not yet defined
         self._early: dict[str, Value] = {}  # used, not yet defined
 
     def fail(self, message: str, back: int = 0, name: str = "") -> ReadError:
         """An error at the next token, some tokens before it, or at a name."""
         k = name.at if isinstance(name, _Name) else self.at - back
-        where = self.tokens[k][2] if k < len(self.tokens) else max(len(self.text) - 1, 0)
+        where = min(self.places[min(k, len(self.places) - 1)], max(len(self.text) - 1, 0))
         return ReadError.at(message, self.text, where, file=self.file)
 
     def peek(self, ahead: int = 0) -> tuple[str, str]:
-        k = self.at + ahead
-        return self.tokens[k][:2] if k < len(self.tokens) else ("end", "")
+        return self.tokens[self.at + ahead]
 
     def take(self, kind: str, what: str = "") -> str:
-        k, t = self.peek()
+        k, t = self.tokens[self.at]
         if k != kind or what and t != what:
             raise self.fail(f"expected {what or kind}, found {t or 'the end'}")
         name = _Name(t)
@@ -321,7 +322,8 @@ class _Reader:
         self.take("mark", t)
 
     def maybe(self, t: str) -> bool:
-        if self.peek()[1] == t and self.peek()[0] in ("mark", "word", "arrow"):
+        kind, found = self.tokens[self.at]
+        if found == t and kind in ("mark", "word", "arrow"):
             self.at += 1
             return True
         return False
@@ -427,6 +429,7 @@ class _Reader:
         """Type and block of each value that the kernel's instructions and blocks define: a block may use what one further down defines."""
         out: dict[str, tuple[Type, int]] = {}
         at, depth, block = self.at, 1, -1
+        self.at = self._body
         try:
             while depth and self.peek()[0] != "end":
                 kind, text = self.peek()
@@ -442,12 +445,16 @@ class _Reader:
         return out
 
     def known(self, table: dict[str, Any], v: str) -> Any:
-        later = self._ahead.get(v)
-        if v not in table and later is not None and later[1] > self._block:
-            self._early[v] = table[v] = Value(self._next, later[0], v[1:] if not v[1:].isdigit() else "")
-            self._next += 1
-        if v not in table:
+        found = table.get(v)
+        if found is not None:
+            return found
+        if self._ahead is None and self._body >= 0:
+            self._ahead = self.ahead()
+        later = (self._ahead or {}).get(v)
+        if later is None or later[1] <= self._block:
             raise self.fail(f"{v} is not defined", name=v)
+        self._early[v] = table[v] = Value(self._next, later[0], v[1:] if not v[1:].isdigit() else "")
+        self._next += 1
         return table[v]
 
     def listed(self, kind: str, start: str = "", end: str = "") -> list[str]:
@@ -567,8 +574,8 @@ class _Reader:
         facts, meta = self.facts(), self.attrs()
         params = self.params(table)
         self.mark("{")
-        self._ahead = self.ahead()
-        blocks = []
+        self._body, self._ahead = self.at, None
+        blocks: list[Block] = []
         while not self.maybe("}"):
             self.take("block")
             self._block = len(blocks)
@@ -579,7 +586,7 @@ class _Reader:
             while self.peek()[0] != "block" and self.peek()[1] != "}":
                 instrs.append(self.instr(table, None))
             blocks.append(Block(label, inner, tuple(instrs)))
-        self._ahead = {}
+        self._body, self._ahead = -1, None
         return Kernel(name, params, tuple(blocks), warps=facts.get("warps"), lanes=facts.get("lanes"), shared=facts.get("shared", 0),
                       local=facts.get("local", 0), meta=meta)  # fmt: skip
 

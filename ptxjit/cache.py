@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ MAGIC = b"ptxjit01"
 PLACES = 4  # versions of one graph of symbolic sizes
 LIMIT = 1 << 30  # bytes kept; the oldest go first
 _locks: dict[str, threading.Lock] = {}
+_room: dict[Path, int] = {}  # bytes that may be written before the next look at a folder
 _guard = threading.Lock()
 _build: str | None = None
 
@@ -148,7 +149,8 @@ def _drop(file: Path) -> None:
         return
 
 
-def _write(file: Path, payload: bytes) -> None:
+def _write(file: Path, payload: bytes) -> int:
+    """Returns how many bytes there are now."""
     head = MAGIC + struct.pack("<Q", 48 + len(payload)) + hashlib.sha256(payload).digest()
     temp = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
     try:
@@ -156,9 +158,11 @@ def _write(file: Path, payload: bytes) -> None:
         with os.fdopen(fd, "wb") as f:
             f.write(head + payload)
         os.replace(temp, file)
+        return len(head) + len(payload)
     except OSError as e:  # a full or read-only disk: the program runs all the same
         _drop(temp)
         warnings.warn(f"a compiled program could not be cached: {e}", stacklevel=3)
+        return 0
 
 
 def get_or_build(graph: Graph, target: Any, options: Options, build: Callable[[], Any], sizes: Sizes | None = None) -> Any:
@@ -219,8 +223,7 @@ def stored(key_of: Callable[[], str], load: Callable[[bytes], Any], build: Calla
                 return found
         made = build()
         if mode == "on":
-            _write(file, made.to_bytes())
-            _shrink(folder)
+            _make_room(folder, _write(file, made.to_bytes()))
         return made
 
 
@@ -232,17 +235,28 @@ def _touch(file: Path) -> None:
 
 
 def _entries(folder: Path) -> list[tuple[Path, os.stat_result]]:
-    out = []
-    for f in folder.glob("*.bin"):
-        try:
-            out.append((f, f.stat()))
-        except OSError:
-            continue
-    return out
+    return [(f, s) for f, s in _files(folder) if f.name.endswith(".bin") and f.name[0] != "."]
 
 
-def _shrink(folder: Path) -> None:
-    """Drops the entries used least recently until the rest fits; and what killed writers left."""
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    with os.scandir(folder) as found:
+        for f in found:
+            try:
+                yield Path(f.path), f.stat()
+            except OSError:  # gone meanwhile
+                continue
+
+
+def _make_room(folder: Path, written: int) -> None:
+    """Keeps the cache within its limit.  A process looks at the whole folder when it has written an eighth of what was free when it last looked: with
+    thousands of entries a look takes longer than a compilation."""
+    left = _room[folder] = _room.get(folder, 0) - written
+    if left <= 0:
+        _room[folder] = (LIMIT - _shrink(folder)) // 8
+
+
+def _shrink(folder: Path) -> int:
+    """Drops the entries used least recently until the rest fits, and what killed writers left; returns the bytes that are left."""
     entries = sorted(_entries(folder), key=lambda e: e[1].st_mtime)
     total = sum(s.st_size for _, s in entries)
     for f, s in entries:
@@ -250,12 +264,10 @@ def _shrink(folder: Path) -> None:
             break
         _drop(f)
         total -= s.st_size
-    for f in folder.glob(".*.bin.*"):
-        try:
-            if time.time() - f.stat().st_mtime > 3600:
-                _drop(f)
-        except OSError:
-            continue
+    for f, s in _files(folder):
+        if f.name[0] == "." and ".bin." in f.name and time.time() - s.st_mtime > 3600:
+            _drop(f)
+    return total
 
 
 def info() -> dict[str, Any]:

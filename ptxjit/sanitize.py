@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,27 +125,28 @@ def _is_array(a: Any) -> bool:
 
 
 def check(ptx: Any, entry: str, *, grid: Any, block: Any, shared: int = 0, args: Sequence[Any] = (), cluster: Any = None,
-          cooperative: bool = False, fast: bool = False) -> Report:  # fmt: skip
+          cooperative: bool = False, fast: bool = False, progress: Callable[[int, int], None] | None = None) -> Report:  # fmt: skip
     """Runs an entry of `ptx` (text, a path, or a module of `load_ptx`) and reports its faults.
 
     Kinds: out-of-bounds, misaligned, uninitialised, race, barrier-divergence, deadlock, sync-mask, missing-wait.  `fast` runs compiled code and finds
-    accesses out of bounds only, some hundred times faster.
+    accesses out of bounds only, some hundred times faster.  `progress` is called with how many blocks are done, of how many (not with `fast`).
     """
     module = ptx if isinstance(ptx, Module) else load_ptx(ptx, device="interp")
-    run = _outside if fast else _everything
-    findings, error = run(module[entry], args, grid, block, shared, cluster, cooperative)
+    launch = module[entry], args, grid, block, shared, cluster, cooperative
+    findings, error = _outside(*launch) if fast else _everything(*launch, progress)
     name = Path(module.tree.name)
     return Report(entry, findings, error, name.parent if name.is_file() else None)
 
 
-def _everything(kernel: Any, args: Sequence[Any], grid: Any, block: Any, shared: int, cluster: Any, cooperative: bool) -> tuple[list[Any], str | None]:
+def _everything(kernel: Any, args: Sequence[Any], grid: Any, block: Any, shared: int, cluster: Any, cooperative: bool,
+                progress: Callable[[int, int], None] | None) -> tuple[list[Any], str | None]:  # fmt: skip
     """On the interpreter."""
     from .ir.interp.checker import Checker
     from .ir.interp.launch import show
     from .ir.interp.machine import Machine, Stopped
 
     m, buffers = prepared(kernel, args, grid, block, shared, cluster, cooperative, Machine)
-    m.watch = checker = Checker(m)
+    m.watch, m.tell = (checker := Checker(m)), progress
     error = None
     try:
         if m.shape.blocks:

@@ -1,6 +1,7 @@
 """The watcher of `check`: fences and meetings of lanes, barriers and masks, and deadlocks.  `records` has accesses, `copies` what is asynchronous."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,12 @@ class Checker(Copies):
     def arrive(self, g: Group, slot: Array, number: Array) -> None:
         self.clocks.arrive(g.ids, slot, number)
 
-    def opened(self, ids: Array, slot: int, number: int) -> None:
-        self.aligned(ids)
-        if ids.size:
-            self.clocks.meet(ids, self.clocks.barriers.pop((slot, number), ()))
+    def opened(self, barriers: Sequence[tuple[Array, int, int]]) -> None:
+        """Barriers open: (lanes that wait there, slot of the block, number)."""
+        self.aligned(np.concatenate([ids for ids, _, _ in barriers]))
+        for ids, slot, number in barriers:
+            if ids.size:
+                self.clocks.meet(ids, self.clocks.barriers.pop((slot, number), ()))
 
     def cluster_arrive(self, g: Group, cluster: Array) -> None:
         for c in np.unique(cluster).tolist():
@@ -60,16 +63,15 @@ class Checker(Copies):
             self.note("sync-mask", i, int(g.ids[k]), f"lane {int(lane[k])} executes {i.op} with the mask {int(masks[k]) & 0xFFFFFFFF:#010x}, which does not name it")
 
     def aligned(self, ids: Array) -> None:
-        """An aligned barrier opens: all lanes of a warp that live stand at the same one."""
-        m = self.m
-        for w in np.unique(ids // m.lanes).tolist():
-            mine = ids[ids // m.lanes == w]
-            places = list(dict.fromkeys(m.at[k] for k in mine.tolist()))
-            live = np.flatnonzero(m.state[w * m.lanes : (w + 1) * m.lanes] != DEAD)
-            if len(places) == 1 and live.size == mine.size:
-                continue
-            for p in places:
-                self.diverged(p, [k for k in mine.tolist() if m.at[k] == p])
+        """Aligned barriers open: all lanes of a warp that live stand at the same one."""
+        m, ids = self.m, np.sort(ids)
+        warps, first, count = np.unique(ids // m.lanes, return_index=True, return_counts=True)
+        live = (m.state.reshape(-1, m.lanes)[warps] != DEAD).sum(axis=1)
+        stops = m.standing[ids]
+        bad = (count != live) | (np.minimum.reduceat(stops, first) != np.maximum.reduceat(stops, first)) if ids.size else live
+        for w in warps[bad].tolist() if bad.any() else ():
+            for p, lanes in m.by_stop(ids[ids // m.lanes == w]):
+                self.diverged(p, lanes.tolist())
 
     def diverged(self, place: Place, lanes: list[int], how: str = "the others are elsewhere") -> None:
         i = self.m.instr_at(place)
@@ -88,8 +90,8 @@ class Checker(Copies):
             for k in g.ids[g.ids // m.lanes == w].tolist():
                 by: dict[Place, list[int]] = {}
                 for q in waiting:
-                    if m.stamp[q] < m.acted[k] and self.reaches(m.at[q], int(m.acted_at[k])):
-                        by.setdefault(m.at[q], []).append(q)
+                    if m.stamp[q] < m.acted[k] and self.reaches(m.stop_of(q), int(m.acted_at[k])):
+                        by.setdefault(m.stop_of(q), []).append(q)
                 for p, lanes in by.items():
                     i = m.instr_at(p)
                     if m.state[lanes[0]] == BARRIER:
@@ -124,12 +126,10 @@ class Checker(Copies):
             waiting = np.flatnonzero(states == WARP) + w * m.lanes
             if not waiting.size:
                 continue
-            places: list[Place] = sorted({m.at[k] for k in waiting.tolist()}, key=m.order)
-            for p in places:
-                self.absent(p, w, [k for k in waiting.tolist() if m.at[k] == p])
-            p = places[0]
-            here = [k for k in waiting.tolist() if m.at[k] == p]
-            m.go(p, np.array(here), np.array([w]))
+            parts = sorted(m.by_stop(waiting), key=lambda part: m.order(part[0]))
+            for p, lanes in parts:
+                self.absent(p, w, lanes.tolist())
+            m.go(*parts[0], np.array([w]))
             return True
         return False
 
@@ -140,11 +140,11 @@ class Checker(Copies):
         if not absent:
             return
         some = ", ".join(str(k % m.lanes) for k in absent[:8]) + (" …" if len(absent) > 8 else "")
-        stands = sorted({str(m.instr_at(m.at[k]).loc) for k in absent if m.at[k] is not None and m.state[k] in (BARRIER, WARP, CLUSTER)})
+        stands = sorted({str(m.instr_at(m.stop_of(k)).loc) for k in absent if m.state[k] in (BARRIER, WARP, CLUSTER)})
         tail = f": they stand at {', '.join(stands)}" if stands else ""
         self.note("sync-mask", i, here[0], f"{i.op} waits for lanes {some} of its mask, which never arrive{tail}")
-        for q in {m.at[k] for k in absent if m.state[k] == BARRIER}:
-            self.diverged(q, [k for k in absent if m.at[k] == q])
+        for q, lanes in m.by_stop(np.array([k for k in absent if m.state[k] == BARRIER], np.int64)):
+            self.diverged(q, lanes.tolist())
 
     def deadlock(self, stands: list[tuple[Place, int, Array]], why: str) -> None:
         """A finding at each place where a warp stands."""

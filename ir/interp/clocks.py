@@ -108,7 +108,8 @@ class Clocks:
 
     def all_of(self, ids: Array) -> list[Know]:
         """Distinct knowledge of these lanes, what they have read included."""
-        _, first = np.unique(self.serial[ids], return_index=True)
+        serial = self.serial[ids]
+        first = [0] if (serial == serial[0]).all() else np.unique(serial, return_index=True)[1].tolist()
         out = [self.know[int(ids[k])] for k in first]
         if self.taken:
             out += [self.taken.pop(w) for w in ids.tolist() if w in self.taken]
@@ -118,7 +119,8 @@ class Clocks:
         """What these lanes know together, themselves included; their clocks tick."""
         k = join(self.all_of(ids))
         blocks = self.block[ids]
-        for b in np.unique(blocks).tolist():
+        first = int(blocks[0])
+        for b in [first] if (blocks == first).all() else np.unique(blocks).tolist():
             mine = ids[blocks == b]
             k = k.plus(b, self.m.thread[mine], self.clock[mine], self.size)
         self.clock[ids] += 1

@@ -33,8 +33,8 @@ def machine(kernel: Kernel, words: Sequence[int], regions: Sequence[Region], gri
     if cooperative and cluster != (1, 1, 1):
         raise DeviceError("a cooperative launch of clusters is not supported here")
     values = [_value(p.value.type.elem, w) for p, w in zip(kernel.params, words)]
-    spins = any(i.op.name == "atom" or i.op.name == "ld" and Machine.strong(i) for i in kernel.instrs())  # blocks may wait for each other
-    resident = RESIDENT * (16 if spins else 1)
+    spins = any(i.op.name == "atom" or i.op.name == "ld" and Machine.strong(i) for f in (kernel, *kernel.functions) for i in f.instrs())
+    resident = RESIDENT * (16 if spins else 1)  # blocks may wait for each other: as many threads as a card of 128 multiprocessors holds
     if any(i.op.name == "cancel" for f in (kernel, *kernel.functions) for i in f.instrs()):
         resident = 1  # one cluster at a time, so that there is something to cancel
     return make(kernel, Shape(grid, block, cluster, shared, cooperative, resident=resident), values, regions, const=const, max_steps=steps)

@@ -11,7 +11,7 @@ only polls and nothing changes is a deadlock.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,9 @@ class Stopped(Exception):
 
 
 class Machine(Accesses, Warps):
-    """Runs a launch."""
+    """Runs a launch.  `tell` is called with how many blocks are done, of how many."""
+
+    tell: Callable[[int, int], None] | None = None
 
     def run(self) -> None:
         try:
@@ -77,6 +79,8 @@ class Machine(Accesses, Warps):
                     if self.watch is not None:
                         self.watch.end()
                     first += max(self.shape.slots, 1)
+                    if self.tell is not None:
+                        self.tell(min(first, self.left), self.left)
         finally:
             self.memory.close()
 
@@ -145,9 +149,9 @@ class Machine(Accesses, Warps):
         for source in (self.ready, self.later):
             for p, parts in source.items():
                 out.setdefault((p, RUN), []).extend(parts)
-        for lane in np.flatnonzero((self.state != DEAD) & np.array([a is not None for a in self.at])).tolist():
-            if STATES.get(int(self.state[lane])) and self.state[lane] not in (RUN, YIELD):
-                out.setdefault((self.at[lane], int(self.state[lane])), []).append(np.array([lane]))  # type: ignore[arg-type]
+        for state in (s for s in STATES if s not in (DEAD, RUN, YIELD)):
+            for p, lanes in self.by_stop(np.flatnonzero((self.state == state) & (self.standing >= 0))):
+                out.setdefault((p, state), []).append(lanes)
         return [(p, s, np.sort(np.concatenate(parts))) for (p, s), parts in out.items()]
 
     # ---- instructions

@@ -106,6 +106,8 @@ class State:
         self.printed: list[tuple[Any, ...]] = []
         self.sites: list[Instr] = []
         self._site: dict[int, int] = {}
+        self.stops: list[Place] = []
+        self._stop: dict[Place, int] = {}
 
     def start(self, first: int) -> None:
         """Places the blocks from number `first` on into the slots."""
@@ -126,7 +128,7 @@ class State:
         self.acted_at = np.zeros(self.n, np.int64)  # … and its block
         self.polled_at = np.full(self.n, -1, np.int64)  # site of the last poll
         self.waits = np.zeros(self.n, np.int32)  # how often it waited
-        self.at: list[Place | None] = [None] * self.n  # where a waiting lane stands
+        self.standing = np.full(self.n, -1, np.int32)  # where a waiting lane stands: a number in `stops`
         self.base = np.zeros(self.n, np.int64)
         self.top = np.full(self.n, self.kernel.local, np.int64)
         self.back: dict[int, list[tuple[Array, Place, Array, Array]]] = {}
@@ -166,21 +168,30 @@ class State:
         self.state[g.ix] = state
         self.stamp[g.ix] = self.turn
         self.waits[g.ix] += 1
-        here = self.here
-        for w in g.ids.tolist():
-            self.at[w] = here
+        n = self._stop.get(self.here)
+        if n is None:
+            n = self._stop[self.here] = len(self.stops)
+            self.stops.append(self.here)
+        self.standing[g.ix] = n
 
     def resume(self, ids: Array) -> None:
         """Lanes go on behind the instruction where they wait."""
         self.state[ids] = RUN
         self.progress = self.turn
-        parts: dict[Place, list[int]] = {}
-        for w in ids.tolist():
-            at = self.at[w]
-            assert at is not None
-            parts.setdefault(at, []).append(w)
-        for (depth, fn, block, n), lanes in parts.items():
-            self.put((depth, fn, block, n + 1), np.array(lanes))
+        for (depth, fn, block, n), lanes in self.by_stop(ids):
+            self.put((depth, fn, block, n + 1), lanes)
+
+    def by_stop(self, ids: Array) -> list[tuple[Place, Array]]:
+        """These waiting lanes by where they stand, in the order in which such a place is first met."""
+        numbers = self.standing[ids]
+        if ids.size and (numbers == numbers[0]).all():
+            return [(self.stops[numbers[0]], ids)]
+        found, first = np.unique(numbers, return_index=True)
+        return [(self.stops[n], ids[numbers == n]) for n in found[np.argsort(first)].tolist()]
+
+    def stop_of(self, lane: int) -> Place:
+        """Where a waiting lane stands."""
+        return self.stops[int(self.standing[lane])]
 
     def act(self, g: Group) -> None:
         """These lanes do something that others can see."""

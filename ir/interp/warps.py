@@ -5,6 +5,7 @@ compiler) takes the lanes that stand there once nobody of the warp can move, the
 """
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -65,8 +66,8 @@ class Warps(State):
             if not here.size:
                 self.converging.discard(w)
                 continue
-            lowest = min((p for p in (self.at[k] for k in here) if p is not None), key=self.order)
-            self.go(lowest, np.array([k for k in here if self.at[k] == lowest]), np.array([w]))
+            lowest, lanes = min(self.by_stop(here), key=lambda part: self.order(part[0]))
+            self.go(lowest, lanes, np.array([w]))
             moved = True
         return moved
 
@@ -78,18 +79,18 @@ class Warps(State):
         n = self.lanes
         states = self.state.reshape(-1, n)[warps]
         there = states == WARP
-        done: dict[Place, list[tuple[int, Array]]] = {}
-        for row, w in enumerate(warps.tolist()):
+        done: dict[Place, list[tuple[Array, Array]]] = {}
+        rest = there.any(axis=1)
+        for place, rows in self.complete(warps, there, states != DEAD):
+            done[place] = [(warps[rows], there[rows])]
+            rest[rows] = False
+        for row in np.flatnonzero(rest).tolist():
+            w = int(warps[row])
             waiting = np.flatnonzero(there[row])
-            if not waiting.size:
-                continue
             alive = states[row] != DEAD
-            first: Place | None = self.at[w * n + int(waiting[0])]
-            places = [self.at[w * n + k] for k in waiting.tolist()]
-            for p in [first] if all(q is first or q == first for q in places) else list(dict.fromkeys(places)):
-                assert p is not None
+            for p, lanes in self.by_stop(waiting + w * n):
                 here = np.zeros(n, bool)
-                here[[int(k) for k, q in zip(waiting, places) if q is p or q == p]] = True
+                here[lanes - w * n] = True
                 env = self.envs[(p[0], p[1])]
                 masks = env[self.instr_at(p).args[0].id][w * n : (w + 1) * n]
                 left = here.copy()
@@ -99,11 +100,25 @@ class Warps(State):
                     own = left & (masks == word)
                     left &= ~own
                     if not (members & ~here).any():
-                        done.setdefault(p, []).append((w, members | own if self.watch is not None else members))
+                        done.setdefault(p, []).append((np.array([w]), (members | own if self.watch is not None else members)[None]))
                         left &= ~members
         for p, parts in done.items():
-            ids = np.concatenate([w * n + np.flatnonzero(m) for w, m in parts])
-            self.go(p, ids, np.array([w for w, _ in parts]), np.array([m for _, m in parts]))
+            who, mask = (np.concatenate(x) for x in zip(*parts))
+            self.go(p, (who[:, None] * n + np.arange(n))[mask], who, mask)
+
+    def complete(self, warps: Array, there: Array, alive: Array) -> Iterator[tuple[Place, Array]]:
+        """The usual case: rows of warps whose living lanes all wait at one place, with one mask that names them all."""
+        first = there.argmax(axis=1)[:, None]
+        stops = self.standing.reshape(-1, self.lanes)[warps]
+        stop = np.take_along_axis(stops, first, 1)
+        whole = there.any(axis=1) & (there == alive).all(axis=1) & ((stops == stop) | ~there).all(axis=1)
+        for s in np.unique(stop[whole]).tolist():
+            place, rows = self.stops[s], np.flatnonzero(whole & (stop[:, 0] == s))
+            masks = self.envs[(place[0], place[1])][self.instr_at(place).args[0].id].reshape(-1, self.lanes)[warps[rows]].astype(np.int64)
+            mask, here = np.take_along_axis(masks, first[rows], 1), there[rows]
+            fits = ((masks == mask) | ~here).all(axis=1) & ((mask >> np.arange(self.lanes) & 1 != 0) | ~here).all(axis=1)
+            if fits.any():
+                yield place, rows[fits]
 
     def rows(self, ids: Array, warps: Array) -> Array:
         mask = np.zeros((self.n // self.lanes, self.lanes), bool)
@@ -182,6 +197,7 @@ class Warps(State):
 
     def open(self, which: Array) -> None:
         """Opens those of these barriers where all have arrived."""
+        opened = []
         for b in which.tolist():
             s, k = divmod(b, BARRIERS)
             arrived, want = int(self.arrived[s, k]), int(self.expected[s, k]) or int(self.live[s])
@@ -191,19 +207,19 @@ class Warps(State):
             ids = np.flatnonzero((self.state[row] == BARRIER) & (self.barrier[row] == k)) + row.start
             total = int(self.votes[s, k])
             self.arrived[s, k] = self.votes[s, k] = 0
-            for p in {self.at[w] for w in ids.tolist()}:
-                assert p is not None
+            opened.append((ids, s, k))
+            for p, here in self.by_stop(ids):
                 i = self.instr_at(p)
                 if i.results:
                     kind = i.attr("kind")
-                    here = np.array([w for w in ids.tolist() if self.at[w] == p])
                     kept, self.env = self.env, self.envs[(p[0], p[1])]
                     out = total if i.result.type is I32 else total > 0 if kind == "or" else total == arrived
                     self.set(i.result, Group(here), np.full(here.size, out))
                     self.env = kept
+        if opened:
             if self.watch is not None:
-                self.watch.opened(ids, s, k)
-            self.resume(ids)
+                self.watch.opened(opened)
+            self.resume(np.concatenate([ids for ids, _, _ in opened]))
 
     # ---- the cluster
 

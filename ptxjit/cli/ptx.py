@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,6 +93,8 @@ def modes(file: str) -> None:
             if mode == "widened":
                 mode += f": of {size} instructions " + ", ".join(f"{share[k]:.0%} {k}" for k in share if share[k])
                 mode += f" (for blocks in {stats['blocks']})" if stats["blocks"] != "any" else ""
+                mode += f", {stats['lanes']} lanes at a time" if stats["lanes"] < 32 else ""
+                mode += f", loops of {' and '.join(map(str, sorted(set(stats['loops']))))} lanes at a time" if stats["loops"] else ""
             else:
                 mode += f" ({size} instructions)"
             if stats["level"] < 2:
@@ -141,11 +144,26 @@ def check(file: Annotated[str, typer.Argument(metavar="FILE.ptx|FILE.py:FUNC", h
     mod, name = _entry(file, entry, "interp")
     shape = {"grid": parse_three(grid, "grid"), "block": parse_three(block, "block"), "cluster": parse_three(cluster, "cluster") if cluster else None}
     args = parse_args(arg, seed)
-    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
-        report = check_kernel(mod, name, **shape, shared=shared, args=args, cooperative=cooperative, fast=fast)
+    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext(), _bar("checking", "blocks") as bar:
+        report = check_kernel(mod, name, **shape, shared=shared, args=args, cooperative=cooperative, fast=fast, progress=bar)
     print(report.to_json() if json else report)
     if not report:
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on the terminal for what takes longer than a moment; None where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    text = TextColumn("{task.completed} of {task.total} " + unit)
+    with Progress(TextColumn(what), BarColumn(), text, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as p:
+        task = p.add_task(what, total=None)
+        yield lambda done, total: p.update(task, completed=done, total=total)
 
 
 def _check_function(file: str, spec: list[str], seed: int, json: bool, fast: bool) -> None:

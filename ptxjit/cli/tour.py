@@ -18,7 +18,7 @@ def positive_sum(x):
     return y.sum(axis=-1)
 """
 MODULES = ("ptxjit", "ptxjit.ir", "ptxjit.ir.op", "ptxjit.ir.types", "ptxjit.ir.graph", "ptxjit.ir.program", "ptxjit.ir.tile", "ptxjit.ir.kernel",
-           "ptxjit.ir.lower", "ptxjit.ir.lower.fuse", "ptxjit.ir.schedules", "ptxjit.targets", "ptxjit.targets.llvm.emit",
+           "ptxjit.ir.lower", "ptxjit.ir.lower.fuse", "ptxjit.ir.schedules", "ptxjit.targets", "ptxjit.targets.llvm.ops", "ptxjit.targets.llvm.emit",
            "ptxjit.targets.ptx.write", "ptxjit.targets.ptx.syntax", "ptxjit.targets.ptx.lift", "ptxjit.targets.llvm.warp",
            "ptxjit.targets.llvm.dispatch", "ptxjit.inspect")  # fmt: skip
 LINES = 34  # of a text

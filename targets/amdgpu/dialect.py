@@ -15,8 +15,8 @@ from ...ir.instr import Instr
 from ...ir.kernel import Kernel
 from ...ir.types import BF16, F16, Scalar
 from ..llvm.compile import Machine, layout_of
-from ..llvm.emit import NAMES, float_text
 from ..llvm.item import Dialect, Item
+from ..llvm.ops import NAMES, float_text
 from .facts import ARCHS, GROUP, dots
 from .matrix import product
 

@@ -7,7 +7,7 @@ from typing import Any
 from ...ir.instr import Instr, Value
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .collective import Collective
-from .emit import NAMES, SUFFIX, Val
+from .ops import NAMES, SUFFIX, Val
 
 ORDER = {"relaxed": "monotonic", "acquire": "acquire", "release": "release", "acq_rel": "acq_rel"}
 RMW = {"iadd": "add", "and": "and", "or": "or", "xor": "xor", "imin_s": "min", "imax_s": "max", "imin_u": "umin", "imax_u": "umax", "exch": "xchg"}
@@ -337,7 +337,7 @@ class Access(Collective):
             if i.attr("fn"):
                 raise self.d.lacks(f"cp.reduce.async ({i.attr('fn')})", i)
             dst, src = self.place(i.attr("to"), self.val(i.args[0]), i=i), self.place(i.attr("from"), self.val(i.args[1]), i=i)
-            known = self.shapes.const.get(i.args[2].id)
+            known = self.const.get(i.args[2].id)
             if known in (4, 8, 16) and i.attr("bytes", known) == known and len(i.args) == 3:
                 t = {4: "i32", 8: "i64", 16: "<4 x i32>"}[known]
                 self.lines.append(f"  store {t} {self.put(f'load {t}, {src}, align 4')}, {dst}, align 4")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ...ir.instr import Instr, Value
 from ...ir.types import I1, Scalar
-from .emit import NAMES, _Emit
+from .ops import NAMES, Ops
 
 
 class Request(NamedTuple):
@@ -20,7 +20,7 @@ class Request(NamedTuple):
     lane: str
 
 
-class Collective(_Emit):
+class Collective(Ops):
     """The part of `Item` that exchanges."""
 
     d: Any
@@ -83,7 +83,7 @@ class Collective(_Emit):
         lane, n, wanted = self.sreg("laneid"), self.lanes, []
         for i in batch:
             v, by = i.args
-            x, mode, known = self.val(by).text, i.attr("mode"), self.shapes.const.get(by.id)
+            x, mode, known = self.val(by).text, i.attr("mode"), self.const.get(by.id)
             source = x if mode == "idx" else self.put(f"{ {'bfly': 'xor', 'down': 'add', 'up': 'sub'}[mode]} i32 {lane}, {x}")
             if not (known is not None and 0 <= known < n and mode in ("bfly", "idx")):
                 source = self.put(f"select i1 {self.put(f'icmp ult i32 {source}, {n}')}, i32 {source}, i32 {lane}")
@@ -104,14 +104,14 @@ class Collective(_Emit):
     def members(self, mask: Value, text: str) -> str:
         """The bits of members for which a predicate holds."""
         bits = self.d.ballot(self, text)
-        return bits if self.shapes.const.get(mask.id) == -1 else self.put(f"and i32 {bits}, {self.val(mask).text}")
+        return bits if self.const.get(mask.id) == -1 else self.put(f"and i32 {bits}, {self.val(mask).text}")
 
     def _shfl_sync(self, i: Instr) -> None:
         if self.own(i):
             return
         _, v, by, clamp = i.args
         lane, mode = self.sreg("laneid"), i.attr("mode", "bfly")
-        known = self.shapes.const.get(clamp.id)
+        known = self.const.get(clamp.id)
         if known is not None:
             top, segment = str(known & 31), str(known >> 8 & 31)
         else:
@@ -213,7 +213,7 @@ class Collective(_Emit):
 
     def _named_barrier(self, i: Instr) -> None:
         kind = i.attr("kind", "sync")
-        if self.shapes.const.get(i.args[0].id) != 0 or i.attr("counted") or kind == "arrive":
+        if self.const.get(i.args[0].id) != 0 or i.attr("counted") or kind == "arrive":
             self.d.named_barrier(self, i)
             return
         if kind == "sync":

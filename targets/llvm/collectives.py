@@ -13,7 +13,7 @@ from ...ir.errors import UnsupportedError
 from ...ir.instr import Instr
 from ...ir.types import I1, Scalar
 from .asm import Fn
-from .emit import NAMES, SUFFIX
+from .ops import NAMES, SUFFIX
 
 OPS = 64
 
@@ -291,7 +291,7 @@ def _float_table(w: _Lanes, kind: str) -> str:
 
     from ...ir.ops.matrix import decode
     from ...ir.types import F32
-    from .emit import float_text
+    from .ops import float_text
 
     name = f"values.{kind}"
     if name not in w.lane.helpers:
@@ -379,7 +379,7 @@ def _double_table(w: _Lanes, kind: str) -> str:
 
     from ...ir.ops.matrix import decode
     from ...ir.types import F64
-    from .emit import float_text
+    from .ops import float_text
 
     name = f"scales.{kind}"
     if name not in w.lane.helpers:
@@ -391,7 +391,7 @@ def _double_table(w: _Lanes, kind: str) -> str:
 def _directed(f: Fn, w: _Lanes, i: Instr, acc: str, xs: str, ys: str, n: int) -> str:
     """xs·ys + acc in double, element by element, rounded as the instruction says."""
     from ...ir.types import F64
-    from .dispatch import rounding
+    from .directed import rounding
 
     helper = rounding(w.lane, "ffma", i.attr("rnd"), F64, F64, 3, i)
     for e in range(n):

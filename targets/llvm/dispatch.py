@@ -6,14 +6,15 @@ of the point.  So loops and branches between two such points run at full scalar 
 
     NAME.lane   i32 (args, launch, block, arena, frame, point) → next point, 0 at the end, −1 after a trap
     NAME.warp   a collective: the member lanes have arrived; reads and writes their frames
-    NAME.step   runs the lanes of a block until nothing moves: 0 done, 1 spinning, 2 stuck, 3 trapped, 4 interrupted
-    NAME        void (args, begin, end, launch): groups of blocks; a group (one block, a cluster, a cooperative grid) is resident together
+    NAME.step   runs the lanes of a block until nothing moves: 0 done, 1 spinning, 2 stuck, 3 trapped, 4 interrupted; −1 not yet, others have a turn
+    NAME        void (args, begin, end, launch): groups of blocks; a group (one block, or a cluster) is resident together
 
 Fairness: all lanes of a block take turns; a lane in a loop over atomics, volatile or acquiring loads gives way after `FUEL` polls.  A
 collective with a member mask waits for all members that have not exited; one without (`activemask`) takes the lanes that stand at the lowest
 such point once no lane of the warp can move.  A barrier counts arrivals per lane.
 
-The layouts of `launch`, block and frame are in `Launch`, `BLOCK` and `FRAME`; `targets/cpu/launch.py` fills them.
+`layout.py` has the records (launch, block, frame), `helpers.py` functions beside the kernel's own, `directed.py` other rounding modes, `scheduler.py` and
+`resident.py` what is around lanes.
 """
 from __future__ import annotations
 
@@ -26,81 +27,16 @@ from ...ir.instr import Edge, Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.types import F32, F64, I1, I32, I64, Scalar
 from .debug import Locations
-from .emit import NAMES, SUFFIX, TASK, Val, _Emit
+from .directed import rounding
+from .emit import TASK
+from .helpers import BOUNDS, CANCEL, COPY, COPY_MASKED, MBARRIER, mbarrier
+from .layout import BARRIER, BARRIER_, BLOCK, CLUSTER, CONVERGED, DEPTH, EXIT, FRAME, FUEL, HEAP, LAUNCH, PRINTF_RECORD, PRINTF_RECORDS, WARP, YIELD
+from .ops import NAMES, Ops, Val
 
-# launch: i64 words
-LAUNCH = {"nx": 0, "ny": 1, "nz": 2, "tx": 3, "ty": 4, "tz": 5, "threads": 6, "arena": 7, "scratch": 8, "block_stride": 9, "group_stride": 10,
-          "free": 11, "group": 12, "gx": 13, "gy": 14, "gz": 15, "cx": 16, "cy": 17, "cz": 18, "stop": 19, "where": 20, "printf": 21, "dynamic": 22,
-          "gridid": 23, "const": 24, "const_size": 25, "regions": 26, "region_count": 27, "watch": 28, "claims": 29}  # fmt: skip
-# a record of what was out of bounds: two dumps of 64 bytes, then for each access 64 bytes: how often, and where and who the first was
-WATCH = {"head": 128, "site": 64, "count": 0, "address": 8, "x": 16, "y": 20, "z": 24, "linear": 28}
-# block header: bytes
-BLOCK = {"x": 0, "y": 4, "z": 8, "live": 12, "rank": 16, "arrived": 20, "phase": 24, "status": 28, "fault": 40, "barriers": 64, "arena": 1024}
-BARRIERS, BARRIER = 16, 16  # arrived, expected, accumulated
-# frame header: bytes; then operands and results of the pending op, saved values, local memory
-FRAME = {"state": 0, "pc": 4, "x": 8, "y": 12, "z": 16, "linear": 20, "heap": 24, "phase": 28, "depth": 32, "ops": 64}
-RUN, EXIT, WARP, CONVERGED, BARRIER_, YIELD, CLUSTER = range(7)
-HEAP = 16 << 10  # bytes for alloca, in kernels that use it
-FUEL = 64
 MANY_SAVED = 50_000  # values to save, over all points, from which on they stay in the frame
-DEPTH = 2000  # calls
-
 WARP_OPS = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma ldmatrix stmatrix movmatrix".split())
 CONVERGED_OPS = frozenset("activemask shfl vote_any vote_all".split())
 SUSPENDS = WARP_OPS | CONVERGED_OPS | {"named_barrier", "bar", "pause", "cluster_barrier"}
-ROUND = {"rz": 0, "rn": 1, "rp": 2, "rm": 3}
-CONSTRAINED = {"fadd": "fadd", "fsub": "fsub", "fmul": "fmul", "fdiv": "fdiv", "ffma": "fma", "fsqrt": "sqrt"}
-MBARRIER = """define internal void @mbar.put(ptr %p, i64 %w) #0 {
-entry:
-  %pending = and i64 %w, 1048575
-  %left = shl i64 %w, 1
-  %tx = ashr i64 %left, 41
-  %a = icmp eq i64 %pending, 0
-  %b = icmp eq i64 %tx, 0
-  %both = and i1 %a, %b
-  %e = lshr i64 %w, 20
-  %expected = and i64 %e, 1048575
-  %kept = and i64 %w, -9223370937343148032
-  %es = shl i64 %expected, 20
-  %w1 = or i64 %es, %expected
-  %sign = and i64 %w, -9223372036854775808
-  %flip = xor i64 %sign, -9223372036854775808
-  %next = or i64 %w1, %flip
-  %out = select i1 %both, i64 %next, i64 %w
-  store i64 %out, ptr %p, align 8
-  ret void
-}
-define internal i64 @mbar.tx(i64 %w, i64 %n) #0 {
-entry:
-  %left = shl i64 %w, 1
-  %tx = ashr i64 %left, 41
-  %sum = add i64 %tx, %n
-  %cut = and i64 %sum, 8388607
-  %up = shl i64 %cut, 40
-  %rest = and i64 %w, -9223370937343148033
-  %keep = and i64 %rest, -9223370937343148033
-  %low = and i64 %w, 1099511627775
-  %sign = and i64 %w, -9223372036854775808
-  %a = or i64 %low, %sign
-  %out = or i64 %a, %up
-  ret i64 %out
-}"""
-
-
-def conversion(name: str, elem: Scalar, out: Scalar) -> str | None:
-    """LLVM's word for a conversion that rounds."""
-    return {"fcvt": "fptrunc" if out.bits < elem.bits else "fpext", "stof": "sitofp", "utof": "uitofp"}.get(name)
-
-
-def rounding_mode(rnd: str, x86: bool, declared: set[str]) -> tuple[list[str], list[str]]:
-    """Code that sets the rounding mode, and code that sets it back to nearest.  LLVM's own also sets that of the x87, which takes long."""
-    if not x86:
-        declared.add("declare void @llvm.set.rounding(i32)")
-        return [f"  call void @llvm.set.rounding(i32 {ROUND[rnd]}) #2"], ["  call void @llvm.set.rounding(i32 1) #2"]
-    declared.update(("declare void @llvm.x86.sse.stmxcsr(ptr)", "declare void @llvm.x86.sse.ldmxcsr(ptr)"))
-    return ["  %was = alloca i32", "  %is = alloca i32", "  call void @llvm.x86.sse.stmxcsr(ptr %was)", "  %w = load i32, ptr %was", "  %c = and i32 %w, -24577",
-            f"  %m = or i32 %c, { {'rm': 1, 'rp': 2, 'rz': 3}[rnd] << 13}", "  store i32 %m, ptr %is", "  call void @llvm.x86.sse.ldmxcsr(ptr %is)"], [
-            "  call void @llvm.x86.sse.ldmxcsr(ptr %was)"]  # fmt: skip
 
 
 class _Point:
@@ -127,26 +63,16 @@ class _Segment:
         self.poll = False  # the point is taken only when the fuel is gone
 
 
-class _NoShapes:
-    def __init__(self) -> None:
-        self.const: dict[int, Any] = {}
-        self.step: dict[int, int] = {}
-
-
-class Lane(_Emit):
+class Lane(Ops):
     """The lane function of a kernel, or a function of it (`main` is then the kernel's)."""
 
     x86 = False
 
-    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False) -> None:
-        self.k, self.w, self.bounds = kernel, 1, bounds
+    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], main: Lane | None = None, bounds: bool = False, w: int = 1) -> None:
+        super().__init__(kernel, w, declared, helpers)
+        self.bounds = bounds
         self.accesses: list[Instr] = main.accesses if main else []  # those that are tested
-        self.shapes = _NoShapes()  # type: ignore[assignment]
-        self.declared, self.helpers, self.features = declared, helpers, frozenset()
-        self.vals: dict[int, Val] = {}
         self.local_vals: dict[int, Val] = {}  # of the segment that is being written
-        self.lines: list[str] = []
-        self.n = 0
         self.main = main or self
         self.name: str = (main.name + "." if main else "") + kernel.name
         self.points: list[_Point] = []
@@ -184,7 +110,7 @@ class Lane(_Emit):
                     kind = CLUSTER
                 elif name == "pause":
                     kind = YIELD
-                poll = n in loops and _polls(i) and self.main is self
+                poll = n in loops and polls(i) and self.main is self
                 if kind < 0 and not poll:
                     s.instrs.append(i)
                     continue
@@ -309,10 +235,10 @@ class Lane(_Emit):
         marks = self.debug.function(self.name) if self.debug else ""
         if inner:
             own = "".join(f", i64 %q{n}" for n, p in enumerate(k.params) if p.role != "symbol")
-            head = [f"define internal i32 @{self.name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame{own}) #0{marks} {{", "entry:"]
+            head = [f"define internal i32 @{self.name}(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame{own}) #0{marks} {{", "entry:"]
             head.append(f"  %local = alloca [{max(k.local, 1)} x i8], align 16")
         else:
-            head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0{marks} {{", "entry:"]
+            head = [f"define internal i32 @{self.name}.lane(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0{marks} {{", "entry:"]
             head.append(f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}")
         slots = {p.value.name: n for n, p in enumerate(self.main.k.params) if p.role == "symbol"}
         for n, p in enumerate(k.params):
@@ -385,7 +311,7 @@ class Lane(_Emit):
         elem = i.attr("type").elem
         self.vals[i.result.id] = Val(self.literal(elem, i.attr("value")), elem, 0, i.attr("value"))
         if not elem.is_float:
-            self.shapes.const[i.result.id] = i.attr("value")
+            self.const[i.result.id] = i.attr("value")
 
     def do(self, op: str, a: str, b: str) -> str:
         return self.put(f"{op} {a}, {b}")
@@ -444,7 +370,10 @@ class Lane(_Emit):
         """Stores operands and live values, and returns the point's number."""
         p = s.point
         assert p is not None
-        if s.poll:
+        if s.poll and p.instr.op.name == "mbarrier":  # another lane of this thread must complete the phase
+            self.n += 1
+            self.lines += [f"  br i1 {self.val(p.instr.result).text}, label %{s.next}, label %give{self.n}", f"give{self.n}:"]
+        elif s.poll:
             left = self.put(f"sub i32 {self.put('load i32, ptr %fuel')}, 1")
             self.lines.append(f"  store i32 {left}, ptr %fuel")
             gone = self.put(f"icmp sle i32 {left}, 0")
@@ -964,7 +893,7 @@ class Lane(_Emit):
         self.lines += [f"  store atomic i32 3, ptr {self.put(f'load ptr, ptr {p}')} monotonic, align 4", "  ret i32 -1", f"fine{n}:"]
         self.frame_store(FRAME["depth"], I32, self.put(f"add i32 {d}, 1"))
         tail = "".join(f", i64 {a}" for a in args)
-        r = self.put(f"call i32 {name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame{tail})")
+        r = self.put(f"call i32 {name}(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame{tail})")
         self.frame_store(FRAME["depth"], I32, d)
         bad = self.put(f"icmp ne i32 {r}, 0")
         self.lines += [f"  br i1 {bad}, label %bad{n}, label %good{n}", f"bad{n}:", f"  ret i32 {r}", f"good{n}:"]
@@ -1032,7 +961,6 @@ class Lane(_Emit):
         self.lines += [f"  store i64 {self.put(f'add i64 {at}, {elem.bytes}')}, ptr %at{n}", f"  br label %cr{n}", f"ce{n}:"]
 
     def _mbarrier(self, i: Instr) -> None:
-        """The object: pending count (bits 0–19), expected count (20–39), transaction bytes (40–62, signed), phase (63)."""
         fn = i.attr("fn")
         if fn == "copies":  # they are complete
             return
@@ -1043,261 +971,9 @@ class Lane(_Emit):
             n = self.val(i.args[1]).text if len(i.args) > 1 else ""
             if n and i.args[1].type is I32:
                 n = self.put(f"zext i32 {n} to i64")
-            if fn == "init":
-                self.lines.append(f"  store i64 {self.do('or i64', n, self.do('shl i64', n, '20'))}, ptr {p}, align 8")
-                return []
-            if fn == "inval":
-                self.lines.append(f"  store i64 0, ptr {p}, align 8")
-                return []
-            w = self.put(f"load i64, ptr {p}, align 8")
-            if fn in ("arrive", "arrive_drop"):
-                by = n if fn == "arrive" else self.put(f"add i64 {n}, {self.put(f'shl i64 {n}, 20')}")
-                self.lines.append(f"  call void @mbar.put(ptr {p}, i64 {self.put(f'sub i64 {w}, {by}')})")
-                return [w]
-            if fn in ("expect_tx", "complete_tx"):
-                by = n if fn == "expect_tx" else self.put(f"sub i64 0, {n}")
-                new = self.put(f"call i64 @mbar.tx(i64 {w}, i64 {by})")
-                if fn == "expect_tx":
-                    self.lines.append(f"  store i64 {new}, ptr {p}, align 8")
-                else:
-                    self.lines.append(f"  call void @mbar.put(ptr {p}, i64 {new})")
-                return []
-            if fn == "test":
-                return [self.put(f"icmp slt i64 {self.put(f'xor i64 {w}, {n}')}, 0")]
-            phase = self.put(f"lshr i64 {w}, 63")
-            return [self.put(f"icmp ne i64 {phase}, {self.put(f'and i64 {n}, 1')}")]
+            return mbarrier(self, fn, p, n)
 
         self.with_guard(i, body)
-
-
-PRINTF_RECORD, PRINTF_RECORDS = 520, 8192
-COPY = """define internal void @copy.bytes(ptr %dst, ptr %src, i64 %read, i64 %total) #0 {
-entry:
-  br label %head
-head:
-  %k = phi i64 [ 0, %entry ], [ %k1, %next ]
-  %more = icmp ult i64 %k, %total
-  br i1 %more, label %body, label %out
-body:
-  %q = getelementptr i8, ptr %dst, i64 %k
-  %inside = icmp ult i64 %k, %read
-  br i1 %inside, label %get, label %zero
-get:
-  %p = getelementptr i8, ptr %src, i64 %k
-  %x = load i8, ptr %p
-  store i8 %x, ptr %q
-  br label %next
-zero:
-  store i8 0, ptr %q
-  br label %next
-next:
-  %k1 = add i64 %k, 1
-  br label %head
-out:
-  ret void
-}"""
-
-
-COPY_MASKED = """define internal void @copy.masked(ptr %dst, ptr %src, i64 %read, i32 %mask) #0 {
-entry:
-  br label %head
-head:
-  %k = phi i64 [ 0, %entry ], [ %k1, %next ]
-  %more = icmp ult i64 %k, %read
-  br i1 %more, label %body, label %out
-body:
-  %k32 = trunc i64 %k to i32
-  %bit = and i32 %k32, 15
-  %moved = lshr i32 %mask, %bit
-  %here = trunc i32 %moved to i1
-  br i1 %here, label %get, label %next
-get:
-  %p = getelementptr i8, ptr %src, i64 %k
-  %q = getelementptr i8, ptr %dst, i64 %k
-  %x = load i8, ptr %p
-  store i8 %x, ptr %q
-  br label %next
-next:
-  %k1 = add i64 %k, 1
-  br label %head
-out:
-  ret void
-}"""
-
-
-# The next group from the end that nobody has: the launch's `claims` are how many may still be free, then a byte for each group.
-CANCEL = """define internal i32 @cancel.next(ptr %launch) #0 {
-entry:
-  %pa = getelementptr i8, ptr %launch, i64 CLAIMS
-  %a = load i64, ptr %pa
-  %claims = inttoptr i64 %a to ptr
-  %bytes = getelementptr i8, ptr %claims, i64 8
-  br label %head
-head:
-  %n = atomicrmw sub ptr %claims, i64 1 monotonic
-  %some = icmp sgt i64 %n, 0
-  br i1 %some, label %try, label %none
-try:
-  %g = sub i64 %n, 1
-  %p = getelementptr i8, ptr %bytes, i64 %g
-  %old = atomicrmw xchg ptr %p, i8 1 acq_rel
-  %mine = icmp eq i8 %old, 0
-  br i1 %mine, label %yes, label %head
-yes:
-  %r = trunc i64 %g to i32
-  ret i32 %r
-none:
-  ret i32 -1
-}""".replace("CLAIMS", str(8 * LAUNCH["claims"]))
-
-
-# Where an access of [a, a + n) goes: there, if that lies in its window (of shared or local memory; `length` < 0 for the others), or in one of the launch's
-# regions, the shared memory of the block's group, the lanes' own (which functions have on the stack: `length` −2);
-# else it is noted, if the launch keeps a record, and goes to memory of nobody; else null.
-BOUNDS = """define internal ptr @bounds.place(ptr %launch, ptr %blk, ptr %frame, i64 %a, i64 %n, ptr %window, i64 %length, i64 %number, i64 %side) #0 {
-entry:
-  %there = inttoptr i64 %a to ptr
-  %from = ptrtoint ptr %window to i64
-  %dw = sub i64 %a, %from
-  %roomw = sub i64 %length, %n
-  %none = icmp eq i64 %n, 0
-  br i1 %none, label %yes, label %some
-some:
-  %free = icmp slt i64 %length, 0
-  br i1 %free, label %wide, label %narrow
-narrow:
-  %loww = icmp ule i64 %dw, %roomw
-  %fitsw = icmp sge i64 %roomw, 0
-  %inw = and i1 %loww, %fitsw
-  br i1 %inw, label %yes, label %no
-wide:
-  %calls = icmp eq i64 %length, -2
-  br i1 %calls, label %stack, label %open
-stack:
-  %sp = call ptr @llvm.stacksave.p0()
-  %spi = ptrtoint ptr %sp to i64
-  %deep = sub i64 %a, %spi
-  %mine = icmp ult i64 %deep, 8388608
-  br i1 %mine, label %yes, label %open
-open:
-  %pa = getelementptr i8, ptr %launch, i64 ARENA
-  %arena = load i64, ptr %pa
-  %room = sub i64 %arena, %n
-  %fits = icmp sge i64 %room, 0
-  %own = ptrtoint ptr %blk to i64
-  %pg = getelementptr i8, ptr %launch, i64 GROUP
-  %size = load i64, ptr %pg
-  %pk = getelementptr i8, ptr %launch, i64 STRIDE
-  %stride = load i64, ptr %pk
-  %pr = getelementptr i8, ptr %blk, i64 16
-  %r32 = load i32, ptr %pr
-  %rank = zext i32 %r32 to i64
-  %back = mul i64 %rank, %stride
-  %first = sub i64 %own, %back
-  %d0 = sub i64 %a, %first
-  %e0 = sub i64 %size, %n
-  %in0 = icmp ule i64 %d0, %e0
-  br i1 %in0, label %group, label %head
-group:
-  %in = urem i64 %d0, %stride
-  %d1 = sub i64 %in, HEAD
-  %low1 = icmp ule i64 %d1, %room
-  %in1 = and i1 %low1, %fits
-  %up = add i64 %arena, 63
-  %whole = and i64 %up, -64
-  %deep1 = sub i64 %d1, %whole
-  %later = icmp sge i64 %deep1, 0
-  %inside1 = urem i64 %deep1, FRAME_BYTES
-  %local1 = icmp uge i64 %inside1, LOCAL_AT
-  %frames = and i1 %later, %local1
-  %both1 = or i1 %in1, %frames
-  br i1 %both1, label %yes, label %no
-head:
-  %ps = getelementptr i8, ptr %launch, i64 REGIONS
-  %table = load i64, ptr %ps
-  %pc = getelementptr i8, ptr %launch, i64 COUNT
-  %count = load i64, ptr %pc
-  br label %loop
-loop:
-  %k = phi i64 [ 0, %head ], [ %k1, %next ]
-  %more = icmp ult i64 %k, %count
-  br i1 %more, label %body, label %no
-body:
-  %at = shl i64 %k, 4
-  %x = add i64 %table, %at
-  %p = inttoptr i64 %x to ptr
-  %start = load i64, ptr %p
-  %q = getelementptr i8, ptr %p, i64 8
-  %bytes = load i64, ptr %q
-  %d = sub i64 %a, %start
-  %last = sub i64 %bytes, %n
-  %big = icmp sge i64 %last, 0
-  %inside = icmp ule i64 %d, %last
-  %both = and i1 %big, %inside
-  br i1 %both, label %yes, label %next
-next:
-  %k1 = add i64 %k, 1
-  br label %loop
-yes:
-  ret ptr %there
-no:
-  %pf = getelementptr i8, ptr %blk, i64 FAULT
-  store i64 %dw, ptr %pf
-  %pw = getelementptr i8, ptr %launch, i64 WATCH
-  %w = load ptr, ptr %pw
-  %quiet = icmp eq ptr %w, null
-  br i1 %quiet, label %halt, label %note
-note:
-  %skip = mul i64 %number, SITE
-  %off = add i64 %skip, RECORDS
-  %rec = getelementptr i8, ptr %w, i64 %off
-  %seen = atomicrmw add ptr %rec, i32 1 monotonic
-  %again = icmp ne i32 %seen, 0
-  br i1 %again, label %out, label %tell
-tell:
-  %f1 = getelementptr i8, ptr %rec, i64 8
-  store i64 %dw, ptr %f1
-  %xy = load i64, ptr %blk
-  %f2 = getelementptr i8, ptr %rec, i64 16
-  store i64 %xy, ptr %f2
-  %pz = getelementptr i8, ptr %blk, i64 8
-  %z = load i32, ptr %pz
-  %f3 = getelementptr i8, ptr %rec, i64 24
-  store i32 %z, ptr %f3
-  %pl = getelementptr i8, ptr %frame, i64 LINEAR
-  %t = load i32, ptr %pl
-  %f4 = getelementptr i8, ptr %rec, i64 28
-  store i32 %t, ptr %f4
-  br label %out
-out:
-  %dump = getelementptr i8, ptr %w, i64 %side
-  ret ptr %dump
-halt:
-  ret ptr null
-}"""
-for _word, _value in {"ARENA": 8 * LAUNCH["arena"], "HEAD": BLOCK["arena"], "GROUP": 8 * LAUNCH["group_stride"], "STRIDE": 8 * LAUNCH["block_stride"],
-                      "REGIONS": 8 * LAUNCH["regions"], "COUNT": 8 * LAUNCH["region_count"], "FAULT": BLOCK["fault"], "WATCH": 8 * LAUNCH["watch"],
-                      "SITE": WATCH["site"], "RECORDS": WATCH["head"], "LINEAR": FRAME["linear"]}.items():  # fmt: skip
-    BOUNDS = BOUNDS.replace(_word, str(_value))
-
-
-def rounding(lane: Any, name: str, rnd: str, elem: Scalar, out: Scalar, count: int, i: Instr) -> str:
-    """A helper that sets the rounding mode around one constrained operation of so many operands."""
-    t, u = NAMES[elem.name], NAMES[out.name]
-    kind = conversion(name, elem, out) or CONSTRAINED.get(name)
-    if kind is None:
-        raise UnsupportedError(f"{name} with rounding {rnd}", place=i.loc)
-    types = SUFFIX[out.name] if kind in CONSTRAINED.values() else f"{SUFFIX[out.name]}.{SUFFIX[elem.name]}"
-    helper = f"round.{rnd}.{kind}.{types}"
-    if helper not in lane.helpers:
-        intrinsic = f"llvm.experimental.constrained.{kind}.{types}"
-        names = ", ".join(f"{t} %a{n}" for n in range(count))
-        lane.declared.add(f"declare {u} @{intrinsic}({', '.join([t] * count)}, metadata, metadata)")
-        before, after = rounding_mode(rnd, getattr(getattr(lane, "main", lane), "x86", False), lane.declared)
-        lane.helpers[helper] = "\n".join([
-            f"define internal {u} @{helper}({names}) #1 {{", "entry:", *before,
-            f'  %r = call {u} @{intrinsic}({names}, metadata !"round.dynamic", metadata !"fpexcept.strict") #2', *after, f"  ret {u} %r", "}"])  # fmt: skip
-    return helper
 
 
 def _ones(x: int) -> Iterator[int]:
@@ -1309,7 +985,7 @@ def _ones(x: int) -> Iterator[int]:
         n = digits.find("1", n + 1)
 
 
-def _polls(i: Instr) -> bool:
+def polls(i: Instr) -> bool:
     """Whether a loop around this instruction may wait for another lane."""
     name = i.op.name
     if name == "ld":
@@ -1319,31 +995,31 @@ def _polls(i: Instr) -> bool:
 
 class Dispatch:
     """The module of one kernel, and what its launcher must know: bytes of a frame, threads per frame, the instruction at each point, and
-    `mode`: 'widened', or 'dispatch' with the reason."""
+    `mode`: 'widened', or 'dispatch' with the reason.  `width`: how many lanes run together (0: `width.py` says)."""
 
     def __init__(self, kernel: Kernel, triple: str = "", bounds: bool = False, mode: str = "auto", debug: Locations | None = None,
-                 form: str = "any", wide: bool = True) -> None:  # fmt: skip
+                 form: str = "any", wide: bool = True, width: int = 0) -> None:  # fmt: skip
         declared: set[str] = set()
         helpers: dict[str, str] = {}
         self.mode, self.per, self.form = "dispatch", 1, ""
+        self.loops: list[int] = []  # lanes of loops that run a part of a warp at a time
         count = sum(i.op.name not in ("constant", "jump", "return") for f in (kernel, *kernel.functions) for i in f.instrs())
         self.share = {"scalar": 0, "vector": 0, "lane by lane": count}  # instructions by how they are computed
-        from . import scheduler
+        from . import resident, scheduler
 
         lane: Lane | None = None
         if mode != "dispatch" and not bounds:
             from .lockstep import init_function, step_function
             from .regions import Refused
             from .warp import Warp
+            from .width import planned
 
             try:
-                warp = Warp(kernel, declared, helpers, form, wide)
+                warp = Warp(declared, helpers, planned(kernel, form, 32 * 64 if wide else 16 * 32, width), wide)
                 warp.debug, warp.x86 = debug, triple.startswith("x86_64")
-                texts = [warp.run(), step_function(warp), init_function(warp), scheduler.group_function(warp, 32)]
-                if debug is not None:
-                    texts[1], texts[3] = (debug.around(debug.around(t, f"{warp.name}.lane"), f"{warp.name}.step") for t in (texts[1], texts[3]))
-                lane, self.mode, self.per = warp, "widened", 32
-                self.share = warp.share()
+                texts = [warp.run(), step_function(warp), init_function(warp)]
+                lane, self.mode, self.per = warp, "widened", warp.w
+                self.share, self.loops = warp.share(), [loop.w for loop in warp.inner]
                 self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""
             except Refused as e:
                 self.mode = f"dispatch: {e.message}" + (f" ({e.place})" if e.place else "")
@@ -1360,8 +1036,13 @@ class Dispatch:
             texts = [lane.run(), *(x.run() for x in inner)]
             if any(p.kind in (WARP, CONVERGED) for p in lane.points):
                 texts.append(scheduler.warp_function(lane))
-            texts += [scheduler.step_function(lane), scheduler.group_function(lane)]
-        texts += [scheduler.entry_function(lane, self.per > 1), *helpers.values(), TASK]
+            texts.append(scheduler.step_function(lane))
+        self.waits = any(p.kind == YIELD for p in lane.points) and scheduler.waits_for_groups(kernel)
+        around = resident.functions(lane, self.per) if self.waits else [
+            scheduler.group_function(lane, self.per), scheduler.entry_function(lane, self.per > 1)]  # fmt: skip
+        if debug is not None and self.per > 1:
+            texts[1], around[0] = (debug.around(debug.around(t, f"{lane.name}.lane"), f"{lane.name}.step") for t in (texts[1], around[0]))
+        texts += [*around, *helpers.values(), TASK]
         kinds = ", ".join(f"i32 {k}" for k in [EXIT, *(p.kind for p in lane.points)])
         table = f"@{lane.name}.kinds = internal constant [{1 + len(lane.points)} x i32] [ {kinds} ]"
         head = [f'target triple = "{triple}"'] if triple else []

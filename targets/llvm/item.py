@@ -22,7 +22,7 @@ from ...ir.types import I1, I32, I64, Scalar
 from .access import RMW, Access
 from .collective import Request
 from .debug import Locations
-from .emit import NAMES, Val
+from .ops import NAMES, Val
 
 HEAP = 16 << 10  # bytes for alloca, in kernels that use it
 OFF = {"stof", "utof", "fcvt", "fadd", "fsub", "fmul", "fdiv", "ffma", "fsqrt"}  # what `rnd` directs
@@ -160,31 +160,21 @@ class Dialect:
         return UnsupportedError(f"{what} on {self.name}", place=i.loc if i is not None else None)
 
 
-class _Constants:
-    def __init__(self) -> None:
-        self.const: dict[int, Any] = {}
-
-
 class Item(Access):
     """One kernel."""
 
     d: Dialect
 
     def __init__(self, kernel: Kernel, dialect: Dialect, declared: set[str], helpers: dict[str, str]) -> None:
-        self.k, self.w, self.d = kernel, 1, dialect
+        super().__init__(kernel, 1, declared, helpers)
+        self.d = dialect
         self.name = dialect.symbol(kernel)
         self.foreign = kernel.lanes is None
         self.lanes, self.warps = kernel.lanes or 32, kernel.warps or 1
         self.apart = not self.foreign and dialect.apart(kernel)
-        self.shapes = _Constants()  # type: ignore[assignment]
-        self.declared, self.helpers, self.features = declared, helpers, frozenset()
-        self.vals: dict[int, Val] = {}
         self.buffers: dict[int, str] = {}  # values that are addresses in a buffer: the pointer, with its type
-        self.lines: list[str] = []
         self.allocas: list[str] = []
         self.globals: list[str] = []
-        self.n = 0
-        self.label = "entry"
         self.phis: dict[int, list[tuple[str, list[str]]]] = {}
         self.arena = ""
         self.scratch: dict[str, int] = {}  # the dialect's: memory for exchange
@@ -331,7 +321,7 @@ class Item(Access):
         elem = i.attr("type").elem
         self.vals[i.result.id] = Val(self.literal(elem, i.attr("value")), elem, 0, i.attr("value"))
         if not elem.is_float:
-            self.shapes.const[i.result.id] = i.attr("value")
+            self.const[i.result.id] = i.attr("value")
 
     def call(self, name: str, result: str, args: Sequence[tuple[str, str]]) -> str:
         other = self.d.intrinsic(self, name, result, args)

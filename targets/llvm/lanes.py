@@ -1,4 +1,4 @@
-"""How a value differs between the 32 lanes of a warp, where that is known when the kernel is compiled.
+"""How a value differs between the lanes that run together, where that is known when the kernel is compiled.
 
 A `Shape` says: within each group of lanes the value is the first lane's plus a constant of the lane's own.  So an address needs a scalar per
 group instead of a vector, and an access whose constants follow one another is a vector load without any test.  Shapes start at %tid and
@@ -6,7 +6,7 @@ group instead of a vector, and an access whose constants follow one another is a
 8, or any.
 
 Arithmetic of n bits wraps alike for scalars and vectors.  Only widening does not: `sext(x)` follows `x` as long as no lane of the warp wraps.
-Where that is not proven, the shape of the wide value has `x` as an *anchor*: the shape holds if the scalar of `x` is not within a warp's reach of
+Where that is not proven, the shape of the wide value has `x` as an *anchor*: the shape holds if the scalar of `x` is not within the lanes' reach of
 the wrap, which an access asks with one comparison; and where it does not hold, the exact vector is found from the anchors.
 """
 from __future__ import annotations
@@ -18,8 +18,7 @@ from ...ir.instr import Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.types import I32, I64
 
-W = 32
-NONE = (0,) * W
+W = 32  # lanes of a warp
 FORMS = ("rows of 32", "rows of 16", "rows of 8", "any")
 AXES = ("x", "y", "z")
 FAR = 1 << 40
@@ -52,7 +51,7 @@ class Shape(NamedTuple):
     @property
     def flat(self) -> bool:
         """The same within each group."""
-        return self.offs == NONE and not self.anchors
+        return not any(self.offs) and not self.anchors
 
 
 def trailing(n: int) -> int:
@@ -63,17 +62,17 @@ def regroup(s: Shape, group: int) -> Shape:
     """The same in smaller groups."""
     if group == s.group:
         return s
-    firsts = [s.offs[n] for n in range(0, W, group)]
+    firsts = [s.offs[n] for n in range(0, len(s.offs), group)]
     return Shape(group, tuple(o - firsts[n // group] for n, o in enumerate(s.offs)), s.anchors, min([s.zeros, *map(trailing, firsts)]))
 
 
 def splits(s: Shape, group: int) -> list[tuple[int, int]]:
     """(group of `s`, constant beyond its scalar) for each smaller group."""
-    return [(n // s.group, s.offs[n]) for n in range(0, W, group)]
+    return [(n // s.group, s.offs[n]) for n in range(0, len(s.offs), group)]
 
 
-def uniform(zeros: int = 0) -> Shape:
-    return Shape(W, NONE, (), zeros)
+def uniform(w: int, zeros: int = 0) -> Shape:
+    return Shape(w, (0,) * w, (), zeros)
 
 
 def _near(s: Shape) -> Shape | None:
@@ -117,10 +116,10 @@ def bitwise(name: str, s: Shape, c: int) -> Shape | None:
 
 
 def shifted(s: Shape, n: int, bits: int) -> Shape | None:
-    """A shift to the right."""
-    if s.anchors or not 0 <= n < bits or n > s.zeros or not all(0 <= o < 1 << s.zeros for o in s.offs):
+    """A shift to the right: the lanes' own constants stay below the scalar's bits, so nothing is carried."""
+    if s.anchors or not 0 <= n < bits or not all(0 <= o < 1 << s.zeros for o in s.offs):
         return None
-    return Shape(s.group, tuple(o >> n for o in s.offs), (), s.zeros - n)
+    return Shape(s.group, tuple(o >> n for o in s.offs), (), s.zeros - n) if n <= s.zeros else Shape(s.group, (0,) * len(s.offs))
 
 
 def met(a: Shape, b: Shape) -> Shape | None:
@@ -138,19 +137,21 @@ def met(a: Shape, b: Shape) -> Shape | None:
 
 
 BITWISE: dict[str, Callable[[int, int], int]] = {"and": lambda a, b: a & b, "or": lambda a, b: a | b, "xor": lambda a, b: a ^ b}
-SCALAR = frozenset("iadd isub imul shl lshr ashr and or xor trunc sext zext".split())  # ops that are computed on the scalars of groups
+SCALAR = frozenset("iadd isub imul shl shr_u shr_s and or xor itrunc sext zext".split())  # ops that are computed on the scalars of groups
 COPIES = frozenset(("to_generic", "from_generic"))
 
 
 class Lanes:
     """Shapes of a kernel's integers, for blocks of one form."""
 
-    def __init__(self, k: Kernel, form: str) -> None:
-        self.k, self.form = k, form
+    def __init__(self, k: Kernel, form: str, w: int = W) -> None:
+        self.k, self.form, self.w = k, form, w
+        self.row = 0 if form == "any" else min(int(form.split()[-1]), w)  # lanes that run together and differ in %tid.x alone
+        self.arriving: dict[int, Shape] = {}  # shapes of values that come from elsewhere
         self.const: dict[int, int] = {i.result.id: int(i.attr("value")) for i in k.instrs() if i.op.name == "constant" and not i.result.type.elem.is_float}
         for i in k.instrs():  # a constant of 32 bits is widened where it is used
-            if i.op.name in ("sext", "zext", "trunc") and i.args[0].id in self.const and i.args[0].type in (I32, I64):
-                n, bits = int(self.const[i.args[0].id]), i.args[0].type.elem.bits if i.op.name != "trunc" else i.result.type.elem.bits
+            if i.op.name in ("sext", "zext", "itrunc") and i.args[0].id in self.const and i.args[0].type in (I32, I64):
+                n, bits = int(self.const[i.args[0].id]), i.args[0].type.elem.bits if i.op.name != "itrunc" else i.result.type.elem.bits
                 n &= (1 << bits) - 1
                 self.const[i.result.id] = n - (1 << bits) if n >> (bits - 1) and i.op.name != "zext" else n
         self.defs = {r.id: i for i in k.instrs() for r in i.results}
@@ -188,9 +189,9 @@ class Lanes:
         a, *rest = [int(n) for n in known if n is not None]
         if name in ("sext", "zext", "from_generic") and i.attr("space") in (None, "global"):
             return a
-        if name in ("lshr", "ashr"):
+        if name in ("shr_u", "shr_s"):
             return a
-        if name == "trunc":
+        if name == "itrunc":
             return a
         if name == "shl" and i.args[1].id in self.const:
             return a << self.const[i.args[1].id] if self.const[i.args[1].id] < 31 else None
@@ -215,22 +216,23 @@ class Lanes:
 
     def sreg(self, name: str) -> Shape | None:
         """%tid, %laneid: None where they are not known."""
+        w = self.w
         if name == "laneid":
-            return Shape(W, tuple(range(W)), (), 63)
+            return Shape(w, tuple(range(w)), (), 63)
         if name.startswith("lanemask") or name.startswith("tid.") and self.form == "any":
             return None
         if not name.startswith("tid."):
-            return uniform()
-        row = int(self.form.split()[-1])
+            return uniform(w)
+        row = self.row
         if name == "tid.x":
-            return Shape(W, tuple(n % row for n in range(W)), (), 5)
-        if name == "tid.y" and row < W:
-            return Shape(W, tuple(n // row for n in range(W)), (), trailing(W // row))
-        return uniform()
+            return Shape(w, tuple(n % row for n in range(w)), (), trailing(w))
+        if name == "tid.y" and row < w:
+            return Shape(w, tuple(n // row for n in range(w)), (), trailing(w // row))
+        return uniform(w)
 
     def varies(self, name: str) -> bool:
         s = self.sreg(name)
-        return s is None or not s.flat or s.group < W
+        return s is None or not s.flat or s.group < self.w
 
     def of(self, i: Instr, shape: Callable[[Value], Shape | None]) -> Shape | None:
         """The shape of an instruction's result, from those of its operands."""
@@ -247,12 +249,12 @@ class Lanes:
         a = shape(i.args[0])
         if a is None:
             return None
-        if name in ("sext", "zext", "trunc"):
-            if name == "trunc":
+        if name in ("sext", "zext", "itrunc"):
+            if name == "itrunc":
                 return Shape(a.group, a.offs, (), a.zeros) if max(map(abs, a.offs)) < 1 << 30 else None
             if a.anchors:
                 return None
-            if a.offs == NONE or i.args[0].id in self.most:
+            if not any(a.offs) or i.args[0].id in self.most:
                 return a
             return _near(Shape(a.group, a.offs, ((i.args[0], name[0], 1),), a.zeros))
         b = shape(i.args[1])
@@ -269,15 +271,15 @@ class Lanes:
             s = bitwise(name, a, cb) if cb is not None else bitwise(name, b, ca or 0)
             if s is not None:
                 return s
-        if name in ("lshr", "ashr") and cb is not None and (s := shifted(a, cb, bits)) is not None:
+        if name in ("shr_u", "shr_s") and cb is not None and (s := shifted(a, cb, bits)) is not None:
             return s
-        if name in ("shl", "lshr", "ashr") and (cb is None or not 0 <= cb < bits):
+        if name in ("shl", "shr_u", "shr_s") and (cb is None or not 0 <= cb < bits):
             return None
         x, y = flattened(a), flattened(b)
         if x is None or y is None:
             return None
         zeros = min(63, x.zeros + y.zeros) if name == "imul" else 0
-        return Shape(min(x.group, y.group), NONE, (), zeros)
+        return Shape(min(x.group, y.group), (0,) * self.w, (), zeros)
 
     def same_for_all(self, i: Instr, get: Callable[[Value], Shape | None]) -> bool:
         """A comparison of aligned rows with a limit that is aligned too: all lanes of a warp give one answer."""
@@ -287,7 +289,7 @@ class Lanes:
         a, b = i.args
         for x, y, up in ((a, b, ("ge", "lt")), (b, a, ("le", "gt"))):
             s, c = get(x), self.const.get(y.id)
-            if s is None or c is None or s.group != W or s.anchors or s.zeros > 31 or not all(0 <= o < 1 << s.zeros for o in s.offs):
+            if s is None or c is None or s.group != self.w or s.anchors or s.zeros > 31 or not all(0 <= o < 1 << s.zeros for o in s.offs):
                 continue
             low, top = int(c) & ((1 << s.zeros) - 1), (1 << s.zeros) - 1
             if pred in up and low == 0 or pred in ("ge", "lt", "le", "gt") and pred not in up and low == top:
@@ -298,13 +300,15 @@ class Lanes:
         """Shapes to a fixpoint.  `known`: whether a value is the same for all lanes; `free`: block parameters that may have a shape;
         `never`: values that have none."""
         shape: dict[int, Shape | None] = {}
-        waiting = uniform(-1)  # not computed yet
+        waiting = uniform(self.w, -1)  # not computed yet
 
         def get(v: Value) -> Shape | None:
             if v.id in self.const:
-                return uniform(min(63, trailing(int(self.const[v.id]))))
+                return uniform(self.w, min(63, trailing(int(self.const[v.id]))))
+            if v.id in self.arriving:
+                return self.arriving[v.id]
             s = shape.get(v.id, waiting if v.id in self.defs or v.id in free else None)
-            return s if s is not None else uniform() if known(v) else None
+            return s if s is not None else uniform(self.w) if known(v) else None
 
         def put(v: Value, s: Shape | None) -> bool:
             if v.id in shape and shape[v.id] == s:

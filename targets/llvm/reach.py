@@ -6,10 +6,8 @@ from ...ir.instr import Instr
 from ...ir.types import Scalar
 from .asm import Fn
 from .dispatch import Lane
-from .emit import NAMES
-from .lanes import W
+from .ops import NAMES
 
-MASK = "<32 x i1>"
 REDUCED = {"iadd": "add", "and": "and", "or": "or", "xor": "xor", "imin_s": "smin", "imax_s": "smax", "imin_u": "umin", "imax_u": "umax"}
 ALONE = frozenset((*REDUCED, "exch", "cas", "fadd"))
 
@@ -34,8 +32,8 @@ def alone(e: Lane, p: str, fn: str, elem: Scalar, texts: list[str]) -> str:
     return old
 
 
-def atomics(name: str, i: Instr, fn: str, elem: Scalar, count: int, asked: bool, declared: set[str], helpers: dict[str, str]) -> str:
-    """lanes.atomic: the active lanes in ascending order; all 32 of them on memory of this thread's block without looking for them."""
+def atomics(name: str, i: Instr, fn: str, elem: Scalar, count: int, asked: bool, declared: set[str], helpers: dict[str, str], w: int) -> str:
+    """lanes.atomic: the active lanes in ascending order; all of them on memory of this thread's block without looking for them."""
     t = NAMES[elem.name]
     own = i.attr("space", "global") == "shared" and fn in ALONE and elem.bits >= 32  # the block runs on this thread
     inner = Lane.__new__(Lane)
@@ -52,8 +50,8 @@ def atomics(name: str, i: Instr, fn: str, elem: Scalar, count: int, asked: bool,
     if own and not asked:
         for k in range(8):
             one(inner.put(f"add i64 %at, {k}"))
-        start = ["  %full = icmp eq i32 %mask, -1", "  br i1 %full, label %all, label %head", "all:", "  %at = phi i64 [ 0, %entry ], [ %on, %all ]", *inner.lines,
-                 "  %on = add i64 %at, 8", "  %done = icmp eq i64 %on, 32", "  br i1 %done, label %out, label %all"]  # fmt: skip
+        start = [f"  %full = icmp eq i32 %mask, {(1 << w) - 1}", "  br i1 %full, label %all, label %head", "all:", "  %at = phi i64 [ 0, %entry ], [ %on, %all ]", *inner.lines,
+                 "  %on = add i64 %at, 8", f"  %done = icmp eq i64 %on, {w}", "  br i1 %done, label %out, label %all"]  # fmt: skip
         inner.lines = []
     result = one("%i")
     keep = [f"  %qo = getelementptr {t}, ptr %old, i64 %i", f"  store {t} {result}, ptr %qo"] if asked else []
@@ -65,57 +63,58 @@ def atomics(name: str, i: Instr, fn: str, elem: Scalar, count: int, asked: bool,
         "  %i = zext i32 %k to i64", *inner.lines, *keep, "  br label %head", "out:", "  ret void", "}"])  # fmt: skip
 
 
-def in_a_row(size: int) -> list[str]:
+def in_a_row(size: int, w: int) -> list[str]:
     """%fits: the active lanes' addresses (%a) follow one another from an active lane 0; %p is its pointer."""
-    steps = ", ".join(f"i64 {size * k}" for k in range(W))
-    return ["  %first = extractelement <32 x i64> %a, i64 0", "  %one = insertelement <32 x i64> poison, i64 %first, i64 0",
-            "  %all = shufflevector <32 x i64> %one, <32 x i64> poison, <32 x i32> zeroinitializer", f"  %want = add <32 x i64> %all, <{steps}>",
-            f"  %m = bitcast i32 %mask to {MASK}", "  %same = icmp eq <32 x i64> %a, %want", f"  %idle = xor {MASK} %m, splat (i1 true)",
-            f"  %good = or {MASK} %same, %idle", f"  %bits = bitcast {MASK} %good to i32", "  %run = icmp eq i32 %bits, -1",
+    steps, t, m = ", ".join(f"i64 {size * k}" for k in range(w)), f"<{w} x i64>", f"<{w} x i1>"
+    return [f"  %first = extractelement {t} %a, i64 0", f"  %one = insertelement {t} poison, i64 %first, i64 0",
+            f"  %all = shufflevector {t} %one, {t} poison, <{w} x i32> zeroinitializer", f"  %want = add {t} %all, <{steps}>",
+            *([f"  %m = bitcast i32 %mask to {m}"] if w == 32 else [f"  %cut = trunc i32 %mask to i{w}", f"  %m = bitcast i{w} %cut to {m}"]),
+            f"  %same = icmp eq {t} %a, %want", f"  %idle = xor {m} %m, splat (i1 true)",
+            f"  %good = or {m} %same, %idle", f"  %bits = bitcast {m} %good to i{w}", f"  %run = icmp eq i{w} %bits, -1",
             "  %odd = trunc i32 %mask to i1", "  %fits = and i1 %run, %odd", "  %p = inttoptr i64 %first to ptr",
-            "  %addresses = alloca <32 x i64>, align 64"]  # fmt: skip
+            f"  %addresses = alloca {t}, align 64"]  # fmt: skip
 
 
-def any_load(m: str, size: int, wide: bool, declared: set[str]) -> str:
+def any_load(m: str, size: int, wide: bool, declared: set[str], w: int) -> str:
     """lanes.load: a row of memory at once, anything else by `lanes.gather`."""
-    t = f"<32 x {m}>"
+    t, mask = f"<{w} x {m}>", f"<{w} x i1>"
     suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
     if wide:
-        declared.add(f"declare {t} @llvm.masked.load.v32{suffix}.p0(ptr, {MASK}, {t})")
-        row = [f"  %x = call {t} @llvm.masked.load.v32{suffix}.p0(ptr align {size} %p, {MASK} %m, {t} %old)"]
+        declared.add(f"declare {t} @llvm.masked.load.v{w}{suffix}.p0(ptr, {mask}, {t})")
+        row = [f"  %x = call {t} @llvm.masked.load.v{w}{suffix}.p0(ptr align {size} %p, {mask} %m, {t} %old)"]
     else:  # the whole row, if all of it is asked for
         row = [f"  %x = load {t}, ptr %p, align {size}"]
     return "\n".join([
-        f"define internal {t} @lanes.load.{m}(<32 x i64> %a, i32 %mask, {t} %old) noinline #0 {{", "entry:", *in_a_row(size), f"  %data = alloca {t}, align 64",
-        *([] if wide else ["  %full = icmp eq i32 %mask, -1"]), f"  %go = and i1 %fits, {'true' if wide else '%full'}",
+        f"define internal {t} @lanes{w}.load.{m}(<{w} x i64> %a, i32 %mask, {t} %old) noinline #0 {{", "entry:", *in_a_row(size, w), f"  %data = alloca {t}, align 64",
+        *([] if wide else [f"  %full = icmp eq i32 %mask, {(1 << w) - 1}"]), f"  %go = and i1 %fits, {'true' if wide else '%full'}",
         "  br i1 %go, label %row, label %each", "row:", *row, f"  ret {t} %x",
-        "each:", "  store <32 x i64> %a, ptr %addresses, align 64", f"  store {t} %old, ptr %data, align 64",
-        f"  call void @lanes.gather.{m}(ptr %addresses, i32 %mask, ptr %data)", f"  %y = load {t}, ptr %data, align 64", f"  ret {t} %y", "}"])  # fmt: skip
+        "each:", f"  store <{w} x i64> %a, ptr %addresses, align 64", f"  store {t} %old, ptr %data, align 64",
+        f"  call void @lanes{w}.gather.{m}(ptr %addresses, i32 %mask, ptr %data)", f"  %y = load {t}, ptr %data, align 64", f"  ret {t} %y", "}"])  # fmt: skip
 
 
-def any_store(m: str, size: int, wide: bool, declared: set[str]) -> str:
+def any_store(m: str, size: int, wide: bool, declared: set[str], w: int) -> str:
     """lanes.store: a row of memory at once, anything else by `lanes.scatter`."""
-    t = f"<32 x {m}>"
+    t, mask = f"<{w} x {m}>", f"<{w} x i1>"
     suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
     if wide:
-        declared.add(f"declare void @llvm.masked.store.v32{suffix}.p0({t}, ptr, {MASK})")
-    row = f"  call void @llvm.masked.store.v32{suffix}.p0({t} %x, ptr align {size} %p, {MASK} %m)" if wide else f"  store {t} %x, ptr %p, align {size}"
+        declared.add(f"declare void @llvm.masked.store.v{w}{suffix}.p0({t}, ptr, {mask})")
+    row = f"  call void @llvm.masked.store.v{w}{suffix}.p0({t} %x, ptr align {size} %p, {mask} %m)" if wide else f"  store {t} %x, ptr %p, align {size}"
     return "\n".join([
-        f"define internal void @lanes.store.{m}(<32 x i64> %a, i32 %mask, {t} %x) noinline #0 {{", "entry:", *in_a_row(size), f"  %data = alloca {t}, align 64",
-        *([] if wide else ["  %full = icmp eq i32 %mask, -1"]), f"  %go = and i1 %fits, {'true' if wide else '%full'}",
+        f"define internal void @lanes{w}.store.{m}(<{w} x i64> %a, i32 %mask, {t} %x) noinline #0 {{", "entry:", *in_a_row(size, w), f"  %data = alloca {t}, align 64",
+        *([] if wide else [f"  %full = icmp eq i32 %mask, {(1 << w) - 1}"]), f"  %go = and i1 %fits, {'true' if wide else '%full'}",
         "  br i1 %go, label %row, label %each", "row:", row, "  ret void",
-        "each:", "  store <32 x i64> %a, ptr %addresses, align 64", f"  store {t} %x, ptr %data, align 64",
-        f"  call void @lanes.scatter.{m}(ptr %addresses, i32 %mask, ptr %data)", "  ret void", "}"])  # fmt: skip
+        "each:", f"  store <{w} x i64> %a, ptr %addresses, align 64", f"  store {t} %x, ptr %data, align 64",
+        f"  call void @lanes{w}.scatter.{m}(ptr %addresses, i32 %mask, ptr %data)", "  ret void", "}"])  # fmt: skip
 
 
-def each_lane(name: str, kind: str, m: str, size: int, declared: set[str]) -> str:
+def each_lane(name: str, kind: str, m: str, size: int, declared: set[str], w: int) -> str:
     """gather or scatter through memory: by groups of 8 lanes, which often read a row, a place, or write a row (blocks that are narrower than
     a warp); else lane by lane, ascending."""
     f = Fn(f"define internal void @{name}(ptr %addresses, i32 %mask, ptr %data) noinline #0", declared)
     group, vec = "<8 x i64>", f"<8 x {m}>"
     suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(m, m)
     align = min(size, 8)
-    with f.count("4") as g:
+    with f.count(str(w // 8)) as g:
         m8 = f.op("and", "i32", f.op("lshr", "i32", "%mask", f.op("shl", "i32", g, 3)), 255)
         with f.when(f.cmp("ne", "i32", m8, 0)):
             wide = f.widen(g)
@@ -170,9 +169,9 @@ def each_lane(name: str, kind: str, m: str, size: int, declared: set[str]) -> st
     return f.text()
 
 
-def copies(declared: set[str]) -> str:
+def copies(declared: set[str], w: int) -> str:
     """lanes.copy: bytes from and to the lanes' addresses; a lane's 4, 8 or 16 bytes at once, which is what cp.async has."""
-    t = "<32 x i64>"
+    t = f"<{w} x i64>"
     f = Fn(f"define internal void @lanes.copy({t} %d, {t} %s, {t} %r, {t} %t, i32 %mask) noinline #0", declared)
     places = {}
     for name in "dsrt":

@@ -6,18 +6,18 @@ this way it refuses, with the reason: the kernel then goes lane by lane.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ...ir.analysis import in_cycles
 from ...ir.errors import UnsupportedError
 from ...ir.instr import Instr, Value
 from ...ir.kernel import Kernel
-from ...ir.passes.cleanup import reverse_post_order
-from .dispatch import _polls
+from ...ir.passes.cleanup import dominators, reverse_post_order
+from .dispatch import polls
 from .lanes import Lanes, Shape, W, uniform
 
-REFUSED = frozenset("call call_indirect printf alloca mbarrier cluster_barrier cancel shfl vote_any vote_all".split())
+REFUSED = frozenset("call call_indirect printf alloca shfl vote_any vote_all".split())
 BARRIER_OPS = frozenset(("named_barrier", "bar"))
 COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
 
@@ -29,13 +29,17 @@ class Refused(UnsupportedError):
 class Plan:
     """Which values vary over a warp, and which blocks are linearised (block of the divergent branch → region)."""
 
-    def __init__(self, k: Kernel, form: str = "any") -> None:
-        self.k = k
-        self.order = reverse_post_order(k)
-        self.lanes = Lanes(k, form)
-        given = {p.value.id for p in k.params}
+    def __init__(self, k: Kernel, form: str = "any", w: int = W, same: Collection[int] = (), arriving: dict[int, Shape | None] = {}) -> None:  # noqa: B006
+        """`same` and `arriving`: values that come from elsewhere, those that all lanes share and the others with their shapes."""
+        if k.functions:
+            raise Refused("calls")
+        self.k, self.w = k, w
+        self.order, self.cycles = reverse_post_order(k), in_cycles(k)
+        self.lanes = Lanes(k, form, w)
+        given = {p.value.id for p in k.params} | set(same)
+        self.lanes.arriving = {v: s for v, s in arriving.items() if s is not None}
         self.first = self.lanes.solve(self.order, lambda v: v.id in given, ())
-        self.varying: set[int] = set()
+        self.varying: set[int] = set(arriving)
         self.used_in: dict[int, set[int]] = {}  # value → blocks that read it
         for n in self.order:
             for i in k.blocks[n].instrs:
@@ -48,11 +52,10 @@ class Plan:
         self.regions: dict[int, tuple[set[int], int | None]] = {}  # branch block → (blocks, join)
         self.inside: dict[int, int] = {}  # linearised block → its branch block
         self.after = self._post_dominators()
+        self.above = dominators(k)
         for i in k.instrs():
-            if i.op.name == "copy" and (i.attr("fn") or i.attr("masked") or "cluster" in (i.attr("to"), i.attr("from"))):
-                raise Refused("a copy that combines, by a mask, or in a cluster", place=i.loc)
-            if i.op.name in REFUSED or i.attr("space") == "cluster":
-                raise Refused(f"{i.op.name}{' in a cluster' if i.attr('space') == 'cluster' else ''}", place=i.loc)
+            if i.op.name in REFUSED:
+                raise Refused(i.op.name, place=i.loc)
         while self._values() | self._branches():
             pass
         self._allowed()
@@ -60,11 +63,11 @@ class Plan:
         self.blend = {v.id for n in self.inside for v in self._blended(n, loop, direct)} | self.joined
         free = {p.id for b in k.blocks for p in b.params} - self.blend
         found = self.lanes.solve(self.order, lambda v: v.id not in self.varying, free, self.blend)
-        self.shapes: dict[int, Shape] = {v: s for v, s in found.items() if v in self.varying}
+        self.shapes: dict[int, Shape] = {v: s for v, s in found.items() if v in self.varying} | self.lanes.arriving
 
     def shape(self, v: Value) -> Shape | None:
         """How it differs between lanes, where that is known."""
-        return self.shapes.get(v.id) if v.id in self.varying else uniform()
+        return self.shapes.get(v.id) if v.id in self.varying else uniform(self.w)
 
     def _loops(self) -> tuple[dict[int, frozenset[int]], set[int]]:
         """(block → innermost loop of linearised code around it, heads of loops whose parameters all lanes get at once)."""
@@ -101,6 +104,14 @@ class Plan:
                 for r in i.results:
                     if r.id not in self.lanes.const and not self.used_in.get(r.id, set()) <= around:
                         yield r
+
+    def fresh(self, n: int, target: int) -> bool:
+        """Whether the parameters of a block are dead in all lanes that stand in block `n`, which has one edge to it: then all of these may be given
+        what the edge passes on, though only some take it."""
+        x = n
+        while x != target and self.above[x] != x:
+            x = self.above[x]
+        return x != target and sum(e.target == target for e in self.k.blocks[n].terminator.edges) == 1
 
     def dies(self, n: int) -> bool:
         b = self.k.blocks[n]
@@ -157,7 +168,8 @@ class Plan:
             for n in self.order:
                 for i in self.k.blocks[n].instrs:
                     if i.results and self._varies(i, self.varying):
-                        self.varying.update(r.id for r in i.results)
+                        shared = i.attr("same", ()) if i.op.name == "part" else ()
+                        self.varying.update(r.id for r in i.results if r.id not in shared)
                     for e in i.edges:
                         for a, p in zip(e.args, self.k.blocks[e.target].params):
                             if a.id in self.varying:
@@ -171,15 +183,21 @@ class Plan:
             reg = str(i.attr("name"))
             return reg.startswith("lanemask") or reg.startswith(("tid.", "laneid")) and self.lanes.varies(reg)
         first = self.first.get(i.results[0].id)
-        if first is not None and first.flat and first.group == W:
+        if first is not None and first.flat and first.group == self.w:
             return False
         if name == "icmp" and self.lanes.same_for_all(i, lambda v: self.first.get(v.id)):
             return False
-        if name in ("atom", "shfl_sync", "match_any_sync", "read_clock"):
+        if name == "shfl_sync" and self.one_source(i):
+            return i.args[1].id in varying and i.args[2].id in varying
+        if name in ("atom", "cancel", "shfl_sync", "match_any_sync", "read_clock"):
             return name != "read_clock"
-        if name == "mma":
+        if name == "mbarrier" and (i.guard is not None or i.attr("fn") in ("arrive", "arrive_drop") and not self._waited_for(i.result)):
             return True
-        if name in ("vote_sync", "ballot_sync", "redux_sync", "match_all_sync", "activemask"):
+        if name in ("mma", "part"):
+            return True
+        if name in ("vote_sync", "ballot_sync", "redux_sync", "match_all_sync"):
+            return i.args[0].id in varying and i.args[0].id not in self.lanes.const
+        if name == "activemask":
             return False
         if name == "elect_sync":
             return True
@@ -188,6 +206,26 @@ class Plan:
         if name in ("to_generic", "from_generic", "is_space") and i.attr("space") == "local":
             return True
         return any(a.id in varying for a in i.operands())
+
+    def one_source(self, i: Instr) -> bool:
+        """Whether a shuffle gives all lanes what one of them has, if they agree on which."""
+        c = self.lanes.const.get(i.args[3].id)
+        return i.attr("mode") == "idx" and c is not None and c & 0x1F1F == 31
+
+    def _waited_for(self, state: Value) -> bool:
+        """Whether the state of an mbarrier is only waited for, in loops."""
+        seen, work = set[int](), [state.id]
+        while work:
+            v = work.pop()
+            if v in seen:
+                continue
+            seen.add(v)
+            for n in self.used_in.get(v, ()):
+                for i in self.k.blocks[n].instrs:
+                    if any(a.id == v for a in (*i.args, *i.passthrough)) and (i.op.name != "mbarrier" or n not in self.cycles):
+                        return False
+                    work += [p.id for e in i.edges for a, p in zip(e.args, self.k.blocks[e.target].params) if a.id == v]
+        return True
 
     def _branches(self) -> bool:
         """New divergent branches, and the blocks that they linearise."""
@@ -237,7 +275,7 @@ class Plan:
             return None
 
         def waits(part: set[int]) -> bool:
-            return any(i.op.name in BARRIER_OPS for m in part for i in self.k.blocks[m].instrs)
+            return any(i.op.name in BARRIER_OPS or cluster_wait(i) for m in part for i in self.k.blocks[m].instrs)
 
         if waits(ra) or not waits(rb) and len(ra) > len(rb):
             (a, ra), (b, rb) = (b, rb), (a, ra)
@@ -284,7 +322,7 @@ class Plan:
             size = len(tainted)
             for n in loops:
                 for i in k.blocks[n].instrs:
-                    if _polls(i) and i.op.name != "red" or any(a.id in tainted for a in i.operands()):
+                    if polls(i) and i.op.name != "red" or any(a.id in tainted for a in i.operands()):
                         tainted.update(r.id for r in i.results)
                     for e in i.edges:
                         tainted.update(p.id for a, p in zip(e.args, k.blocks[e.target].params) if a.id in tainted)
@@ -295,16 +333,18 @@ class Plan:
         return tainted
 
     def _allowed(self) -> None:
-        k = self.k
-        loops = in_cycles(k)
+        k, loops = self.k, self.cycles
         tainted = self._tainted(loops)
         ragged = self._ragged()
         loop, _ = self._loops()
+        patient = {n for n in loops if (t := k.blocks[n].terminator).op.name != "branch" or not self._retries(t.args[0])}
+        waiting = {n for part in components(k, [n for n in self.order if n in patient]) for n in part
+                   if len(part) > 1 or any(e.target == n for e in k.blocks[n].terminator.edges)}  # fmt: skip  (on cycles without such a retry)
         for n, b in enumerate(k.blocks):
             for i in b.instrs:
-                if n in loops and i.op.terminator and len(i.edges) > 1 and i.args[0].id in tainted and not self._retries(i.args[0]):
+                if n in waiting and i.op.terminator and len(i.edges) > 1 and i.args[0].id in tainted:
                     self._spin(n, i, loop.get(n))
-                if n in self.inside and i.op.name in BARRIER_OPS:
+                if n in self.inside and (i.op.name in BARRIER_OPS or cluster_wait(i)):
                     raise Refused(f"{i.op.name} in divergent code", place=i.loc)
                 if n in ragged and i.op.name in COLLECTIVES:
                     raise Refused(f"{i.op.name} in a divergent loop", place=i.loc)
@@ -323,7 +363,7 @@ class Plan:
                     if any(n in part for part in sides.values()):
                         away.update(s for s, part in sides.items() if n not in part)
             met = set[int]().union(*(self._reach(s, None) for s in away))
-            found = self._leave[n] = not any(i.op.name in COLLECTIVES or i.op.name in BARRIER_OPS for m in met for i in self.k.blocks[m].instrs)
+            found = self._leave[n] = not any(i.op.name in COLLECTIVES or i.op.name in BARRIER_OPS or cluster_wait(i) for m in met for i in self.k.blocks[m].instrs)
         return found
 
     # ---- loops that wait for other threads
@@ -331,7 +371,8 @@ class Plan:
     def _retries(self, v: Value) -> bool:
         """Whether a condition only asks if a compare-and-swap found what it was given: where it did not, another lane's did, and it is tried again
         with what was found."""
-        i = self.lanes.defs.get(v.id)
+        while (i := self.lanes.defs.get(v.id)) is not None and i.op.name == "not":
+            v = i.args[0]
         if i is None or i.op.name not in ("icmp", "fcmp") or str(i.attr("pred")) not in ("eq", "ne", "oeq", "une", "ueq", "one"):
             return False
         for x, y in (i.args, i.args[::-1]):
@@ -359,17 +400,18 @@ class Plan:
         control flow is uniform at the polls, in linearised code at the head of the loop."""
         if n not in self.inside:
             around = next(part for part in components(self.k, self.order) if n in part)
-            polls = [i for m in sorted(around) if m not in self.inside for i in self.k.blocks[m].instrs if _polls(i) and i.op.name != "red"]
-            if not polls:
+            asks = [i for m in sorted(around) if m not in self.inside for i in self.k.blocks[m].instrs if polls(i) and i.op.name != "red"]
+            if not asks:
                 raise Refused("a loop that waits for other threads, whose polls are in divergent code", place=t.loc)
-            self.polls.update(id(i) for i in polls)
+            self.polls.update(id(i) for i in asks)
             return
         if loop is None:  # a side branch of a uniform loop, which is asked about itself
             return
         region = next(blocks for blocks, _ in self.regions.values() if n in blocks)
         join = next(j for blocks, j in self.regions.values() if n in blocks)
-        others = region - loop - self._alone(loop)
-        if any(self._writes(i) for m in others for i in self.k.blocks[m].instrs) or join is not None and self._writes_before_barrier(join):
+        alone = self._alone(loop)
+        others = region - loop - alone
+        if any(self._writes(i) for m in others for i in self.k.blocks[m].instrs) or join is not None and join not in alone and self._writes_before_barrier(join):
             raise Refused("a loop that waits for other threads, which may be lanes of its warp", place=t.loc)
         heads = {e.target for m in self.order if m not in loop for e in self.k.blocks[m].terminator.edges if e.target in loop}
         if len(heads) != 1:
@@ -378,7 +420,7 @@ class Plan:
 
     @staticmethod
     def _writes(i: Instr) -> bool:
-        return i.op.name in ("st", "atom", "red", "copy")
+        return i.op.name in ("st", "atom", "red", "copy") or i.op.name == "mbarrier" and not polls(i)
 
     def _writes_before_barrier(self, start: int) -> bool:
         """Whether lanes that wait behind a region could write before a barrier that needs them all."""
@@ -424,10 +466,14 @@ class Plan:
         i = self.lanes.defs.get(v.id)
         if i is None:
             return False
+        if i.op.name == "not":
+            return self._picks_one(i.args[0], not yes)
+        if i.op.name == "elect_sync":
+            return yes and v.id == i.results[1].id
         if i.op.name == "icmp" and i.attr("pred") == ("eq" if yes else "ne"):
             for x, y in (i.args, i.args[::-1]):
                 s = self.first.get(x.id)
-                if s is not None and s.group == W and not s.anchors and len(set(s.offs)) == W and y.id not in self.varying:
+                if s is not None and s.group == self.w and not s.anchors and len(set(s.offs)) == self.w and y.id not in self.varying:
                     return True
         return i.op.name == ("and" if yes else "or") and any(self._picks_one(a, yes) for a in i.args)
 
@@ -471,6 +517,10 @@ def components(k: Kernel, nodes: Sequence[int], cut: int | None = None) -> list[
                         break
                 out.append(part)
     return out[::-1]
+
+
+def cluster_wait(i: Instr) -> bool:
+    return i.op.name == "cluster_barrier" and i.attr("kind") == "wait"
 
 
 def whole_block(i: Instr, const: dict[int, Any]) -> bool:

@@ -3,15 +3,26 @@
     NAME.warp    runs a collective over the frames of its members       NAME.group   sets a group's blocks up and runs them together
     NAME.step    runs the lanes of a block until nothing moves          NAME         takes free memory and runs its groups
 
-`dispatch.py` describes frames and blocks; `warp.py` has the scheduler of widened kernels.
+`dispatch.py` describes frames and blocks; `lockstep.py` has the scheduler of widened kernels, `resident.py` groups that wait for other groups.
 """
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from .asm import Fn
-from .dispatch import BARRIER, BARRIER_, BARRIERS, BLOCK, CLUSTER, CONVERGED, EXIT, FRAME, LAUNCH, RUN, WARP, YIELD, Lane
+from ...ir.analysis import in_cycles
+from ...ir.kernel import Kernel
+from .asm import Fn, Var
+from .dispatch import Lane, polls
+from .layout import BARRIER, BARRIER_, BARRIERS, BLOCK, CLUSTER, CONVERGED, EXIT, FRAME, LAUNCH, ROUNDS, RUN, WARP, YIELD
+
+STALL = 1 << 20  # rounds in which no phase of an mbarrier ends, after which nobody will go on
+
+
+def waits_for_groups(k: Kernel) -> bool:
+    """Whether a loop asks for what blocks of other groups write: anything but the phases of mbarriers."""
+    loops = in_cycles(k)
+    return any(polls(i) and i.op.name != "mbarrier" for n in loops for i in k.blocks[n].instrs)
 
 
 def warp_function(lane: Lane) -> str:
@@ -28,7 +39,7 @@ def warp_function(lane: Lane) -> str:
 
 
 def step_function(lane: Lane) -> str:
-    f = Fn(f"define internal i32 @{lane.name}.step(ptr %args, ptr %launch, ptr %blk) #0", lane.declared)
+    f = Fn(f"define internal i32 @{lane.name}.step(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk) #0", lane.declared)
     size = lane.frame
 
     def word(name: str) -> str:
@@ -44,7 +55,8 @@ def step_function(lane: Lane) -> str:
     def frame_of(t: str) -> str:
         return f.at(frames, f.op("mul", "i64", f.widen(t), size))
 
-    again = f.var("i1", "true")
+    again, rounds = f.var("i1", "true"), f.var("i32", "0")
+    waits = any(p.kind == YIELD for p in lane.points)
     with f.loop(again.get):
         moved.set("0")
         with f.count(threads) as t:
@@ -79,16 +91,35 @@ def step_function(lane: Lane) -> str:
         with f.when(f.cmp("ne", "i32", f.put(f"load volatile i32, ptr {stop}"), 0)):
             f.ret("i32 4")
         spinning = f.var("i32", "0")
-        if any(p.kind == YIELD for p in lane.points):
+        if waits:
             with f.count(threads) as t:
                 fr = frame_of(t)
                 with f.when(f.cmp("eq", "i32", f.load("i32", fr), YIELD)):
                     f.store("i32", str(RUN), fr)
                     spinning.set("1")
-        with f.when(f.cmp("eq", "i32", moved.get(), 0)):
-            f.ret("i32 " + f.put(f"sub i32 2, {spinning.get()}"))
+        rest(f, lane, moved, spinning, rounds if waits else None)
     f.line("ret i32 0")
     return f.text()
+
+
+def rest(f: Fn, lane: Lane, moved: Var, spinning: Var, rounds: Var | None) -> None:
+    """At the end of a round of a block: returns if nobody moved, 1 if somebody spins and 2 if not.  Blocks that wait for others count their `rounds`: they
+    also return after `ROUNDS`, so that others have a turn, and with −1 for 1 where an earlier round of the turn got somewhere."""
+    if "mbar" in lane.helpers:  # a phase that was completed lets somebody go on
+        moved.set(f.op("or", "i32", moved.get(), f.load("i32", "%blk", BLOCK["moved"])))
+        f.store("i32", "0", "%blk", BLOCK["moved"])
+    still = f.cmp("eq", "i32", moved.get(), 0)
+    out = f.put(f"sub i32 2, {spinning.get()}")
+    if rounds is None:
+        with f.when(still):
+            f.ret(f"i32 {out}")
+        return
+    n = rounds.get()
+    with f.when(still):
+        f.ret("i32 " + f.select(f.cmp("eq", "i32", n, 0), "i32", out, f.select(f.cmp("eq", "i32", out, 2), "i32", "2", "-1")))
+    rounds.set(f.op("add", "i32", n, 1))
+    with f.when(f.cmp("uge", "i32", n, ROUNDS)):
+        f.ret("i32 -1")
 
 
 def _collect(f: Fn, lane: Lane, frames: str, arena: str, threads: str, moved: Any) -> None:
@@ -173,15 +204,38 @@ def _open_barriers(f: Fn, lane: Lane, frame_of: Any, threads: str, moved: Any) -
 
 def group_function(lane: Lane, lanes: int = 1) -> str:
     """Runs the blocks of a group together: status 0, or what stopped them."""
-    f = Fn(f"define internal i32 @{lane.name}.group(ptr %args, ptr %launch, ptr %base, i64 %g) #0", lane.declared)
+    f = Fn(f"define internal i32 @{lane.name}.group(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %base, i64 %g) #0", lane.declared)
+    lockstep = getattr(lane, "lockstep", False)
 
+    def run(blk: str) -> None:
+        r = f.call("i32", f"{lane.name}.step", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", blk)])
+        with f.when(f.cmp("ne", "i32", r, 0)):
+            f.ret(f"i32 {r}")
+
+    place_blocks(f, lane, lanes, run if lockstep else None)
+    spins = any(p.kind == YIELD for p in lane.points) and not any(i.op.name == "read_clock" for i in lane.k.instrs())  # on mbarriers, until … of the clock
+    if not lockstep:
+        left, moved, still = f.var("i64", "1"), f.var("i32", "0"), f.var("i64", "0")
+        with f.loop(lambda: f.cmp("ne", "i64", left.get(), 0)):
+            if spins:
+                moved.set("0")
+            once_around(f, lane, left, moved if spins else None)
+            if spins:
+                still.set(f.select(f.cmp("ne", "i32", moved.get(), 0), "i64", "0", f.op("add", "i64", still.get(), 1)))
+                with f.when(f.op("and", "i1", f.cmp("ne", "i64", left.get(), 0), f.cmp("uge", "i64", still.get(), STALL))):
+                    f.ret("i32 2")
+    f.line("ret i32 0")
+    return f.text()
+
+
+def place_blocks(f: Fn, lane: Lane, lanes: int, instead: Callable[[str], None] | None = None) -> None:
+    """The blocks of group %g at their start, in the memory at %base: coordinates, barriers, frames (or what is done `instead` of these)."""
     def word(name: str) -> str:
         return f.load("i64", "%launch", 8 * LAUNCH[name])
 
     count, stride, threads = word("group"), word("block_stride"), word("threads")
     dims = {a: word("n" + a) for a in "xyz"}
     per = {a: word("g" + a) for a in "xyz"}
-    lockstep = getattr(lane, "lockstep", False)
     with f.when(f.cmp("eq", "i64", count, 1)):
         place = {"x": f.op("urem", "i64", "%g", dims["x"])}
         rest = f.op("udiv", "i64", "%g", dims["x"])
@@ -206,18 +260,12 @@ def group_function(lane: Lane, lanes: int = 1) -> str:
         f.store("i32", f.put(f"trunc i64 {k} to i32"), blk, BLOCK["rank"])
         f.store("i32", "0", blk, BLOCK["arrived"])
         f.store("i32", "0", blk, BLOCK["phase"])
-        f.store("i32", "0", blk, BLOCK["status"])
-        if lockstep:
-            r = f.call("i32", f"{lane.name}.step", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", blk)])
-            with f.when(f.cmp("ne", "i32", r, 0)):
-                f.ret(f"i32 {r}")
+        f.store("i32", "-1", blk, BLOCK["status"])
+        f.store("i32", "0", blk, BLOCK["moved"])
+        if instead is not None:
+            instead(blk)
         else:
             _frames(f, lane, lanes, blk, room, threads, word)
-    if lockstep:
-        f.line("ret i32 0")
-        return f.text()
-    _together(f, lane, count, stride)
-    return f.text()
 
 
 def _frames(f: Fn, lane: Lane, lanes: int, blk: str, room: str, threads: str, word: Callable[[str], str]) -> None:
@@ -239,40 +287,42 @@ def _frames(f: Fn, lane: Lane, lanes: int, blk: str, room: str, threads: str, wo
                 f.store("i32", f.put(f"trunc i64 {part} to i32"), fr, FRAME[name])
 
 
-def _together(f: Fn, lane: Lane, count: str, stride: str) -> None:
-    """Runs the blocks of a group in turn until all are done or none can go on."""
-    left = f.var("i64", "1")
-    with f.loop(lambda: f.cmp("ne", "i64", left.get(), 0)):
-        left.set("0")
-        stuck, alive_arrived, alive = f.var("i32", "1"), f.var("i32", "0"), f.var("i32", "0")
-        for v, init in ((stuck, "1"), (alive_arrived, "0"), (alive, "0")):
-            v.set(init)
+def once_around(f: Fn, lane: Lane, left: Var, moved: Var | None = None) -> None:
+    """One turn of each block of the group at %base; `left` is then how many are not done.  Returns what stops the group, and 2 where none can go on.
+    `moved` gets 1 where anything happened but waiting."""
+    count, stride = (f.load("i64", "%launch", 8 * LAUNCH[name]) for name in ("group", "block_stride"))
+    stuck, alive_arrived, alive = f.var("i32", "1"), f.var("i32", "0"), f.var("i32", "0")
+    left.set("0")
+    with f.count(count, "i64") as k:
+        blk = f.at("%base", f.op("mul", "i64", k, stride))
+        with f.when(f.cmp("ne", "i32", f.load("i32", blk, BLOCK["live"]), 0)):
+            r = f.call("i32", f"{lane.name}.step", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", blk)])
+            with f.when(f.cmp("sgt", "i32", r, 2)):
+                f.ret(f"i32 {r}")
+            with f.when(f.cmp("ne", "i32", r, 0)):
+                left.set(f.op("add", "i64", left.get(), 1))
+            with f.when(f.cmp("ne", "i32", r, 2)):
+                stuck.set("0")
+            if moved is not None:
+                with f.when(f.cmp("sle", "i32", r, 0)):
+                    moved.set("1")
+        alive.set(f.op("add", "i32", alive.get(), f.load("i32", blk, BLOCK["live"])))
+        alive_arrived.set(f.op("add", "i32", alive_arrived.get(), f.load("i32", blk, BLOCK["arrived"])))
+    some = f.cmp("ne", "i32", alive_arrived.get(), 0)
+    with f.when(f.op("and", "i1", some, f.cmp("uge", "i32", alive_arrived.get(), alive.get()))):
+        stuck.set("0")
+        if moved is not None:
+            moved.set("1")
         with f.count(count, "i64") as k:
             blk = f.at("%base", f.op("mul", "i64", k, stride))
-            with f.when(f.cmp("ne", "i32", f.load("i32", blk, BLOCK["live"]), 0)):
-                r = f.call("i32", f"{lane.name}.step", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", blk)])
-                with f.when(f.cmp("sgt", "i32", r, 2)):
-                    f.ret(f"i32 {r}")
-                with f.when(f.cmp("ne", "i32", r, 0)):
-                    left.set(f.op("add", "i64", left.get(), 1))
-                with f.when(f.cmp("ne", "i32", r, 2)):
-                    stuck.set("0")
-            alive.set(f.op("add", "i32", alive.get(), f.load("i32", blk, BLOCK["live"])))
-            alive_arrived.set(f.op("add", "i32", alive_arrived.get(), f.load("i32", blk, BLOCK["arrived"])))
-        some = f.cmp("ne", "i32", alive_arrived.get(), 0)
-        with f.when(f.op("and", "i1", some, f.cmp("uge", "i32", alive_arrived.get(), alive.get()))):
-            stuck.set("0")
-            with f.count(count, "i64") as k:
-                blk = f.at("%base", f.op("mul", "i64", k, stride))
-                f.store("i32", "0", blk, BLOCK["arrived"])
-                f.store("i32", f.op("add", "i32", f.load("i32", blk, BLOCK["phase"]), 1), blk, BLOCK["phase"])
-        waiting = f.cmp("ne", "i64", left.get(), 0)
-        with f.when(f.op("and", "i1", waiting, f.cmp("ne", "i32", stuck.get(), 0))):
-            f.ret("i32 2")
-    f.line("ret i32 0")
+            f.store("i32", "0", blk, BLOCK["arrived"])
+            f.store("i32", f.op("add", "i32", f.load("i32", blk, BLOCK["phase"]), 1), blk, BLOCK["phase"])
+    waiting = f.cmp("ne", "i64", left.get(), 0)
+    with f.when(f.op("and", "i1", waiting, f.cmp("ne", "i32", stuck.get(), 0))):
+        f.ret("i32 2")
 
 
-def _claimed(f: Fn, claims: str, group: str, there: str) -> str:
+def claimed(f: Fn, claims: str, group: str, there: str) -> str:
     """Whether a group becomes ours."""
     mine = f.var("i1", "false")
     mine.set("false")
@@ -284,7 +334,7 @@ def _claimed(f: Fn, claims: str, group: str, there: str) -> str:
 
 def entry_function(lane: Lane, init: bool = False) -> str:
     """NAME: takes a free piece of scratch memory and runs its groups."""
-    f = Fn(f"define void @{lane.name}(ptr %args, i64 %begin, i64 %end, ptr %launch) #0", lane.declared)
+    f = Fn(f"define void @{lane.name}(ptr noalias readonly %args, i64 %begin, i64 %end, ptr noalias readonly %launch) #0", lane.declared)
 
     def word(name: str) -> str:
         return f.load("i64", "%launch", 8 * LAUNCH[name])
@@ -312,7 +362,7 @@ def entry_function(lane: Lane, init: bool = False) -> str:
             g.set("%end")
         runs = f.cmp("slt", "i64", g.get(), "%end")
         if "cancel" in lane.helpers:  # a group that was cancelled is run by nobody
-            runs = f.op("and", "i1", runs, _claimed(f, word("claims"), g.get(), runs))
+            runs = f.op("and", "i1", runs, claimed(f, word("claims"), g.get(), runs))
         with f.when(runs):
             r = f.call("i32", f"{lane.name}.group", [("ptr", "%args"), ("ptr", "%launch"), ("ptr", base), ("i64", g.get())])
             with f.when(f.cmp("ne", "i32", r, 0)):

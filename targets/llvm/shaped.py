@@ -1,4 +1,4 @@
-"""Memory for a warp whose addresses differ between lanes in a known way (`lanes.Shape`): a scalar per group of lanes, vector loads and stores.
+"""Memory for lanes whose addresses differ in a known way (`lanes.Shape`): a scalar per group of lanes, vector loads and stores.
 
 An access is cut into pieces of 32, 16 or 8 lanes.  In a `row` the lanes' elements follow one another, in a `same` all lanes mean one element.  What
 the shape rests on (a sum that must not wrap, a piece that must have lanes) is asked first; where it does not hold, the access goes by the vector
@@ -13,10 +13,9 @@ from typing import Any
 from ...ir.instr import Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.types import I1, I64, Scalar
-from .emit import NAMES, SUFFIX, Val
-from .lanes import Shape, W, regroup, splits
-
-MASK = "<32 x i1>"
+from .lanes import Shape, regroup, splits
+from .masks import Masks
+from .ops import NAMES, SUFFIX, Val
 
 
 class Grouped(Val):
@@ -45,7 +44,7 @@ def pieces(s: Shape, size: int) -> Pieces | None:
             continue
         r = regroup(s, group)
         kinds = []
-        for n in range(0, W, group):
+        for n in range(0, len(s.offs), group):
             part = r.offs[n : n + group]
             kinds.append("row" if part == tuple(range(0, size * group, size)) else "" if any(part) else "same")
         if all(kinds):
@@ -53,21 +52,16 @@ def pieces(s: Shape, size: int) -> Pieces | None:
     return None
 
 
-class Shaped:
+class Shaped(Masks):
     """The part of `Warp` that reaches memory through shapes."""
 
     k: Kernel
     plan: Any
-    lines: list[str]
     local_vals: dict[int, Val]
     wide_masks: bool
     n: int
     declared: set[str]
-    put: Callable[[str], str]  # what follows is Warp's
-    do: Callable[[str, str, str], str]
-    bases: Callable[[Value], list[str]]
-    bits: Callable[[str], str]
-    vec: Callable[[Value], str]
+    bases: Callable[[Value], list[str]]  # what follows is Warp's
     define: Callable[[Value, str], None]
     addresses: Any
     by_lane: Any
@@ -135,10 +129,12 @@ class Shaped:
         return c
 
     def piece_of(self, mask: str, group: int, n: int) -> str:
-        if group == W:
-            return mask
+        """The mask of a piece, as `<group x i1>`."""
+        if group == self.w:
+            return self.bools(mask)
         order = ", ".join(f"i32 {k}" for k in range(n * group, (n + 1) * group))
-        return self.put(f"shufflevector {MASK} {mask}, {MASK} poison, <{group} x i32> <{order}>")
+        part = self.put(f"shufflevector {self.mask_type} {mask}, {self.mask_type} poison, <{group} x i32> <{order}>")
+        return part if self.mask_elem == "i1" else self.put(f"icmp slt <{group} x {self.mask_elem}> {part}, zeroinitializer")
 
     def pieces_of(self, mask: str, group: int, which: Sequence[int]) -> str:
         part, *rest = [self.piece_of(mask, group, n) for n in which]
@@ -162,9 +158,6 @@ class Shaped:
             parts = [self.put(f"shufflevector <{group} x {m}> {x}, <{group} x {m}> {y}, <{2 * group} x i32> <{order}>") for x, y in zip(parts[::2], parts[1::2])]
             group *= 2
         return parts[0]
-
-    def need_full(self, mask: str) -> str:
-        return self.put(f"icmp eq i32 {self.bits(mask)}, -1")
 
     def either(self, conds: list[str], types: Sequence[str], fast: Callable[[], list[str]], slow: Callable[[], list[str]]) -> list[str]:
         """`fast` where all conditions hold, else `slow`; their results."""
@@ -193,35 +186,48 @@ class Shaped:
         cut = pieces(s, size * count)
         if cut is None:
             return False
-        t = f"<32 x {m}>"
+        t = f"<{self.w} x {m}>"
         old = [self.vec(v) for v in i.passthrough] if i.passthrough else []
         if elem is I1:
-            old = [self.put(f"zext {MASK} {x} to {t}") for x in old]
+            old = [self.put(f"zext {self.bools_type} {x} to {t}") for x in old]
         conds = self.rests_on(i, base)
-        if "row" in cut.kinds and (count > 1 or not self.wide_masks):
-            conds.append(self.need_full(mask))
+        window, types = i.attr("space", "global") == "shared", [t] * count
+        rows, masked = "row" in cut.kinds, self.masked(elem, count)
+        if rows and not masked:
+            conds.append(self.all_lanes(mask))
 
         def fast() -> list[str]:
-            return self.load_pieces(cut, self.starts(i, base, cut), elem, m, count, mask, old, i.attr("space", "global") == "shared")
+            starts = self.starts(i, base, cut)
+
+            def read(full: bool) -> list[str]:
+                return self.load_pieces(cut, starts, elem, m, count, mask, old, window, full)
+
+            if not rows or not masked or window and self.wide_masks:
+                return read(not masked)
+            return self.either([self.all_lanes(mask)], types, lambda: read(True), lambda: read(False))
 
         def slow() -> list[str]:
             a, out = self.addresses(i, base, index), []
             for k in range(count):
-                at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * size})")
+                at = a if k == 0 else self.put(f"add <{self.w} x i64> {a}, splat (i64 {k * size})")
                 out.append(self.by_lane(elem, at, mask, old[k] if old else "zeroinitializer"))
             return out
 
-        texts = self.either(conds, [t] * count, fast, slow)
+        texts = self.either(conds, types, fast, slow)
         for r, x in zip(i.results, texts):
             self.define(r, self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x)
         return True
 
+    def masked(self, elem: Scalar, count: int) -> bool:
+        """Whether the machine has masked accesses for a row.  All the same it is asked first whether all lanes take part: from far memory masked loads
+        take twice as long (Zen 5), and masked stores of AVX2 are slow always."""
+        return count == 1 and (self.wide_masks or elem.bytes >= 4)
+
     def load_pieces(self, cut: Pieces, starts: list[tuple[str, int]], elem: Scalar, m: str, count: int, mask: str, old: list[str],
-                    window: bool) -> list[str]:  # fmt: skip
+                    window: bool, full: bool) -> list[str]:  # fmt: skip
         group, size = cut.group, elem.bytes
         made: dict[tuple[str, tuple[str, int]], list[str]] = {}
         parts: list[list[str]] = [[] for _ in range(count)]
-        full = count > 1 or not self.wide_masks
         for kind, start in zip(cut.kinds, starts):
             if (kind, start) not in made:
                 inside = [j for j, ab in enumerate(zip(cut.kinds, starts)) if ab == (kind, start)]
@@ -249,8 +255,8 @@ class Shaped:
             for k, x in enumerate(made[kind, start]):
                 parts[k].append(x)
         out = [self.joined(part, group, m) for part in parts]
-        t = f"<32 x {m}>"
-        return [self.put(f"select {MASK} {mask}, {t} {x}, {t} {y}") for x, y in zip(out, old)] if old else out
+        t = f"<{self.w} x {m}>"
+        return [self.pick(mask, t, x, y) for x, y in zip(out, old)] if old else out
 
     # ---- stores
 
@@ -264,23 +270,29 @@ class Shaped:
         cut = pieces(s, size * count)
         if cut is None or "same" in cut.kinds or len(set(cut.starts)) < len(cut.starts) or count not in (1, 2, 4):
             return False
-        t, group = f"<32 x {m}>", cut.group
+        t, group = f"<{self.w} x {m}>", cut.group
         xs = [self.vec(v) for v in data]
         if elem is I1:
-            xs = [self.put(f"zext {MASK} {x} to {t}") for x in xs]
+            xs = [self.put(f"zext {self.bools_type} {x} to {t}") for x in xs]
         conds = self.rests_on(i, base)
-        full = count > 1 or not self.wide_masks
-        if full:
-            conds.append(self.need_full(mask))
+        masked, window = self.masked(elem, count), i.attr("space", "global") == "shared"
+        if not masked:
+            conds.append(self.all_lanes(mask))
 
         def fast() -> list[str]:
+            starts = self.starts(i, base, cut)
+            if not masked or window and self.wide_masks:
+                return write(starts, not masked)
+            return self.either([self.all_lanes(mask)], [], lambda: write(starts, True), lambda: write(starts, False))
+
+        def write(starts: list[tuple[str, int]], full: bool) -> list[str]:
             whole = xs[0]
             if count > 1:  # side by side, then the elements of a lane together
-                order = ", ".join(f"i32 {W * k + lane}" for lane in range(W) for k in range(count))
-                side = self.joined(xs, W, m)
-                whole = self.put(f"shufflevector <{W * count} x {m}> {side}, <{W * count} x {m}> poison, <{W * count} x i32> <{order}>")
-            wide = W * count
-            for n, start in enumerate(self.starts(i, base, cut)):
+                order = ", ".join(f"i32 {self.w * k + lane}" for lane in range(self.w) for k in range(count))
+                side = self.joined(xs, self.w, m)
+                whole = self.put(f"shufflevector <{self.w * count} x {m}> {side}, <{self.w * count} x {m}> poison, <{self.w * count} x i32> <{order}>")
+            wide = self.w * count
+            for n, start in enumerate(starts):
                 p = self.moved_on(*start)
                 part, lanes = whole, group * count
                 if lanes < wide:
@@ -298,7 +310,7 @@ class Shaped:
         def slow() -> list[str]:
             a = self.addresses(i, base, index)
             for k, x in enumerate(xs):
-                self.by_lane_store(m, size, a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * size})"), mask, x)
+                self.by_lane_store(m, size, a if k == 0 else self.put(f"add <{self.w} x i64> {a}, splat (i64 {k * size})"), mask, x)
             return []
 
         self.either(conds, [], fast, slow)

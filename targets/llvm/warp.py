@@ -1,15 +1,15 @@
 """Kernels to LLVM IR, a warp at a time: the mode that is fast.
 
-The 32 lanes of a warp are one vector; what is the same for all of them stays scalar.  A branch on a uniform condition is a branch.  From a
+The lanes of a warp, or of a part of it (`width.py`), are one vector; what is the same for all of them stays scalar.  A branch on a uniform condition is a branch.  From a
 divergent branch to where its sides meet, blocks are *linearised*: each block has a mask of the lanes that stand before it, runs if there is
 any, and hands its lanes on to the masks of its successors; a loop repeats while its head has lanes.  Values that cross blocks there are
 blended, so a lane keeps what it had when it left.  A lane that returns leaves `alive`.  `regions.py` decides all this;
 integers whose lanes differ in a known way are scalars too (`lanes.py`), and accesses by them need no test (`shaped.py`, others: `reach.py`).
 
 Block barriers are taken where control flow is uniform; collectives also in linearised code, where all lanes that get there are there at once
-(but not in loops that lanes leave one by one).  A member mask that names a lane which went another way is a deadlock.  What this mode refuses
-(`Refused`) goes lane by lane (`dispatch.py`): calls, loops that may wait for lanes of their own warp, barriers in divergent code,
-mbarriers.  A loop that waits for other warps or blocks gives way after some turns, with all that is alive in the frame.
+(but not in loops that lanes leave one by one).  A member mask that names a lane which went another way is a deadlock.  What this mode refuses (`Refused`)
+goes lane by lane (`dispatch.py`): calls, loops that may wait for lanes of their own warp, barriers in divergent code.  A loop that waits for other warps
+or blocks gives way after some turns, with all that is alive in the frame.
 """
 from __future__ import annotations
 
@@ -17,29 +17,37 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...ir.instr import Edge, Instr, Value
-from ...ir.kernel import Kernel
-from ...ir.types import F32, F64, I1, I32, I64, Scalar
+from ...ir.types import F32, F64, I1, I8, I32, I64, Scalar
 from .asm import Fn
 from .collectives import collective
-from .dispatch import BARRIER, BARRIER_, BLOCK, CONSTRAINED, COPY, FRAME, FUEL, YIELD, Lane, _NoShapes, _Point, _Segment, conversion, rounding_mode
-from .emit import NAMES, SUFFIX, Val, _Emit
-from .lanes import COPIES, FORMS, Shape, W, splits
+from .directed import CONSTRAINED, conversion, rounding_mode
+from .dispatch import Lane, _Point, _Segment
+from .helpers import COPY
+from .lanes import COPIES, Shape, W, splits
+from .layout import BARRIER, BARRIER_, BLOCK, CLUSTER, FRAME, FUEL, YIELD
+from .masks import mask_elem
+from .mbarriers import Mbarriers
+from .ops import NAMES, SUFFIX, Ops, Val
+from .private import Private, side_by_side
 from .reach import REDUCED, any_load, any_store, atomics, copies, each_lane
-from .regions import BARRIER_OPS, Plan, Refused, components, whole_block
-from .shaped import MASK, Grouped, Shaped, pieces
+from .regions import BARRIER_OPS, Plan, Refused, cluster_wait, components, whole_block
+from .shaped import Grouped, Shaped, pieces
+
+QUICK = 10  # instructions
+SLOW = frozenset("fdiv fsqrt idiv_s idiv_u irem_s irem_u".split())
 
 
-class Warp(Shaped, Lane):
-    """The function of one warp: `i32 NAME.lane(args, launch, block, arena, frame, point)`, with a frame per warp."""
+class Warp(Mbarriers, Private, Shaped, Lane):
+    """The function of the lanes that run together, a warp or a part of it: `i32 NAME.lane(args, launch, block, arena, frame, point)`, with a frame
+    for them."""
 
-    def __init__(self, kernel: Kernel, declared: set[str], helpers: dict[str, str], form: str = "any", wide: bool = True) -> None:
-        if kernel.functions:
-            raise Refused("calls")
-        self.plan = Plan(kernel, form)
+    def __init__(self, declared: set[str], helpers: dict[str, str], plan: Plan, wide: bool = True) -> None:
+        self.plan = plan
+        self.mask_elem = "i1" if wide or plan.w == W else mask_elem(plan)
+        self.inner: list[Warp] = []  # loops that run a part of the lanes at a time
         self.spinning: dict[int, Any] = {}  # head of a linearised loop → its point
-        self.form, self.wide_masks = form, wide  # wide: the machine has masked loads and stores of all sizes
-        super().__init__(kernel, declared, helpers)
-        self.w = W
+        self.form, self.wide_masks = plan.lanes.form, wide  # wide: the machine has masked loads and stores of all sizes
+        super().__init__(plan.k, declared, helpers, w=plan.w)
         self.ops: dict[Any, str] = {}  # collective operation → its function
         self.scratches: set[str] = set()
         self.linearised = -1  # the block being written under its mask
@@ -50,18 +58,18 @@ class Warp(Shaped, Lane):
         at = FRAME["ops"] + 64  # results of barriers; alive, and alive at the start
         self.lockstep = all(whole_block(i, self.plan.lanes.const) for i in self.k.instrs() if i.op.name in BARRIER_OPS)
         self.whole_block = self.lockstep
-        self.lockstep = self.lockstep and not self.plan.polls and not self.plan.spins  # blocks of a group that wait for each other take turns
+        self.lockstep = self.lockstep and not any(p.kind in (YIELD, CLUSTER) for p in self.points)  # blocks of a group that wait for each other take turns
         self.tid_at: dict[str, int] = {}
         for i in self.k.instrs():
             if self.form == "any" and i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") and i.attr("name")[-1] not in self.tid_at:
                 self.tid_at[i.attr("name")[-1]] = at
-                at += 4 * W
+                at += 4 * self.w
         self.results_at, self.alive_at, self.start_at = FRAME["ops"] + 16, FRAME["ops"] + 48, FRAME["ops"] + 52
         for p in self.points:
             for v in p.live:
                 if v.id not in self.saved:
                     shape = self.plan.shape(v)
-                    size = v.type.elem.bytes * (W if shape is None else W // shape.group)
+                    size = v.type.elem.bytes * (self.w if shape is None else self.w // shape.group)
                     at = -(-at // 64) * 64 if shape is None else -(-at // 8) * 8
                     self.saved[v.id] = at
                     at += max(size, 8)
@@ -70,11 +78,12 @@ class Warp(Shaped, Lane):
                 if v.id not in self.saved:
                     at = -(-at // 64) * 64
                     self.saved[v.id] = at
-                    at += v.type.elem.bytes * W
+                    at += v.type.elem.bytes * self.w
             self.masks_at = -(-at // 64) * 64
             at = self.masks_at + 4 * len(self.plan.inside)
+        self.element = side_by_side(self.k)
         self.local_at = -(-at // 64) * 64
-        self.frame = -(-(self.local_at + W * -(-self.k.local // 16) * 16) // 64) * 64
+        self.frame = -(-(self.local_at + self.w * -(-self.k.local // 16) * 16) // 64) * 64
         self.local_stride = -(-self.k.local // 16) * 16
 
     def _cut(self) -> None:
@@ -84,11 +93,12 @@ class Warp(Shaped, Lane):
             self.segments.append(s)
             for i in b.instrs:
                 waits, polls = i.op.name == "bar" or i.op.name == "named_barrier" and i.attr("kind") != "arrive", id(i) in self.plan.polls
+                waits |= cluster_wait(i)
                 if not waits:
                     s.instrs.append(i)
                     if not polls:
                         continue
-                p = _Point(len(self.points) + 1, i, YIELD if polls else BARRIER_)
+                p = _Point(len(self.points) + 1, i, YIELD if polls else CLUSTER if cluster_wait(i) else BARRIER_)
                 self.points.append(p)
                 s.point, s.next, s.poll = p, f"b{n}p{p.number}", polls
                 s = _Segment(s.next, n)
@@ -101,10 +111,15 @@ class Warp(Shaped, Lane):
 
     def run(self) -> str:
         k, plan = self.k, self.plan
-        self.shapes = _NoShapes()  # type: ignore[assignment]
+        for i in k.instrs():
+            if i.op.name == "part":
+                from .chunk import Chunk
+
+                inner = Chunk(self, i.attr("loop"))
+                self.helpers[inner.name] = inner.run()
+                self.inner.append(inner)
         marks = self.debug.function(self.name) if self.debug else ""
-        inline = "" if self.points else "alwaysinline "  # there is one call, in a loop over the warps
-        head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) {inline}#0{marks} {{", "entry:",
+        head = [self.signature(marks), "entry:",
                 f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}"]  # fmt: skip
         for n, p in enumerate(k.params):
             elem = p.value.type.elem
@@ -116,8 +131,7 @@ class Warp(Shaped, Lane):
             self.vals[p.value.id] = Val(f"%p{n}", elem, 0)
         for v in self.crossing.values():
             head += [f"  {place} = alloca {self.type_of(v)}" for place in self.places(v)]
-        head.append(f"  %alive = alloca {MASK}")
-        head += [f"  %m{m} = alloca {MASK}" for m in sorted(plan.inside)]
+        head += [f"  {place} = alloca {self.mask_type}" for place in ("%alive", *(f"%m{m}" for m in sorted(plan.inside)))]
         if self.plan.polls or self.plan.spins:
             head += ["  %fuel = alloca i32", f"  store i32 {FUEL}, ptr %fuel"]
         self.allocas: list[str] = []
@@ -145,25 +159,37 @@ class Warp(Shaped, Lane):
             body += [f"r{p.number}:", *self.lines]
         return "\n".join(head + self.allocas + start + body + ["}"])
 
+    def signature(self, marks: str) -> str:
+        inline = "" if self.points else "alwaysinline "  # there is one call, in a loop over the warps
+        return f"define internal i32 @{self.name}.lane(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) {inline}#0{marks} {{"
+
+    def _part(self, i: Instr) -> None:
+        from .chunk import call
+
+        call(self, i)
+
     def prologue(self) -> None:
         """Which lanes there are: the last warp of a block may be partial."""
         bits = self.frame_load(self.start_at, I32)
         if self.points:
             fresh = self.put("icmp eq i32 %pc, 0")
             bits = self.put(f"select i1 {fresh}, i32 {bits}, i32 {self.frame_load(self.alive_at, I32)}")
-        self.lines.append(f"  store {MASK} {self.put(f'bitcast i32 {bits} to {MASK}')}, ptr %alive")
+        self.put_mask(self.mask_of(bits), "%alive")
 
     def share(self) -> dict[str, int]:
         """How many instructions are computed once for a warp or for a group of its lanes, how many on vectors, how many lane by lane."""
         out = dict.fromkeys(("scalar", "vector", "lane by lane"), 0)
         for n in self.plan.order:
             for i in self.k.blocks[n].instrs:
-                if i.op.name not in ("constant", "jump", "return"):
+                if i.op.name not in ("constant", "jump", "return", "part"):
                     out[self.way(i)] += 1
+        for loop in self.inner:
+            for way, count in loop.share().items():
+                out[way] += count
         return out
 
     def way(self, i: Instr) -> str:
-        name, space = i.op.name, i.attr("space", "global")
+        name = i.op.name
         if name in ("ld", "st", "atom", "red"):
             base, index, data = self.split_args(i, {"ld": 0, "st": i.attr("count", 1)}.get(name, 2 if i.attr("fn") == "cas" else 1))
             if name == "ld" and i.results and i.results[0].id not in self.plan.varying:
@@ -171,8 +197,10 @@ class Warp(Shaped, Lane):
             if name in ("atom", "red"):
                 one = not self.asked(i) and i.attr("fn") in REDUCED and i.attr("to") in (I32, I64) and base.id not in self.plan.varying
                 return "vector" if one else "lane by lane"
+            if self.private(i):
+                return "vector" if self.is_row(i, base) else "lane by lane"
             s, count = self.shape_of(i, base, index), len(i.results or data)
-            cut = pieces(s, i.attr("to").bytes * count) if s is not None and space != "local" else None
+            cut = pieces(s, i.attr("to").bytes * count) if s is not None else None
             return "vector" if cut is not None and (name == "ld" or "same" not in cut.kinds) else "lane by lane"
         if name in ("match_any_sync", "match_all_sync", "redux_sync", "mma", "copy"):
             return "lane by lane"
@@ -205,10 +233,12 @@ class Warp(Shaped, Lane):
     def places(self, v: Value) -> list[str]:
         """The variables of a value that crosses blocks: one, or one for each group of lanes."""
         shape = self.plan.shape(v)
-        return [f"%c{v.id}", *(f"%c{v.id}_{n}" for n in range(1, 1 if shape is None else W // shape.group))]
+        return [f"%c{v.id}", *(f"%c{v.id}_{n}" for n in range(1, 1 if shape is None else self.w // shape.group))]
 
     def type_of(self, v: Value) -> str:
-        return self.ty(v.type.elem, self.plan.shape(v) is None)
+        """Of its variable: predicates are kept as masks."""
+        vec = self.plan.shape(v) is None
+        return self.mask_type if vec and v.type.elem is I1 else self.ty(v.type.elem, vec)
 
     def step(self, v: Value) -> int | None:
         return None if v.id in self.plan.varying else 0
@@ -217,6 +247,8 @@ class Warp(Shaped, Lane):
         found = self.local_vals.get(v.id) or self.vals.get(v.id)
         if found is None:
             texts = [self.put(f"load {self.type_of(v)}, ptr {place}") for place in self.places(v)]
+            if v.type.elem is I1 and v.id in self.plan.varying:
+                texts = [self.bools(texts[0])]
             found = Val(texts[0], v.type.elem, self.step(v)) if v.id not in self.plan.shapes else Grouped(texts, v.type.elem)
             self.local_vals[v.id] = found
         return found
@@ -237,7 +269,7 @@ class Warp(Shaped, Lane):
         parts = []
         for x, kind, factor in shape.anchors:
             offs = [o - factor * p for o, p in zip(offs, self.plan.shapes[x.id].offs)]
-            wide = self.put(f"{kind}ext <32 x i32> {self.vec(x)} to {t}")
+            wide = self.put(f"{kind}ext <{self.w} x i32> {self.vec(x)} to {t}")
             bases = [self.put(f"{kind}ext i32 {b} to i64") for b in self.bases(x)]
             part = self.put(f"sub {t} {wide}, {self.spread(bases, I64, '')}")
             parts.append(part if factor == 1 else self.put(f"mul {t} {part}, splat (i64 {factor})"))
@@ -255,8 +287,8 @@ class Warp(Shaped, Lane):
             x = "poison"
             for n, text in enumerate(texts):
                 x = self.put(f"insertelement {t} {x}, {NAMES[elem.name]} {text}, i64 {n}")
-            order = ", ".join(f"i32 {lane * len(texts) // W}" for lane in range(W))
-            x = self.put(f"shufflevector {t} {x}, {t} poison, <32 x i32> <{order}>")
+            order = ", ".join(f"i32 {lane * len(texts) // self.w}" for lane in range(self.w))
+            x = self.put(f"shufflevector {t} {x}, {t} poison, <{self.w} x i32> <{order}>")
         return self.put(f"add {t} {x}, {beyond}") if beyond else x
 
     def bases(self, v: Value) -> list[str]:
@@ -277,18 +309,18 @@ class Warp(Shaped, Lane):
         name, out = i.op.name, i.result
         t, u = NAMES[i.args[0].type.elem.name] if i.args else "i32", NAMES[out.type.elem.name]
         texts = []
-        for n in range(W // shape.group):
+        for n in range(self.w // shape.group):
             if name == "sreg":
                 reg = str(i.attr("name"))
-                texts.append("0" if reg == "laneid" or reg == "tid.x" and self.form != FORMS[0] else self.from_frame(reg[-1]))
+                texts.append("0" if reg == "laneid" or reg == "tid.x" and self.plan.lanes.row < self.w else self.from_frame(reg[-1]))
                 continue
             args = [self.first_of(a, shape.group, n) for a in i.args]
-            if name in COPIES or t == u and name in ("sext", "zext", "trunc"):
+            if name in COPIES or t == u and name in ("sext", "zext", "itrunc"):
                 texts.append(args[0])
-            elif name in ("sext", "zext", "trunc"):
-                texts.append(self.put(f"{name} {t} {args[0]} to {u}"))
+            elif name in ("sext", "zext", "itrunc"):
+                texts.append(self.put(f"{name.removeprefix('i')} {t} {args[0]} to {u}"))
             else:
-                texts.append(self.do(f"{ {'iadd': 'add', 'isub': 'sub', 'imul': 'mul'}.get(name, name)} {t}", *args))
+                texts.append(self.do(f"{ {'iadd': 'add', 'isub': 'sub', 'imul': 'mul', 'shr_u': 'lshr', 'shr_s': 'ashr'}.get(name, name)} {t}", *args))
         self.local_vals[out.id] = Grouped(texts, out.type.elem)
         if out.id in self.crossing:
             self.put_away(out, texts)
@@ -319,43 +351,34 @@ class Warp(Shaped, Lane):
     def keep(self, v: Value, text: str, mask: str) -> None:
         """Into the variable, where the mask holds."""
         t = self.type_of(v)
+        if v.type.elem is I1 and v.id in self.plan.varying:
+            text = self.mask_of_bools(text)
         if mask and v.id in self.plan.blend:
-            old = self.put(f"load {t}, ptr %c{v.id}")
-            text = self.put(f"select {MASK} {mask}, {t} {text}, {t} {old}")
+            text = self.pick(mask, t, text, self.put(f"load {t}, ptr %c{v.id}"))
         self.lines.append(f"  store {t} {text}, ptr %c{v.id}")
 
     def here(self) -> str:
         """The mask of the lanes that are here."""
-        return self.mask or self.put(f"load {MASK}, ptr %alive")
-
-    def both(self, a: str, b: str) -> str:
-        return self.put(f"select {MASK} {a}, {MASK} {b}, {MASK} zeroinitializer")
-
-    def bits(self, mask: str) -> str:
-        return self.put(f"bitcast {MASK} {mask} to i32")
-
-    def frozen(self, v: Value) -> str:
-        return self.put(f"freeze {MASK} {self.vec(v)}")
+        return self.mask or self.mask_in("%alive")
 
     # ---- control flow
 
     def die(self, mask: str) -> None:
         """Lanes that return."""
-        alive = self.put(f"load {MASK}, ptr %alive")
+        alive = self.mask_in("%alive")
         gone = self.both(alive, mask)
         if not self.lockstep:
             n = self.put(self.call("llvm.ctpop.i32", "i32", [("i32", self.bits(gone))]))
             p = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['live']}")
             self.lines.append(f"  store i32 {self.do('sub i32', self.put(f'load i32, ptr {p}'), n)}, ptr {p}")
-        rest = self.put(f"xor {MASK} {mask}, splat (i1 true)")
-        self.lines.append(f"  store {MASK} {self.both(alive, rest)}, ptr %alive")
+        self.put_mask(self.both(alive, self.inverse(mask)), "%alive")
 
     def finish(self, n: int, t: Instr) -> None:
         """A terminator where control flow is uniform."""
         name = t.op.name
         region = self.plan.regions.get(n)
         if name == "return":
-            self.die(self.put(f"load {MASK}, ptr %alive"))
+            self.die(self.mask_in("%alive"))
             self.lines.append("  ret i32 0")
         elif name == "trap":
             self.lines.append("  ret i32 -1")
@@ -388,12 +411,13 @@ class Warp(Shaped, Lane):
             self.lines.append(f"  br label %b{target}")
             return
         self.no_masks(region[0])
-        self.lines.append(f"  store {MASK} {self.put(f'load {MASK}, ptr %alive')}, ptr %m{target}")
+        self.put_mask(self.mask_in("%alive"), f"%m{target}")
         self.linear(region)
 
     def no_masks(self, blocks: set[int]) -> None:
         """Where a region is entered no lane stands before any of its blocks.  (Once for all at the start would keep each mask alive all the way.)"""
-        self.lines += [f"  store {MASK} zeroinitializer, ptr %m{m}" for m in sorted(blocks)]
+        for m in sorted(blocks):
+            self.put_mask("zeroinitializer", f"%m{m}")
 
     def linear(self, region: tuple[set[int], int | None]) -> None:
         """Linearised blocks in topological order; then, where lanes are left, on to the join."""
@@ -403,7 +427,7 @@ class Warp(Shaped, Lane):
         if join is None:
             self.lines.append("  ret i32 0")
             return
-        some = self.put(f"icmp ne i32 {self.bits(self.put(f'load {MASK}, ptr %alive'))}, 0")
+        some = self.some(self.mask_in("%alive"))
         self.n += 1
         n = self.n
         self.lines += [f"  br i1 {some}, label %on{n}, label %end{n}", f"end{n}:", "  ret i32 0", f"on{n}:"]
@@ -418,7 +442,7 @@ class Warp(Shaped, Lane):
             if shape is None:
                 texts.append([self.vec(a)])
             else:
-                texts.append([self.first_of(a, shape.group, n) for n in range(W // shape.group)])
+                texts.append([self.first_of(a, shape.group, n) for n in range(self.w // shape.group)])
         for p, parts in zip(params, texts):
             if p.id in self.plan.shapes:
                 self.put_away(p, parts)
@@ -429,7 +453,7 @@ class Warp(Shaped, Lane):
     def diverge(self, t: Instr, region: tuple[set[int], int | None]) -> None:
         """A divergent branch, its linearised blocks, and the way on.  Without blocks, one side only returns and the others go on."""
         blocks, join = region
-        alive = self.put(f"load {MASK}, ptr %alive")
+        alive = self.mask_in("%alive")
         self.no_masks(blocks)
         for e, mask in self.ways(t, alive):
             if self.plan.dies(e.target):
@@ -449,28 +473,39 @@ class Warp(Shaped, Lane):
             return [(t.edges[0], mask)]
         if name == "branch":
             c = self.frozen(t.args[0])
-            other = self.put(f"xor {MASK} {c}, splat (i1 true)")
-            return [(t.edges[0], self.both(mask, c)), (t.edges[1], self.both(mask, other))]
+            return [(t.edges[0], self.narrowed(mask, t.args[0])), (t.edges[1], self.both(mask, self.inverse(c)))]
         if name == "switch":
-            x = self.put(f"freeze <32 x i32> {self.vec(t.args[0])}")
+            x = self.put(f"freeze <{self.w} x i32> {self.vec(t.args[0])}")
             out, rest = [], mask
             for k, e in enumerate(t.edges[:-1]):
-                hit = self.both(rest, self.put(f"icmp eq <32 x i32> {x}, splat (i32 {k})"))
+                hit = self.both(rest, self.mask_of_bools(self.put(f"icmp eq <{self.w} x i32> {x}, splat (i32 {k})")))
                 out.append((e, hit))
-                rest = self.both(rest, self.put(f"xor {MASK} {hit}, splat (i1 true)"))
+                rest = self.both(rest, self.inverse(hit))
             return [*out, (t.edges[-1], rest)]
         raise Refused(f"{name} in divergent code", place=t.loc)
 
+    def narrowed(self, mask: str, v: Value) -> str:
+        """A mask and a predicate.  One that two others make is taken apart: LLVM packs masks to bytes, to join `<w x i1>` with an i1."""
+        i = self.plan.lanes.defs.get(v.id)
+        if self.mask_elem != "i1" and i is not None and i.op.name == "and" and v.id in self.local_vals and all(a.id in self.local_vals for a in i.args):
+            for a in sorted(i.args, key=lambda a: self.step(a) == 0):
+                mask = self.narrowed(mask, a)
+            return mask
+        if self.mask_elem == "i1" or self.step(v) is None:
+            return self.both(mask, self.frozen(v))
+        word = self.put(f"sext i1 {self.put(f'freeze i1 {self.val(v).text}')} to {self.mask_elem}")
+        return self.both(mask, self.splat(word, I32 if self.mask_elem == "i32" else I64))
+
     def raise_mask(self, n: int, mask: str) -> None:
-        have = self.put(f"load {MASK}, ptr %m{n}")
-        self.lines.append(f"  store {MASK} {self.put(f'or {MASK} {have}, {mask}')}, ptr %m{n}")
+        have = self.mask_in(f"%m{n}")
+        self.put_mask(self.put(f"or {self.mask_type} {have}, {mask}"), f"%m{n}")
 
     def parts(self, nodes: list[int], cut: int | None) -> None:
         for part in components(self.k, nodes, cut):
             n = next(iter(part))
             again = len(part) > 1 or any(e.target == n and n != cut for e in self.k.blocks[n].terminator.edges)
             if not again:
-                self.linear_block(n)
+                self.linear_block(n, n == cut)
                 continue
             inside = [m for m in self.plan.order if m in part]
             heads = {e.target for m in self.plan.order if m not in part for e in self.k.blocks[m].terminator.edges if e.target in part}
@@ -479,24 +514,32 @@ class Warp(Shaped, Lane):
             [h] = heads
             self.n += 1
             top, out = f"loop{self.n}", f"out{self.n}"
-            self.lines += [f"  br label %{top}", f"{top}:"]
+            self.lines += [f"  br i1 {self.some(self.mask_in(f'%m{h}'))}, label %{top}, label %{out}", f"{top}:"]
             self.local_vals = {}
             if h in self.spinning:
                 self.spin(h)
             self.parts(inside, h)
-            some = self.put(f"icmp ne i32 {self.bits(self.put(f'load {MASK}, ptr %m{h}'))}, 0")
+            some = self.some(self.mask_in(f"%m{h}"))
             self.lines += [f"  br i1 {some}, label %{top}, label %{out}", f"{out}:"]
             self.local_vals = {}
 
-    def linear_block(self, n: int) -> None:
+    def quick(self, n: int) -> bool:
+        """Whether a block is run faster than it is asked if there are lanes for it."""
+        instrs = self.k.blocks[n].instrs
+        return len(instrs) <= QUICK and instrs[-1].op.name in ("jump", "branch") and all(
+            i.op.kind == "lane" and i.op.name not in SLOW and i.attr("rnd", "rn") == "rn" for i in instrs[:-1])
+
+    def linear_block(self, n: int, head: bool) -> None:
+        """A block under its mask; the head of a loop has lanes."""
         b = self.k.blocks[n]
         self.local_vals = {}
-        mask = self.put(f"load {MASK}, ptr %m{n}")  # made of frozen conditions
-        self.lines.append(f"  store {MASK} zeroinitializer, ptr %m{n}")
+        mask = self.mask_in(f"%m{n}")  # made of frozen conditions
+        self.put_mask("zeroinitializer", f"%m{n}")
         self.n += 1
         yes, no = f"in{self.n}", f"past{self.n}"
-        some = self.put(f"icmp ne i32 {self.bits(mask)}, 0")
-        self.lines += [f"  br i1 {some}, label %{yes}, label %{no}", f"{yes}:"]
+        asked = not head and not self.quick(n)
+        if asked:
+            self.lines += [f"  br i1 {self.some(mask)}, label %{yes}, label %{no}", f"{yes}:"]
         self.mask, self.linearised = mask, n
         for i in b.instrs[:-1]:
             start = len(self.lines)
@@ -514,10 +557,11 @@ class Warp(Shaped, Lane):
                 if self.plan.dies(e.target):
                     self.die(part)
                     continue
-                self.pass_on(e, part)
+                self.pass_on(e, mask if self.plan.fresh(n, e.target) else part)
                 if e.target in self.plan.inside:
                     self.raise_mask(e.target, part)
-        self.lines += [f"  br label %{no}", f"{no}:"]
+        if asked:
+            self.lines += [f"  br label %{no}", f"{no}:"]
         self.mask = ""
         self.local_vals = {}
 
@@ -535,7 +579,7 @@ class Warp(Shaped, Lane):
         for v in live:
             self.save(v)
         q = self.put(f"getelementptr i8, ptr %frame, i64 {self.alive_at}")
-        self.lines.append(f"  store i32 {self.bits(self.put(f'load {MASK}, ptr %alive'))}, ptr {q}")
+        self.lines.append(f"  store i32 {self.bits(self.mask_in('%alive'))}, ptr {q}")
         self.lines.append(f"  ret i32 {p.number}")
 
     def spin(self, h: int) -> None:
@@ -543,7 +587,7 @@ class Warp(Shaped, Lane):
         self.give_way(f"spin{h}")
         for n, m in enumerate(sorted(self.plan.inside)):
             q = self.put(f"getelementptr i8, ptr %frame, i64 {self.masks_at + 4 * n}")
-            self.lines.append(f"  store i32 {self.bits(self.put(f'load {MASK}, ptr %m{m}'))}, ptr {q}")
+            self.lines.append(f"  store i32 {self.bits(self.mask_in(f'%m{m}'))}, ptr {q}")
         self.suspend(self.spinning[h], self.crossing.values())
         self.lines.append(f"spin{h}:")
         self.local_vals = {}
@@ -552,16 +596,22 @@ class Warp(Shaped, Lane):
         self.restore(self.crossing.values())
         for n, m in enumerate(sorted(self.plan.inside)):
             q = self.put(f"getelementptr i8, ptr %frame, i64 {self.masks_at + 4 * n}")
-            self.lines.append(f"  store {MASK} {self.mask_of(self.put(f'load i32, ptr {q}'))}, ptr %m{m}")
+            self.put_mask(self.mask_of(self.put(f"load i32, ptr {q}")), f"%m{m}")
         self.lines.append(f"  br label %spin{h}")
 
     def wait(self, s: Any) -> None:
-        p = s.point
+        p, i = s.point, s.point.instr
         if s.poll:
-            self.give_way(s.next)
+            if i.op.name == "mbarrier" and self.step(i.result) == 0:  # another warp of this thread must complete the phase
+                self.n += 1
+                self.lines += [f"  br i1 {self.val(i.result).text}, label %{s.next}, label %give{self.n}", f"give{self.n}:"]
+            else:
+                self.give_way(s.next)
             self.suspend(p, p.live)
             return
-        i = p.instr
+        if p.kind == CLUSTER:
+            self.suspend(p, p.live)
+            return
         number, counted, what = "0", "0", None
         if i.op.name == "named_barrier":
             number = self.uniform(i.args[0], i)
@@ -584,14 +634,14 @@ class Warp(Shaped, Lane):
             return lanes
         threads = self.word32("threads")
         last = self.do("sub i32", self.do("sub i32", threads, "1"), self.from_frame("linear"))
-        here = self.do("icmp ult i32", last, "32")
-        bit = self.do("and i32", self.do("lshr i32", bits, self.do("and i32", last, "31")), "1")
+        here = self.do("icmp ult i32", last, str(self.w))
+        bit = self.do("and i32", self.do("lshr i32", bits, self.do("and i32", last, str(self.w - 1))), "1")
         lacking = self.do("mul i32", bit, self.do("and i32", self.do("sub i32", "0", threads), "31"))
         return self.do("add i32", lanes, self.put(f"select i1 {here}, i32 {lacking}, i32 0"))
 
     def count_in(self, number: str, counted: str, i: Instr, what: Value | None) -> None:
         whole = bool(i.attr("counted"))
-        lanes = self.count(self.bits(self.put(f"load {MASK}, ptr %alive")), whole)
+        lanes = self.count(self.bits(self.mask_in("%alive")), whole)
         place = self.put(f"zext i32 {self.do('mul i32', self.do('and i32', number, '15'), str(BARRIER))} to i64")
         first = self.put(f"getelementptr i8, ptr %blk, i64 {BLOCK['barriers']}")
         p = self.put(f"getelementptr i8, ptr {first}, i64 {place}")
@@ -600,7 +650,7 @@ class Warp(Shaped, Lane):
         self.lines.append(f"  store i32 {counted}, ptr {q}")
         if what is not None:
             q = self.put(f"getelementptr i8, ptr {p}, i64 8")
-            hits = self.bits(self.both(self.put(f"load {MASK}, ptr %alive"), self.frozen(what)))
+            hits = self.bits(self.both(self.mask_in("%alive"), self.frozen(what)))
             total = self.count(hits, whole and i.attr("kind") != "popc")
             self.lines.append(f"  store i32 {self.do('add i32', self.put(f'load i32, ptr {q}'), total)}, ptr {q}")
 
@@ -613,11 +663,11 @@ class Warp(Shaped, Lane):
         for n, x in enumerate(self.bases(v) if shaped else [self.vec(v) if v.id in self.plan.varying else self.val(v).text]):
             p = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id] + n * v.type.elem.bytes}")
             if v.type.elem is I1:
-                x = self.put(f"zext {self.type_of(v)} {x} to {t}")
+                x = self.put(f"zext {t.replace('i8', 'i1')} {x} to {t}")
             self.lines.append(f"  store {t} {x}, ptr {p}, align {64 if t.startswith('<') else v.type.elem.bytes}")
 
     def memory_of(self, v: Value) -> str:
-        return self.type_of(v).replace("i1", "i8") if v.type.elem is I1 else self.type_of(v)
+        return self.ty(I8 if v.type.elem is I1 else v.type.elem, self.plan.shape(v) is None)
 
     def restore(self, live: Iterable[Value]) -> None:
         for v in live:
@@ -626,7 +676,8 @@ class Warp(Shaped, Lane):
                 q = self.put(f"getelementptr i8, ptr %frame, i64 {self.saved[v.id] + n * v.type.elem.bytes}")
                 x = self.put(f"load {t}, ptr {q}, align {64 if t.startswith('<') else v.type.elem.bytes}")
                 if v.type.elem is I1:
-                    x = self.put(f"trunc {t} {x} to {self.type_of(v)}")
+                    x = self.put(f"trunc {t} {x} to {t.replace('i8', 'i1')}")
+                    x = self.mask_of_bools(x) if v.id in self.plan.varying else x
                 self.lines.append(f"  store {self.type_of(v)} {x}, ptr {place}")
 
     def resume(self, s: Any) -> None:
@@ -645,7 +696,7 @@ class Warp(Shaped, Lane):
     def lane(self, i: Instr, vec: bool) -> str:
         rnd = i.attr("rnd")
         if rnd not in ("rz", "rm", "rp") or i.op.name in ("ftos", "ftou"):
-            return _Emit.lane(self, i, vec)
+            return Ops.lane(self, i, vec)
         if not vec:
             return Lane.lane(self, i, vec)
         elem, out = i.args[0].type.elem, i.result.type.elem
@@ -658,7 +709,7 @@ class Warp(Shaped, Lane):
         return self.clamped(r, out, True) if i.attr("sat") else r
 
     def directed_lanes(self, name: str, rnd: str, elem: Scalar, out: Scalar, args: list[str], i: Instr) -> str:
-        """Directed rounding of 32 lanes: AVX-512 has it in the instruction; else the mode is set around one operation on vectors."""
+        """Directed rounding of all lanes: AVX-512 has it in the instruction; else the mode is set around one operation on vectors."""
         kind = conversion(name, elem, out) or CONSTRAINED.get(name)
         if kind is None:
             raise Refused(f"{name}.{rnd}", place=i.loc)
@@ -686,7 +737,8 @@ class Warp(Shaped, Lane):
         self.allocas += [f"  %ro{n} = alloca {u}, align 64", *(f"  %ra{n}_{k} = alloca {t}, align 64" for k in range(len(args)))]
         self.lines += [f"  store {t} {a}, ptr %ra{n}_{k}" for k, a in enumerate(args)]
         self.lines.append(f"  call void @{helper}(ptr %ro{n}, {', '.join(f'ptr %ra{n}_{k}' for k in range(len(args)))})")
-        return self.put(f"load {u}, ptr %ro{n}")
+        r = self.put(f"load {u}, ptr %ro{n}")
+        return self.put(self.call(f"llvm.fabs.{self.suffix(out, True)}", u, [(u, r)])) if name == "utof" else r  # LLVM's 0 is −0, rounded downwards
 
     def embedded(self, kind: str, rnd: str, elem: Scalar, args: list[str]) -> str:
         """By the rounding that AVX-512 instructions carry."""
@@ -694,16 +746,18 @@ class Warp(Shaped, Lane):
         t, m = f"<{lanes} x {NAMES[elem.name]}>", NAMES[elem.name]
         name = f"llvm.x86.avx512.{'vfmadd' if kind == 'fma' else kind.removeprefix('f')}.{s}.512"
         parts = []
-        for at in range(0, W, lanes):
-            order = ", ".join(f"i32 {k}" for k in range(at, at + lanes))
-            xs = [self.put(f"shufflevector <32 x {m}> {a}, <32 x {m}> poison, <{lanes} x i32> <{order}>") for a in args]
+        for at in range(0, self.w, lanes):
+            order = ", ".join(f"i32 {k % self.w}" for k in range(at, at + lanes))
+            xs = [self.put(f"shufflevector <{self.w} x {m}> {a}, <{self.w} x {m}> poison, <{lanes} x i32> <{order}>") for a in args]
             self.declared.add(f"declare {t} @{name}({', '.join([t] * len(xs))}, i32)")
             parts.append(self.put(f"call {t} @{name}({', '.join(f'{t} {x}' for x in xs)}, i32 {8 | {'rm': 1, 'rp': 2, 'rz': 3}[rnd]})"))
+        if self.w < lanes:
+            return self.put(f"shufflevector {t} {parts[0]}, {t} poison, <{self.w} x i32> <{', '.join(f'i32 {k}' for k in range(self.w))}>")
         return self.joined(parts, lanes, m)
 
     def _undef(self, i: Instr) -> None:
         if self.step(i.result) == 0:
-            _Emit._undef(self, i)
+            Ops._undef(self, i)
         else:
             self.define(i.result, "zeroinitializer")
 
@@ -712,7 +766,7 @@ class Warp(Shaped, Lane):
         if self.step(i.result) == 0:
             self.same(i.result, self.sreg(name))
             return
-        t = "<32 x i32>"
+        t = f"<{self.w} x i32>"
         if name == "laneid":
             self.define(i.result, self.iota(I32, 1))
             return
@@ -729,7 +783,7 @@ class Warp(Shaped, Lane):
     def thread(self, axis: str) -> str:
         """%tid of the lanes: divisions that are made once per frame, not once per block (`init_function`)."""
         p = self.put(f"getelementptr i8, ptr %frame, i64 {self.tid_at[axis]}")
-        return self.put(f"load <32 x i32>, ptr {p}, align 64")
+        return self.put(f"load <{self.w} x i32>, ptr {p}, align {4 * self.w if self.w < 16 else 64}")
 
     # ---- memory
 
@@ -739,16 +793,20 @@ class Warp(Shaped, Lane):
 
     def addresses(self, i: Instr, base: Value, index: Value | None) -> str:
         """A vector of i64 addresses."""
-        i64, i32 = "<32 x i64>", "<32 x i32>"
+        i64, i32 = f"<{self.w} x i64>", f"<{self.w} x i32>"
         space, disp = i.attr("space", "global"), i.attr("disp", 0)
         if index is not None:
             raise Refused("an access with an index", place=i.loc)
         x = self.vec(base)
-        if space in ("shared", "local"):
+        if space in ("shared", "local", "cluster"):
             if base.type is not I32:
                 x = self.put(f"trunc {i64} {x} to {i32}")
             if disp:
                 x = self.put(f"add {i32} {x}, splat (i32 {disp})")
+            if space == "cluster":
+                return self.cluster_places(x)
+            if space == "local" and self.element:
+                return self.private_places(x)
             wide = self.put(f"{'zext' if space == 'shared' else 'sext'} {i32} {x} to {i64}")
             return self.put(f"add {i64} {wide}, {self.window_bases(space)}")
         if base.type is I32:
@@ -758,16 +816,17 @@ class Warp(Shaped, Lane):
     def window_bases(self, space: str) -> str:
         start = self.put(f"ptrtoint ptr {'%arena' if space == 'shared' else '%local'} to i64")
         bases = self.splat(start, I64)
-        return self.put(f"add <32 x i64> {bases}, {self.iota(I64, self.local_stride)}") if space == "local" and self.local_stride else bases
+        return self.put(f"add <{self.w} x i64> {bases}, {self.iota(I64, self.local_stride)}") if space == "local" and self.local_stride else bases
 
     def contiguous(self, a: str, mask: str, size: int) -> tuple[str, str]:
         """(whether the active lanes' addresses follow one another from an active lane 0, that lane's address)."""
-        first = self.put(f"extractelement <32 x i64> {a}, i64 0")
-        want = self.put(f"add <32 x i64> {self.splat(first, I64)}, {self.iota(I64, size)}")
-        same = self.put(f"icmp eq <32 x i64> {a}, {want}")
-        idle = self.put(f"xor {MASK} {mask}, splat (i1 true)")
-        fits = self.put(f"icmp eq i32 {self.bits(self.put(f'or {MASK} {same}, {idle}'))}, -1")
-        return self.do("and i1", fits, self.put(f"extractelement {MASK} {mask}, i64 0")), first
+        first = self.put(f"extractelement <{self.w} x i64> {a}, i64 0")
+        want = self.put(f"add <{self.w} x i64> {self.splat(first, I64)}, {self.iota(I64, size)}")
+        same = self.put(f"icmp eq <{self.w} x i64> {a}, {want}")
+        here = self.bools(mask)
+        idle = self.put(f"xor {self.bools_type} {here}, splat (i1 true)")
+        fits = self.put(f"icmp eq i32 {self.bits_of_bools(self.put(f'or {self.bools_type} {same}, {idle}'))}, {self.full}")
+        return self.do("and i1", fits, self.put(f"extractelement {self.bools_type} {here}, i64 0")), first
 
     def _ld(self, i: Instr) -> None:
         base, index, _ = self.split_args(i, 0)
@@ -784,6 +843,9 @@ class Warp(Shaped, Lane):
                 self.define(r, self.put(f"icmp ne i8 {x}, 0") if elem is I1 else x)
             return
         mask = self.guard_mask(i)
+        if self.private(i):
+            self.private_load(i, base, elem, mask)
+            return
         if self.shaped_load(i, base, index, elem, mask):
             return
         a = self.addresses(i, base, index)
@@ -791,26 +853,26 @@ class Warp(Shaped, Lane):
             self.wide_load(i, elem, a, mask)
             return
         for k, r in enumerate(i.results):
-            at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
+            at = a if k == 0 else self.put(f"add <{self.w} x i64> {a}, splat (i64 {k * elem.bytes})")
             old = self.vec(i.passthrough[k]) if i.passthrough else None
             self.define(r, self.gathered(elem, at, mask, old, i))
 
     def wide_load(self, i: Instr, elem: Scalar, a: str, mask: str) -> None:
         """Several elements per lane: where all lanes read one run of memory it is loaded whole and taken apart."""
         count, m = len(i.results), NAMES[elem.name]
-        t, whole = f"<32 x {m}>", f"<{32 * count} x {m}>"
+        t, whole = f"<{self.w} x {m}>", f"<{self.w * count} x {m}>"
         self.n += 1
         n = self.n
         self.lines.append(f"  br i1 {self.dense(a, mask, elem.bytes * count)}, label %run{n}, label %loose{n}")
         self.lines.append(f"run{n}:")
-        p = self.put(f"inttoptr i64 {self.put(f'extractelement <32 x i64> {a}, i64 0')} to ptr")
+        p = self.put(f"inttoptr i64 {self.put(f'extractelement <{self.w} x i64> {a}, i64 0')} to ptr")
         x = self.put(f"load {whole}, ptr {p}, align {elem.bytes}")
-        fast = [self.put(f"shufflevector {whole} {x}, {whole} poison, <32 x i32> <{', '.join(f'i32 {lane * count + k}' for lane in range(W))}>")
+        fast = [self.put(f"shufflevector {whole} {x}, {whole} poison, <{self.w} x i32> <{', '.join(f'i32 {lane * count + k}' for lane in range(self.w))}>")
                 for k in range(count)]  # fmt: skip
         self.lines += [f"  br label %taken{n}", f"loose{n}:"]
         slow = []
         for k in range(count):
-            at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
+            at = a if k == 0 else self.put(f"add <{self.w} x i64> {a}, splat (i64 {k * elem.bytes})")
             slow.append(self.by_lane(elem, at, mask, self.vec(i.passthrough[k]) if i.passthrough else "zeroinitializer"))
         self.lines += [f"  br label %taken{n}", f"taken{n}:"]
         phis = [self.put(f"phi {t} [ {x}, %run{n} ], [ {y}, %loose{n} ]") for x, y in zip(fast, slow)]
@@ -818,23 +880,23 @@ class Warp(Shaped, Lane):
             self.define(r, text)
 
     def dense(self, a: str, mask: str, size: int) -> str:
-        """Whether all 32 lanes take part and their addresses are `size` apart."""
+        """Whether all lanes take part and their addresses are `size` apart."""
         fits, _ = self.contiguous(a, mask, size)
-        return self.do("and i1", fits, self.put(f"icmp eq i32 {self.bits(mask)}, -1"))
+        return self.do("and i1", fits, self.all_lanes(mask))
 
     def by_lane(self, elem: Scalar, a: str, mask: str, fill: str) -> str:
         """A gather through memory."""
         m = "i8" if elem is I1 else NAMES[elem.name]
-        t = f"<32 x {m}>"
+        t = f"<{self.w} x {m}>"
         self.helper("gather", m, elem.bytes)
-        self.helpers.setdefault(f"lanes.load.{m}", any_load(m, elem.bytes, self.wide_masks, self.declared))
-        return self.put(f"call {t} @lanes.load.{m}(<32 x i64> {a}, i32 {self.bits(mask)}, {t} {fill})")
+        self.helpers.setdefault(f"lanes{self.w}.load.{m}", any_load(m, elem.bytes, self.wide_masks, self.declared, self.w))
+        return self.put(f"call {t} @lanes{self.w}.load.{m}(<{self.w} x i64> {a}, i32 {self.bits(mask)}, {t} {fill})")
 
     def by_lane_store(self, m: str, size: int, a: str, mask: str, x: str) -> None:
         """A scatter through memory."""
         self.helper("scatter", m, size)
-        self.helpers.setdefault(f"lanes.store.{m}", any_store(m, size, self.wide_masks, self.declared))
-        self.lines.append(f"  call void @lanes.store.{m}(<32 x i64> {a}, i32 {self.bits(mask)}, <32 x {m}> {x})")
+        self.helpers.setdefault(f"lanes{self.w}.store.{m}", any_store(m, size, self.wide_masks, self.declared, self.w))
+        self.lines.append(f"  call void @lanes{self.w}.store.{m}(<{self.w} x i64> {a}, i32 {self.bits(mask)}, <{self.w} x {m}> {x})")
 
     def split_args(self, i: Instr, values: int) -> tuple[Value, Value | None, tuple[Value, ...]]:
         n = len(i.args) - values
@@ -843,25 +905,31 @@ class Warp(Shaped, Lane):
     def gathered(self, elem: Scalar, a: str, mask: str, old: str | None, i: Instr) -> str:
         """A vector load where the addresses follow one another, else lane by lane."""
         m = "i8" if elem is I1 else NAMES[elem.name]
-        t = f"<32 x {m}>"
+        t = f"<{self.w} x {m}>"
         if old is not None and elem is I1:
-            old = self.put(f"zext {MASK} {old} to {t}")
+            old = self.put(f"zext {self.bools_type} {old} to {t}")
         fill = old or "zeroinitializer"
         if elem.bits > 64:
-            raise Refused("128-bit accesses", place=i.loc)
+            halves = [self.put(f"trunc {t} {self.put(f'lshr {t} {fill}, splat (i128 {n})') if n else fill} to <{self.w} x i64>") for n in (0, 64)]
+            low, high = (self.put(f"zext <{self.w} x i64> {self.by_lane(I64, at, mask, half)} to {t}")
+                         for at, half in zip((a, self.put(f"add <{self.w} x i64> {a}, splat (i64 8)")), halves))  # fmt: skip
+            return self.put(f"or {t} {low}, {self.put(f'shl {t} {high}, splat (i128 64)')}")
         x = self.by_lane(elem, a, mask, fill)
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 
     def helper(self, kind: str, m: str, size: int) -> None:
-        name = f"lanes.{kind}.{m}"
+        name = f"lanes{self.w}.{kind}.{m}"
         if name not in self.helpers:
-            self.helpers[name] = each_lane(name, kind, m, size, self.declared)
+            self.helpers[name] = each_lane(name, kind, m, size, self.declared, self.w)
 
     def _st(self, i: Instr) -> None:
         count = i.attr("count", 1)
         base, index, data = self.split_args(i, count)
         elem = i.attr("to")
         mask = self.guard_mask(i)
+        if self.private(i):
+            self.private_store(i, base, elem, mask, data)
+            return
         if self.shaped_store(i, base, index, elem, mask, data):
             return
         a = self.addresses(i, base, index)
@@ -869,7 +937,7 @@ class Warp(Shaped, Lane):
             self.wide_store(i, elem, a, mask, data)
             return
         for k, v in enumerate(data):
-            at = a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})")
+            at = a if k == 0 else self.put(f"add <{self.w} x i64> {a}, splat (i64 {k * elem.bytes})")
             self.scattered(elem, at, mask, self.vec(v), i)
 
     def wide_store(self, i: Instr, elem: Scalar, a: str, mask: str, data: tuple[Value, ...]) -> None:
@@ -879,35 +947,36 @@ class Warp(Shaped, Lane):
         n = self.n
         self.lines.append(f"  br i1 {self.dense(a, mask, elem.bytes * count)}, label %run{n}, label %loose{n}")
         self.lines.append(f"run{n}:")
-        size = 32
+        size = self.w
         while len(parts) > 1:  # side by side, then the elements of a lane together
             size *= 2
             order = ", ".join(f"i32 {k}" for k in range(size))
             parts = [self.put(f"shufflevector <{size // 2} x {m}> {x}, <{size // 2} x {m}> {y}, <{size} x i32> <{order}>") for x, y in zip(parts[::2], parts[1::2])]
         whole = f"<{size} x {m}>"
-        order = ", ".join(f"i32 {32 * k + lane}" for lane in range(W) for k in range(count))
+        order = ", ".join(f"i32 {self.w * k + lane}" for lane in range(self.w) for k in range(count))
         x = self.put(f"shufflevector {whole} {parts[0]}, {whole} poison, <{size} x i32> <{order}>")
-        p = self.put(f"inttoptr i64 {self.put(f'extractelement <32 x i64> {a}, i64 0')} to ptr")
+        p = self.put(f"inttoptr i64 {self.put(f'extractelement <{self.w} x i64> {a}, i64 0')} to ptr")
         self.lines.append(f"  store {whole} {x}, ptr {p}, align {elem.bytes}")
         self.lines += [f"  br label %taken{n}", f"loose{n}:"]
         for k, x in enumerate(columns):
-            self.by_lane_store(m, elem.bytes, a if k == 0 else self.put(f"add <32 x i64> {a}, splat (i64 {k * elem.bytes})"), mask, x)
+            self.by_lane_store(m, elem.bytes, a if k == 0 else self.put(f"add <{self.w} x i64> {a}, splat (i64 {k * elem.bytes})"), mask, x)
         self.lines += [f"  br label %taken{n}", f"taken{n}:"]
 
     def scattered(self, elem: Scalar, a: str, mask: str, x: str, i: Instr) -> None:
         m = "i8" if elem is I1 else NAMES[elem.name]
-        t = f"<32 x {m}>"
+        t = f"<{self.w} x {m}>"
         if elem.bits > 64:
-            raise Refused("128-bit accesses", place=i.loc)
+            for n in (0, 64):
+                half = self.put(f"trunc {t} {self.put(f'lshr {t} {x}, splat (i128 {n})') if n else x} to <{self.w} x i64>")
+                self.by_lane_store("i64", 8, self.put(f"add <{self.w} x i64> {a}, splat (i64 8)") if n else a, mask, half)
+            return
         if elem is I1:
-            x = self.put(f"zext {MASK} {x} to {t}")
+            x = self.put(f"zext {self.bools_type} {x} to {t}")
         self.by_lane_store(m, elem.bytes, a, mask, x)
 
     def _atom(self, i: Instr) -> None:
         """Lane by lane, ascending."""
         fn, elem = i.attr("fn"), i.attr("to")
-        if elem.bits > 64:
-            raise Refused("128-bit atomics", place=i.loc)
         base, index, data = self.split_args(i, 2 if fn == "cas" else 1)
         mask, asked = self.guard_mask(i), self.asked(i)
         if not asked and fn in REDUCED and elem in (I32, I64) and self.step(base) == 0 and index is None:
@@ -917,21 +986,21 @@ class Warp(Shaped, Lane):
         t = NAMES[elem.name]
         self.n += 1
         n = self.n
-        self.allocas += [f"  %ad{n} = alloca <32 x i64>, align 64", f"  %old{n} = alloca <32 x {t}>, align 64",
-                         *(f"  %op{n}_{k} = alloca <32 x {t}>, align 64" for k in range(len(data)))]  # fmt: skip
-        self.lines.append(f"  store <32 x i64> {a}, ptr %ad{n}")
+        self.allocas += [f"  %ad{n} = alloca <{self.w} x i64>, align 64", f"  %old{n} = alloca <{self.w} x {t}>, align 64",
+                         *(f"  %op{n}_{k} = alloca <{self.w} x {t}>, align 64" for k in range(len(data)))]  # fmt: skip
+        self.lines.append(f"  store <{self.w} x i64> {a}, ptr %ad{n}")
         if asked:
             old = self.vec(i.passthrough[0]) if i.passthrough else "zeroinitializer"
-            self.lines.append(f"  store <32 x {t}> {old}, ptr %old{n}")
+            self.lines.append(f"  store <{self.w} x {t}> {old}, ptr %old{n}")
         for k, v in enumerate(data):
-            self.lines.append(f"  store <32 x {t}> {self.vec(v)}, ptr %op{n}_{k}")
+            self.lines.append(f"  store <{self.w} x {t}> {self.vec(v)}, ptr %op{n}_{k}")
         name = ".".join(("lanes.atomic", fn, elem.name, i.attr("space", "global"), str(i.attr("order")), "old" if asked else "none"))
         if name not in self.helpers:
-            self.helpers[name] = atomics(name, i, fn, elem, len(data), asked, self.declared, self.helpers)
+            self.helpers[name] = atomics(name, i, fn, elem, len(data), asked, self.declared, self.helpers, self.w)
         args = "".join(f", ptr %op{n}_{k}" for k in range(len(data)))
         self.lines.append(f"  call void @{name}(ptr %ad{n}, i32 {self.bits(mask)}, ptr %old{n}{args})")
         if asked:
-            self.define(i.result, self.put(f"load <32 x {t}>, ptr %old{n}"))
+            self.define(i.result, self.put(f"load <{self.w} x {t}>, ptr %old{n}"))
 
     def asked(self, i: Instr) -> bool:
         """Whether anything reads what an atomic operation found."""
@@ -944,12 +1013,12 @@ class Warp(Shaped, Lane):
         t, name = self.ty(elem, True), REDUCED[fn]
         top, low = (1 << (elem.bits - 1)) - 1, -(1 << (elem.bits - 1))
         nothing = {"and": -1, "umin": -1, "smin": top, "smax": low}.get(name, 0)
-        x = self.put(f"select {MASK} {mask}, {t} {self.vec(v)}, {t} splat ({NAMES[elem.name]} {nothing})")
-        total = self.put(self.call(f"llvm.vector.reduce.{name}.v32{SUFFIX[elem.name]}", NAMES[elem.name], [(t, x)]))
+        x = self.pick(mask, t, self.vec(v), f"splat ({NAMES[elem.name]} {nothing})")
+        total = self.put(self.call(f"llvm.vector.reduce.{name}.v{self.w}{SUFFIX[elem.name]}", NAMES[elem.name], [(t, x)]))
         p = self.place(i.attr("space", "global"), self.val(base), None, 1, i.attr("disp", 0))
         self.n += 1
         n = self.n
-        some = self.put(f"icmp ne i32 {self.bits(mask)}, 0")
+        some = self.some(mask)
         self.lines += [f"  br i1 {some}, label %red{n}, label %reds{n}", f"red{n}:"]
         Lane.atomic(self, i, p, fn, elem, [total])
         self.lines += [f"  br label %reds{n}", f"reds{n}:"]
@@ -964,18 +1033,21 @@ class Warp(Shaped, Lane):
         """Lane by lane, each some bytes."""
         mask = self.guard_mask(i)
         dst, src = (self.addresses(Instr(i.op, (), (("space", i.attr(end)),), loc=i.loc), v, None) for end, v in zip(("to", "from"), i.args))
-        wide = "<32 x i64>"
-        read = self.put(f"zext <32 x i32> {self.vec(i.args[2])} to {wide}")
+        wide = f"<{self.w} x i64>"
+        read = self.put(f"zext <{self.w} x i32> {self.vec(i.args[2])} to {wide}")
+        if i.attr("fn") or i.attr("masked"):
+            self.copies_by_lane(i, dst, src, read, mask)
+            return
         total = f"splat (i64 {i.attr('bytes')})" if i.attr("bytes") else self.vec(i.args[3]) if len(i.args) > 3 else read
         if "lanes.copy" not in self.helpers:
-            self.helpers["lanes.copy"] = copies(self.declared)
+            self.helpers["lanes.copy"] = copies(self.declared, self.w)
         self.helpers.setdefault("copy", COPY)
         self.lines.append(f"  call void @lanes.copy({wide} {dst}, {wide} {src}, {wide} {read}, {wide} {total}, i32 {self.bits(mask)})")
 
     def _report(self, i: Instr) -> None:
         p = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.k.params)}')}")
         hit = self.both(self.here(), self.frozen(i.args[0]))
-        self.when(self.put(f"icmp ne i32 {self.bits(hit)}, 0"), f"store atomic i32 {i.attr('code', 1)}, ptr {p} monotonic, align 4")
+        self.when(self.some(hit), f"store atomic i32 {i.attr('code', 1)}, ptr {p} monotonic, align 4")
 
     # ---- address spaces
 
@@ -984,18 +1056,20 @@ class Warp(Shaped, Lane):
         if self.step(i.result) == 0:
             Lane._to_generic(self, i)
             return
-        if space in ("shared", "local"):
+        if space in ("shared", "local", "cluster"):
             probe = Instr(i.op, i.args, (("space", space),), i.results, loc=i.loc)
             self.define(i.result, self.addresses(probe, v, None))
         else:
-            self.define(i.result, self.vec(v) if v.type is I64 else self.put(f"zext <32 x i32> {self.vec(v)} to <32 x i64>"))
+            self.define(i.result, self.vec(v) if v.type is I64 else self.put(f"zext <{self.w} x i32> {self.vec(v)} to <{self.w} x i64>"))
 
     def _from_generic(self, i: Instr) -> None:
         space = i.attr("space")
         if self.step(i.result) == 0:
             Lane._from_generic(self, i)
         elif space in ("shared", "local"):
-            self.define(i.result, self.put(f"sub <32 x i64> {self.vec(i.args[0])}, {self.window_bases(space)}"))
+            self.define(i.result, self.put(f"sub <{self.w} x i64> {self.vec(i.args[0])}, {self.window_bases(space)}"))
+        elif space == "cluster":
+            self.define(i.result, self.cluster_windows(self.vec(i.args[0])))
         else:
             self.define(i.result, self.vec(i.args[0]))
 
@@ -1003,21 +1077,22 @@ class Warp(Shaped, Lane):
         if self.step(i.result) == 0:
             Lane._is_space(self, i)
         else:
-            raise Refused("isspacep of addresses that differ between lanes", place=i.loc)
+            self.define(i.result, self.lies_in(i.attr("space"), self.vec(i.args[0]), self.window_bases("local"), max(self.k.local, 1)))
 
     # ---- collectives, where control flow is uniform
 
     def members(self, v: Value) -> str:
-        """The member mask, as those of it that are alive; all of them must be here."""
-        alive = self.bits(self.put(f"load {MASK}, ptr %alive"))
-        named = self.shapes.const.get(v.id)
-        if v.id in self.plan.varying and named is None:
+        """The member mask, as those of it that are alive; all of them must be here.  Of masks that differ between lanes, all lanes that are here."""
+        alive = self.bits(self.mask_in("%alive"))
+        named = self.const.get(v.id)
+        if self.differs(v):  # a mask for each lane that is here
             if not self.mask:
-                raise Refused("a member mask that differs between lanes")
-            here = self.bits(self.mask)  # one value per lane: those that are here must name just themselves
-            want = self.splat(here, I32)
-            other = self.both(self.mask, self.put(f"icmp ne <32 x i32> {self.vec(v)}, {want}"))
-            self.stuck(self.put(f"icmp ne i32 {self.bits(other)}, 0"))
+                return alive
+            here = self.bits(self.mask)
+            if not self.plan.others_leave(self.linearised):
+                away = self.splat(self.do("and i32", alive, self.do("xor i32", here, "-1")), I32)
+                missing = self.put(f"icmp ne <{self.w} x i32> {self.put(f'and <{self.w} x i32> {self.vec(v)}, {away}')}, zeroinitializer")
+                self.stuck(self.some(self.both(self.mask, self.mask_of_bools(missing))))
             return here
         members = self.do("and i32", self.val(v).text if named is None else str(named), alive)
         if self.mask and self.plan.others_leave(self.linearised):
@@ -1026,6 +1101,9 @@ class Warp(Shaped, Lane):
             away = self.do("and i32", members, self.do("xor i32", self.bits(self.mask), "-1"))
             self.stuck(self.put(f"icmp ne i32 {away}, 0"))
         return members
+
+    def differs(self, v: Value) -> bool:
+        return v.id in self.plan.varying and v.id not in self.const
 
     def stuck(self, cond: str) -> None:
         """Ends the launch: a lane waits for one that went another way."""
@@ -1038,17 +1116,20 @@ class Warp(Shaped, Lane):
     def _activemask(self, i: Instr) -> None:
         self.same(i.result, self.bits(self.here()))
 
-    def mask_of(self, members: str) -> str:
-        return self.put(f"bitcast i32 {members} to {MASK}")
-
     def _warp_sync(self, i: Instr) -> None:
         self.members(i.args[0])
 
     def _ballot_sync(self, i: Instr) -> None:
+        if self.differs(i.args[0]):
+            self.collective(i)
+            return
         m = self.mask_of(self.members(i.args[0]))
         self.same(i.result, self.bits(self.both(m, self.frozen(i.args[1]))))
 
     def _vote_sync(self, i: Instr) -> None:
+        if self.differs(i.args[0]):
+            self.collective(i)
+            return
         members = self.members(i.args[0])
         hits = self.bits(self.both(self.mask_of(members), self.frozen(i.args[1])))
         some, full = self.put(f"icmp ne i32 {hits}, 0"), self.put(f"icmp eq i32 {hits}, {members}")
@@ -1058,23 +1139,29 @@ class Warp(Shaped, Lane):
     def _shfl_sync(self, i: Instr) -> None:
         """By a constant: one shuffle of the vector; else through memory."""
         mode = i.attr("mode")
-        b, c = (self.shapes.const.get(a.id) for a in i.args[2:4])
+        b, c = (self.const.get(a.id) for a in i.args[2:4])
         elem = i.args[1].type.elem
         t = self.ty(elem, True)
+        if self.step(i.results[0]) == 0:
+            self.members(i.args[0])
+            source = self.do("and i32", self.val(i.args[2]).text, "31") if self.step(i.args[1]) is None else ""
+            self.same(i.results[0], self.put(f"extractelement {t} {self.vec(i.args[1])}, i32 {source}") if source else self.val(i.args[1]).text)
+            self.same(i.results[1], "true")
+            return
         x = self.vec(i.args[1])
         self.members(i.args[0])
         if b is not None and c is not None:
             b &= 31
             clamp, segment = c & 31, (c >> 8) & 31
             order, inside = [], []
-            for lane in range(W):
+            for lane in range(self.w):
                 top, low = (lane & segment) | (clamp & ~segment & 31), lane & segment
                 src = {"up": lane - b, "down": lane + b, "bfly": lane ^ b, "idx": low | (b & ~segment & 31)}[mode]
                 ok = src >= top if mode == "up" else src <= top
                 order.append(src if ok else lane)
                 inside.append("i1 true" if ok else "i1 false")
             picks = ", ".join(f"i32 {s}" for s in order)
-            self.define(i.results[0], self.put(f"shufflevector {t} {x}, {t} poison, <32 x i32> <{picks}>"))
+            self.define(i.results[0], self.put(f"shufflevector {t} {x}, {t} poison, <{self.w} x i32> <{picks}>"))
             self.define(i.results[1], f"<{', '.join(inside)}>")
             return
         self.collective(i)
@@ -1092,10 +1179,13 @@ class Warp(Shaped, Lane):
             collective(f, shim, i)
             f.line("ret void")
             self.helpers[name] = f.text()
-        place = self.scratch(f"[{stride * W} x i8]", f"ops{stride}")
+        place = self.scratch(f"[{stride * self.w} x i8]", f"ops{stride}")
         for n, a in enumerate(i.args):
             self.column(place, FRAME["ops"] + 16 * n, stride, a.type.elem, self.vec(a))
-        self.lines.append(f"  call void @{name}(ptr {place}, i32 {members})")
+        if self.differs(i.args[0]):
+            self.by_masks(self.vec(i.args[0]), members, f"void @{name}(ptr {place}")
+        else:
+            self.lines.append(f"  call void @{name}(ptr {place}, i32 {members})")
         for n, r in enumerate(i.results):
             x = self.fetch(place, shim.results_at + 16 * n, stride, r.type.elem)
             if r.id not in self.plan.varying:  # the same in all members: the first one's
@@ -1103,21 +1193,35 @@ class Warp(Shaped, Lane):
                 x = self.put(f"extractelement {self.ty(r.type.elem, True)} {x}, i32 {first}")
             self.define(r, x)
 
+    def by_masks(self, masks: str, here: str, call: str) -> None:
+        """A collective of each group of lanes that are here: those that the mask of the lowest one names, then the next."""
+        self.n += 1
+        n = self.n
+        self.allocas.append(f"  %left{n} = alloca i32")
+        self.lines += [f"  store i32 {here}, ptr %left{n}", f"  br label %masks{n}", f"masks{n}:"]
+        left = self.put(f"load i32, ptr %left{n}")
+        self.lines += [f"  br i1 {self.do('icmp ne i32', left, '0')}, label %group{n}, label %joined{n}", f"group{n}:"]
+        lowest = self.put(self.call("llvm.cttz.i32", "i32", [("i32", left), ("i1", "true")]))
+        mask = self.do("and i32", self.put(f"extractelement <{self.w} x i32> {masks}, i32 {lowest}"), here)
+        self.lines.append(f"  call {call}, i32 {mask})")
+        done = self.do("or i32", mask, self.do("shl i32", "1", lowest))
+        self.lines += [f"  store i32 {self.do('and i32', left, self.do('xor i32', done, '-1'))}, ptr %left{n}", f"  br label %masks{n}", f"joined{n}:"]
+
     _match_any_sync = _match_all_sync = _redux_sync = _elect_sync = _mma = collective
 
     def cells(self, place: str, offset: int, stride: int) -> str:
         first = self.do("add i64", self.put(f"ptrtoint ptr {place} to i64"), str(offset))
-        return self.put(f"add <32 x i64> {self.splat(first, I64)}, {self.iota(I64, stride)}")
+        return self.put(f"add <{self.w} x i64> {self.splat(first, I64)}, {self.iota(I64, stride)}")
 
     def column(self, place: str, offset: int, stride: int, elem: Scalar, x: str) -> None:
         m = "i32" if elem is I1 else NAMES[elem.name]
-        t = f"<32 x {m}>"
+        t = f"<{self.w} x {m}>"
         if elem is I1:
-            x = self.put(f"zext {MASK} {x} to {t}")
-        ad, st = self.scratch("<32 x i64>", "cells"), self.scratch(t, f"column.{m}")
-        self.lines += [f"  store <32 x i64> {self.cells(place, offset, stride)}, ptr {ad}", f"  store {t} {x}, ptr {st}"]
+            x = self.put(f"zext {self.bools_type} {x} to {t}")
+        ad, st = self.scratch(f"<{self.w} x i64>", "cells"), self.scratch(t, f"column.{m}")
+        self.lines += [f"  store <{self.w} x i64> {self.cells(place, offset, stride)}, ptr {ad}", f"  store {t} {x}, ptr {st}"]
         self.helper("scatter", m, max(elem.bytes, 4) if elem is I1 else elem.bytes)
-        self.lines.append(f"  call void @lanes.scatter.{m}(ptr {ad}, i32 -1, ptr {st})")
+        self.lines.append(f"  call void @lanes{self.w}.scatter.{m}(ptr {ad}, i32 -1, ptr {st})")
 
     def scratch(self, t: str, name: str) -> str:
         """Memory of the function that one collective uses after the other."""
@@ -1129,11 +1233,11 @@ class Warp(Shaped, Lane):
 
     def fetch(self, place: str, offset: int, stride: int, elem: Scalar) -> str:
         m = "i32" if elem is I1 else NAMES[elem.name]
-        t = f"<32 x {m}>"
-        ad, ld = self.scratch("<32 x i64>", "cells"), self.scratch(t, f"column.{m}")
-        self.lines += [f"  store <32 x i64> {self.cells(place, offset, stride)}, ptr {ad}"]
+        t = f"<{self.w} x {m}>"
+        ad, ld = self.scratch(f"<{self.w} x i64>", "cells"), self.scratch(t, f"column.{m}")
+        self.lines += [f"  store <{self.w} x i64> {self.cells(place, offset, stride)}, ptr {ad}"]
         self.helper("gather", m, 4 if elem is I1 else elem.bytes)
-        self.lines.append(f"  call void @lanes.gather.{m}(ptr {ad}, i32 -1, ptr {ld})")
+        self.lines.append(f"  call void @lanes{self.w}.gather.{m}(ptr {ad}, i32 -1, ptr {ld})")
         x = self.put(f"load {t}, ptr {ld}")
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 

@@ -14,8 +14,8 @@ from ...ir.instr import Instr
 from ...ir.kernel import Kernel
 from ...ir.types import F64, I1, SCALARS, Scalar
 from ..llvm.collective import Request
-from ..llvm.emit import float_text
 from ..llvm.item import Dialect, Item
+from ..llvm.ops import float_text
 from .opencl_c import DOT4, apart, kernel_name
 
 LAYOUT = "e-i64:64-v16:16-v24:32-v32:32-v48:64-v96:128-v192:256-v256:256-v512:512-v1024:1024-n8:16:32:64-G1"

@@ -117,3 +117,30 @@ def test_scopes_of_a_hand_over(words, races):
     x = np.zeros(4, np.int32)
     report = pj.check(ptx(body), "k", grid=2, block=1, args=[x])
     assert len(report.findings) == races and x.tolist() == [5, 1, 5, 0], report
+
+
+def test_progress_is_told_in_blocks():
+    x, y = np.ones(1 << 17, "f4"), np.ones(1 << 17, "f4")
+    seen = []
+    report = pj.check(HERE.parents[2] / "examples" / "kernels.ptx", "saxpy", grid=1024, block=128, args=[np.float32(2), x, y, np.int32(x.size)], progress=lambda done, total: seen.append((done, total)))
+    assert report
+    assert len(seen) > 1 and [d for d, _ in seen] == sorted({d for d, _ in seen}) and {t for _, t in seen} == {1024} and seen[-1][0] == 1024
+
+
+def test_a_terminal_sees_a_bar(monkeypatch, capsys):
+    import io
+    import sys
+
+    from ptxjit.cli.ptx import _bar
+
+    with _bar("checking", "blocks") as bar:
+        assert bar is None  # nobody looks
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with _bar("checking", "blocks") as bar:
+        bar(3, 8)
+    assert "3 of 8 blocks" in sys.stderr.getvalue()

@@ -59,11 +59,11 @@ def test_text_is_read_back(p):
 
 def test_a_planted_fault_is_named(monkeypatch):
     """A target that multiplies wrongly is found, shrunk, and the message names the step and the user's line."""
-    from ptxjit.targets.llvm import emit
+    from ptxjit.targets.llvm import ops
     from ptxjit.testing import check
 
     monkeypatch.setenv("PTXJIT_CACHE", "off")
-    monkeypatch.setitem(emit.BINARY, "fmul", "fadd")
+    monkeypatch.setitem(ops.BINARY, "fmul", "fadd")
     report = check(lambda x: x * 3, lambda x: x * 3, specs=["f32[20]"], examples=50, raise_error=False)
     assert not report.passed and "test_levels.py" in repr(report), repr(report)
 

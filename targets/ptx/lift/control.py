@@ -182,8 +182,9 @@ def _inline(x: X, f: Function, results: tuple[Any, ...], args: tuple[Any, ...]) 
     outer = b.frame
     b.frame = frame
     for r, v in values:
-        d = r.decl
-        b.write(b.reg_key(r), b.cast(v, reg_type(d.type)) if v.type.elem.bits == reg_type(d.type).bits else v)
+        assert r.decl is not None
+        have = reg_type(r.decl.type)
+        b.write(b.reg_key(r), b.cast(v, have) if v.type.elem.bits == have.bits else v)
     b.frame = outer
     b.scope = [0]
     b.run(frame)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ....ir.instr import Value
-from ....ir.types import F32, F64, I16, I64, Scalar
+from ....ir.types import F32, F64, I64, INT_OF_BITS, Scalar
 from .alu import PACKED, on
 from .core import Body, X, ir_type, lifts
 
@@ -39,12 +39,14 @@ def relu(b: Body, v: Value) -> Value:
     return b.make("fmax", v, b.const(v.type, 0.0))  # type: ignore[no-any-return]
 
 
-def canonical(b: Body, v: Value) -> Value:
-    """NaN becomes the canonical one of 16-bit formats, 0x7FFF."""
-    if v.type.elem.bits != 16:
+def canonical(b: Body, v: Value, widest: int = 16) -> Value:
+    """NaN becomes the canonical one, 0x7FFF or 0x7FFFFFFF.  Results of 16 bits always are; of f32 the manual says it of some instructions (`widest` 32)."""
+    elem = v.type.elem
+    if elem.bits > widest:
         return v
+    word = INT_OF_BITS[elem.bits]
     nan = b.make("fcmp", v, v, pred="uno")
-    return b.cast(b.make("select", nan, b.const(I16, 0x7FFF), b.bits(v)), v.type.elem)
+    return b.cast(b.make("select", nan, b.const(word, (1 << (elem.bits - 1)) - 1), b.bits(v)), elem)
 
 
 def op_attrs(ty: Scalar, rnd: str, ftz: bool, sat: bool) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def float_fma(x: X) -> None:
         if oob:  # an operand that is the out-of-bounds NaN gives 0
             bad = None
             for w in (p, q):
-                hit = b.make("icmp", b.bits(w), b.const(I16, 0x7FFF), pred="eq")
+                hit = b.make("icmp", b.bits(w), b.const(INT_OF_BITS[16], 0x7FFF), pred="eq")
                 bad = hit if bad is None else b.either(bad, hit)
             assert bad is not None
             v = b.make("select", bad, b.const(ty, 0.0), v)
@@ -139,7 +141,7 @@ def float_min_max(x: X) -> None:
             r = b.make(name, r, a)
         if sign is not None:
             r = b.make("copysign", r, b.cast(sign, ty))
-        return canonical(b, relu(b, r) if rel else r)
+        return canonical(b, relu(b, r) if rel else r, 32 if nan else 16)
 
     x.dst(0, on(x, t, [x.src(n, t) for n in range(1, x.count)], one))
 

@@ -8,6 +8,7 @@ from ....ir.types import F32, I1, I32, I64, I128
 from ..syntax import Pair, Sink
 from .convert import space_of
 from .core import X, lifts
+from .floats import canonical
 from .memory import SCOPES, access, flat, items_of, mbarrier, other
 
 FULL = -1
@@ -105,7 +106,8 @@ def redux(x: X) -> None:
         fn = f"f{name}" + ("" if nan else "num")
     else:
         fn = {"add": "iadd", "min": f"imin_{t[0]}", "max": f"imax_{t[0]}"}.get(name, name)
-    x.dst(0, b.make("redux_sync", x.src(2, "b32"), v, fn=fn))
+    r = b.make("redux_sync", x.src(2, "b32"), v, fn=fn)
+    x.dst(0, canonical(b, r, 32) if t == "f32" else r)
 
 
 @lifts("activemask")

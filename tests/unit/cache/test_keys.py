@@ -132,6 +132,19 @@ def test_the_oldest_go_first(cache_folder, monkeypatch):
     assert fake.builds == 5
 
 
+def test_the_folder_is_looked_at_seldom(cache_folder, monkeypatch):
+    looks, shrink = [], cache._shrink
+    monkeypatch.setattr(cache, "_shrink", lambda folder: looks.append(folder) or shrink(folder))
+    fake = Fake()
+    for n in range(20):
+        get(fake, spec=Spec("f4", (n + 1,)))
+    assert len(looks) == 1 and cache.info()["entries"] == 20
+    monkeypatch.setattr(cache, "LIMIT", 5 * 1048)  # less than there is: at the next look
+    monkeypatch.setitem(cache._room, cache_folder, 0)
+    get(fake, spec=Spec("f4", (30,)))
+    assert cache.info()["entries"] == 5
+
+
 def test_what_killed_writers_left_is_removed(cache_folder):
     import os
 

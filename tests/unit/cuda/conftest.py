@@ -30,8 +30,10 @@ def card(monkeypatch):
         made.append(d)
         return d
 
+    gc.freeze()  # what was there before the test is not searched after it
     yield make
     gc.collect()
+    gc.unfreeze()
     reset()
     for d in made:
         d.check_guards()

@@ -33,7 +33,8 @@ def made(fn, args, device, *, fast_math=False, cores=None):
     low = lower(graph, facts if cores is None else facts._replace(cores=cores), fast_math=fast_math)
     for x in (low.program, *low.kernels.values()):
         verify(x)
-        assert dump(parse(dump(x))) == dump(x)
+        text = dump(x)
+        assert dump(parse(text)) == text
     kernels, tiles = run_program(low.program, leaves, low.kernels), run_program(low.program, leaves)
     assert bits_difference(tiles, kernels) is None
     return low, kernels

@@ -23,7 +23,7 @@ from ptxjit.targets.cpu.link import link
 from ptxjit.targets.cpu.load import LINUX_X86, load
 from ptxjit.targets.cpu.pool import RUN
 from ptxjit.targets.llvm.dispatch import SUSPENDS, Lane
-from ptxjit.targets.llvm.emit import _Emit, emit_module
+from ptxjit.targets.llvm.emit import Function, emit_module
 from ptxjit.testing import assert_targets_agree
 
 pytestmark = pytest.mark.skipif(not LINUX_X86, reason="runs what the x86-64 Linux linker made: run it on such a machine")
@@ -270,7 +270,7 @@ def test_every_lane_op_is_spelled():
         elif "kernel" in o.levels and o.kind in ("machine", "warp"):
             assert hasattr(Lane, f"_{o.name}") or o.name in SUSPENDS, o.name
     for name in "ld st red bar fence report shfl vote_any vote_all".split():
-        assert hasattr(_Emit, f"_{name}"), name
+        assert hasattr(Function, f"_{name}"), name
 
 
 def test_atom_is_refused_with_its_name():

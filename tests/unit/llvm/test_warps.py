@@ -9,11 +9,12 @@ import pytest
 
 import ptxjit as pj
 from ptxjit.ir.kernel import KernelBuilder
+from ptxjit.ir.op import op
 from ptxjit.ir.types import I32, I64
 from ptxjit.targets import target
 from ptxjit.targets.cpu.load import LINUX_X86
 from ptxjit.targets.llvm.compile import level_of
-from ptxjit.targets.llvm.lanes import FORMS, Lanes, Shape, added, bitwise, form_of, met, regroup, shifted, times
+from ptxjit.targets.llvm.lanes import BITWISE, FORMS, SCALAR, Lanes, Shape, added, bitwise, form_of, met, regroup, shifted, times
 
 pytestmark = pytest.mark.skipif(not LINUX_X86, reason="runs what the x86-64 Linux linker made: run it on such a machine")
 HEAD = ".version 7.8\n.target sm_80\n.address_size 64\n"
@@ -27,6 +28,7 @@ def module(text, mode="auto", machine="cpu:host"):
 
 
 MACHINES = pytest.mark.parametrize("machine", [m for m in ("cpu:host", "cpu:x86-64-v3") if target(m).runs_kernels])
+WIDTHS = pytest.mark.parametrize("mode", ["auto", "auto:16", "auto:8"])
 
 
 # ---- shapes ---------------------------------------------------------------------------------------------------------
@@ -136,7 +138,7 @@ class Random:
 def test_random_arithmetic_over_the_lanes(seed):
     program = Random(seed)
     text, results = program.text()
-    mod = module(text)
+    mod = module(text, ("auto", "auto:16", "auto:8")[seed % 3])
     for block in random.Random(seed).sample(BLOCKS, 4):
         for p in (3, 0x7FFFFFF0, -7):
             threads = block[0] * block[1] * block[2]
@@ -167,11 +169,12 @@ done:
 
 
 @MACHINES
+@WIDTHS
 @pytest.mark.parametrize("start", [0, 5, -1, -16, -40, -64])
-def test_addresses_that_wrap_within_a_warp(start, machine):
+def test_addresses_that_wrap_within_a_warp(start, mode, machine):
     """start + tid wraps past zero: the lanes before it are out of range and take no part."""
     src, dst = np.arange(100, dtype=np.uint32) + 7, np.zeros(100, np.uint32)
-    module(WRAP, machine=machine)["wrap"].launch(src, dst, np.uint32(start & 0xFFFFFFFF), np.uint32(100), grid=1, block=96)
+    module(WRAP, mode, machine)["wrap"].launch(src, dst, np.uint32(start & 0xFFFFFFFF), np.uint32(100), grid=1, block=96)
     touched = np.arange(max(0, start), min(100, start + 96))
     want = np.zeros(100, np.uint32)
     want[touched] = touched + 7
@@ -195,13 +198,14 @@ TILE = """
 
 
 @MACHINES
+@WIDTHS
 @pytest.mark.parametrize("block", [(16, 16), (8, 8), (8, 5), (32, 4), (16, 3), (12, 4)])
-def test_rows_of_a_tile(block, machine):
+def test_rows_of_a_tile(block, mode, machine):
     """Rows, columns and single elements of a tile in shared memory, whole and partial warps."""
     x, y = block
     src = np.random.default_rng(3).standard_normal((y, 40)).astype(np.float32)
     dst = np.zeros((y, x), np.float32)
-    mod = module(TILE, machine=machine)
+    mod = module(TILE, mode, machine)
     mod["tile"].launch(src, dst, np.int32(40), grid=1, block=block)
     a = src[:, :x].astype(np.float64)
     np.testing.assert_array_equal(dst, (a[:, :1] * a[:1] + a).astype(np.float32))
@@ -234,12 +238,13 @@ out:
 
 
 @MACHINES
+@WIDTHS
 @pytest.mark.parametrize("n", [0, 20, 77, 500])
-def test_nested_loops_that_lanes_leave_one_by_one(n, machine):
+def test_nested_loops_that_lanes_leave_one_by_one(n, mode, machine):
     """Collatz lengths of a thread's numbers, until more than 400 steps: counters and results live behind the loops."""
     data = np.random.default_rng(1).integers(1, 200, max(n, 1)).astype(np.uint32)
     out = np.zeros((64, 2), np.uint32)
-    mod = module(LOOPS, machine=machine)
+    mod = module(LOOPS, mode, machine)
     mod["loops"].launch(data, out, np.uint32(n), grid=1, block=64)
     for t in range(64):
         total = turns = 0
@@ -472,6 +477,122 @@ def test_a_member_mask_may_name_lanes_that_leave(mode, machine):
     stuck = module(PARTLY.replace("BAR", "bar.sync 0;"), mode, machine)
     with pytest.raises(pj.errors.DeviceError, match="deadlock"):
         stuck["sums"].launch(out, np.uint32(45), grid=1, block=64)
+
+
+def test_shapes_know_ops_by_the_names_of_the_table():
+    assert all(op(name) is not None for name in SCALAR | set(BITWISE))
+
+
+TEAMS = """
+.visible .entry teams(.param .u64 out) {
+    .reg .pred %p<3>; .reg .b32 %r<12>; .reg .b64 %a<9>; .shared .align 4 .b8 cells[512];
+    ld.param.u64 %a1, [out]; mov.u32 %r1, %tid.x; shr.s32 %r2, %r1, 6; add.s32 %r3, %r2, 3; mov.u32 %r4, cells; mad.lo.u32 %r5, %r1, 4, %r4;
+    st.shared.u32 [%r5], %r1; barrier.sync %r3, 64;
+    xor.b32 %r6, %r1, 63; mad.lo.u32 %r7, %r6, 4, %r4; ld.shared.u32 %r8, [%r7]; setp.ne.s32 %p1, %r2, 0; @%p1 bra done;
+    barrier.sync 5, 64; add.u32 %r8, %r8, 1000;
+done:
+    mul.wide.u32 %a2, %r1, 4; add.s64 %a3, %a1, %a2; st.global.u32 [%a3], %r8;
+    ret;
+}"""
+
+
+def test_what_is_the_same_for_a_warp_by_its_threads_numbers():
+    """tid >> 6 is: a barrier may have that number, and stand behind a branch on it."""
+    for mode in ("auto", "dispatch"):
+        out, mod = np.zeros(128, np.uint32), module(TEAMS, mode)
+        mod["teams"].launch(out, grid=1, block=128)
+        assert out.tolist() == [(n ^ 63) + 1000 * (n < 64) for n in range(128)]
+    assert module(TEAMS)["teams"].stats()["mode"] == "widened"
+
+
+LATEST = """
+.visible .entry highest(.param .u64 x, .param .u64 out) {
+    .reg .pred %p<5>; .reg .b32 %r<9>; .reg .b64 %a<9>;
+    ld.param.u64 %a1, [x]; ld.param.u64 %a2, [out]; mov.u32 %r1, %tid.x; mov.u32 %r8, %ctaid.x; mov.u32 %r7, %ntid.x; mad.lo.u32 %r1, %r8, %r7, %r1;
+    mul.wide.u32 %a3, %r1, 4; add.s64 %a4, %a1, %a3; ld.global.u32 %r5, [%a4]; ld.volatile.global.u32 %r2, [%a2];
+again:
+    setp.ge.s32 %p2, %r2, %r5; @%p2 bra done;
+    atom.global.cas.b32 %r3, [%a2], %r2, %r5; setp.eq.u32 %p1, %r3, %r2; @%p1 bra done;
+    mov.u32 %r2, %r3; bra again;
+done:
+    ret;
+}"""
+ONE_LANE = """
+.visible .entry lock(.param .u64 mutex, .param .u64 count, .param .u32 rounds) {
+    .reg .pred %p<5>; .reg .b32 %r<9>; .reg .b64 %a<9>;
+    ld.param.u64 %a1, [mutex]; ld.param.u64 %a2, [count]; ld.param.u32 %r7, [rounds]; mov.u32 %r1, %tid.x; and.b32 %r1, %r1, 31;
+    setp.ne.s32 %p1, %r1, 0; @%p1 bra done;
+take:
+    atom.global.cas.b32 %r2, [%a1], 0, 1; setp.ne.s32 %p2, %r2, 0; @%p2 bra take;
+    ld.volatile.global.u32 %r3, [%a2]; add.u32 %r3, %r3, 1; st.volatile.global.u32 [%a2], %r3; membar.gl; atom.global.exch.b32 %r4, [%a1], 0;
+    sub.s32 %r7, %r7, 1; setp.gt.s32 %p3, %r7, 0; @%p3 bra take;
+done:
+    ret;
+}"""
+
+
+UNOPTIMISED = pytest.mark.parametrize("turned", [lambda text: text, lambda text: text.replace("@%p1 bra done;", "not.pred %p4, %p1; @!%p4 bra done;")])
+
+
+@UNOPTIMISED
+def test_a_retried_compare_and_swap_may_also_give_up(turned):
+    x = np.random.default_rng(3).integers(-1000, 1000, 3 * 70).astype(np.int32)
+    out, mod = np.full(1, -5000, np.int32), module(turned(LATEST))
+    mod["highest"].launch(x, out, grid=3, block=70)
+    assert out[0] == x.max() and mod["highest"].stats()["mode"] == "widened"
+
+
+@UNOPTIMISED
+def test_one_lane_of_each_warp_takes_a_lock_again_and_again(turned):
+    """Nobody of its warp waits for it where it writes."""
+    mutex, count, mod = np.zeros(1, np.uint32), np.zeros(1, np.uint32), module(turned(ONE_LANE))
+    mod["lock"].launch(mutex, count, 7, grid=5, block=96)
+    assert (int(mutex[0]), int(count[0])) == (0, 105) and mod["lock"].stats()["mode"] == "widened"
+
+
+# groups of eight lanes with a member mask each, of which the first and the third go in; then all four
+MASKED = """
+.visible .entry tiles(.param .u64 x, .param .u64 out) {
+    .reg .pred %p<6>; .reg .b32 %r<32>; .reg .b64 %a<9>;
+    ld.param.u64 %a1, [x]; ld.param.u64 %a2, [out]; mov.u32 %r1, %tid.x; mul.wide.u32 %a3, %r1, 4; add.s64 %a4, %a1, %a3; ld.global.u32 %r2, [%a4];
+    mul.wide.u32 %a5, %r1, 32; add.s64 %a6, %a2, %a5; and.b32 %r3, %r1, 24; mov.u32 %r4, 255; shl.b32 %r4, %r4, %r3;
+    and.b32 %r5, %r1, 8; setp.ne.u32 %p1, %r5, 0; CHOICE
+    BODY
+done:
+    ret;
+}"""
+MEET = """
+    setp.gt.s32 %p2, %r2, 0; vote.sync.ballot.b32 %r6, %p2, %r4; vote.sync.any.pred %p3, %p2, %r4; vote.sync.all.pred %p4, %p2, %r4;
+    selp.u32 %r7, 1, 0, %p3; selp.u32 %r8, 2, 0, %p4; or.b32 %r7, %r7, %r8;
+    redux.sync.add.s32 %r9, %r2, %r4; and.b32 %r10, %r2, 1; match.any.sync.b32 %r11, %r10, %r4; match.all.sync.b32 %r12|%p5, %r10, %r4;
+    shfl.sync.bfly.b32 %r13, %r2, 3, 0x181f, %r4; shfl.sync.idx.b32 %r14, %r2, 2, 0x181f, %r4; add.s32 %r13, %r13, %r14; bar.warp.sync %r4;
+    st.global.v4.u32 [%a6], {%r6, %r7, %r9, %r11}; st.global.v2.u32 [%a6+16], {%r12, %r13};
+"""
+
+
+@MACHINES
+@pytest.mark.parametrize("mode", ["auto", "dispatch"])
+@pytest.mark.parametrize("some", [False, True])
+def test_groups_of_lanes_with_a_mask_each(some, mode, machine):
+    text = MASKED.replace("CHOICE", "@%p1 bra done;" if some else "").replace("BODY", MEET)
+    if some:  # those that do not go in come to a barrier of the warp with a mask of their own
+        text = text.replace("done:", "st.global.u32 [%a6+24], %r1; bra end;\ndone: bar.warp.sync %r4; st.global.u32 [%a6+28], %r1;\nend:")
+    x = np.random.default_rng(4).integers(-9, 10, 64).astype(np.int32)
+    out, mod = np.zeros((64, 8), np.uint32), module(text, mode, machine)
+    mod["tiles"].launch(x, out, grid=1, block=64)
+    for n in range(64):
+        first = n & ~7
+        tile, low = x[first : first + 8], first & 24
+        if some and n & 8:
+            assert out[n].tolist() == [0] * 7 + [n]
+            continue
+        odd = [int(v) & 1 for v in tile]
+        same = sum(1 << low + k for k in range(8) if odd[k] == int(x[n]) & 1)
+        want = [sum(1 << low + k for k in range(8) if tile[k] > 0), int((tile > 0).any()) + 2 * int((tile > 0).all()), int(tile.sum()) & 0xFFFFFFFF, same,
+                255 << low if len(set(odd)) == 1 else 0, int(tile[n % 8 ^ 3] + tile[2]) & 0xFFFFFFFF]  # fmt: skip
+        assert out[n, :6].tolist() == want and out[n, 6:].tolist() == [n * some, 0]
+    if mode == "auto":
+        assert mod["tiles"].stats()["mode"] == "widened"
 
 
 @pytest.mark.parametrize("limit", [0, 50_000])

@@ -97,7 +97,7 @@ GENERIC = """cvta.shared.u64 t, response;  cvta.shared.u64 b, bar;
 
 def loaded(text: str, mode: str):  # type: ignore[no-untyped-def]
     module = pj.load_ptx(text, device="interp" if mode == "interp" else "cpu")
-    if mode == "dispatch":
+    if mode != "interp":
         module.mode = mode
     return module["k"]
 
@@ -165,3 +165,28 @@ def test_what_is_not_a_request(statement: str) -> None:
     with pytest.raises(ReadError, match="clusterlaunchcontrol") as e:
         pj.load_ptx(text)["k"].compile()
     assert str(e.value.place).endswith(":10:2") and isinstance(e.value, PtxjitError)
+
+
+# every thread asks once, by itself; what it is given is there at once
+ALL_ASK = """.version 9.1
+.target sm_100a
+.address_size 64
+.visible .entry k(.param .u64 po)
+{
+	.reg .pred q;  .reg .b32 i, x, r<4>;  .reg .b64 o, t;  .reg .b128 handle;  .shared .align 16 .b8 response[1024];  .shared .align 8 .b64 bar;
+	ld.param.u64 o, [po];  mov.u32 i, %tid.x;  mov.u32 r0, response;  shl.b32 r1, i, 4;  add.u32 r0, r0, r1;  mbarrier.init.shared.b64 [bar], 1;
+	clusterlaunchcontrol.try_cancel.async.shared::cta.mbarrier::complete_tx::bytes.b128 [r0], [bar];
+	ld.shared.b128 handle, [r0];  clusterlaunchcontrol.query_cancel.is_canceled.pred.b128 q, handle;  mov.u32 x, 77;
+	@q clusterlaunchcontrol.query_cancel.get_first_ctaid::x.b32.b128 x, handle;
+	mov.u32 r2, %ctaid.x;  mad.lo.u32 r2, r2, 64, i;  mul.wide.u32 t, r2, 4;  add.u64 t, t, o;  st.global.u32 [t], x;
+	ret;
+}
+"""
+
+
+@pytest.mark.parametrize("mode", ["auto", "auto:16", "auto:8", "dispatch"])
+def test_lanes_that_ask_together_are_given_blocks_in_their_order(mode: str) -> None:
+    """Of 5 blocks the first runs; its threads 0 … 3 get blocks 4 … 1, and the others none."""
+    out = np.full((5, 64), 99, np.uint32)
+    loaded(ALL_ASK, mode)[5, 64](out)
+    assert out[0].tolist() == [4, 3, 2, 1] + [77] * 60 and (out[1:] == 99).all()

@@ -268,10 +268,10 @@ def extremes():
     for op in ("min", "max"):
         for ftz, nan, xs in product(("", ".ftz"), ("", ".NaN"), ("", ".xorsign.abs")):
             ref = extreme(op, "f32", bool(ftz), bool(nan), bool(xs))
-            out.append(Form(f"{op}{ftz}{nan}{xs}.f32 {{d}}, {{a}}, {{b}}", "f32", ("f32", "f32"), ref, nan="f32"))
+            out.append(Form(f"{op}{ftz}{nan}{xs}.f32 {{d}}, {{a}}, {{b}}", "f32", ("f32", "f32"), ref, nan="" if nan else "f32"))
         for ftz, nan, mag in product(("", ".ftz"), ("", ".NaN"), ("", ".abs")):
             ref = extreme(op, "f32", bool(ftz), bool(nan), magnitude=bool(mag))
-            out.append(Form(f"{op}{ftz}{nan}{mag}.f32 {{d}}, {{a}}, {{b}}, {{c}}", "f32", ("f32",) * 3, ref, nan="f32"))
+            out.append(Form(f"{op}{ftz}{nan}{mag}.f32 {{d}}, {{a}}, {{b}}, {{c}}", "f32", ("f32",) * 3, ref, nan="" if nan else "f32"))
         out.append(Form(f"{op}.f64 {{d}}, {{a}}, {{b}}", "f64", ("f64", "f64"), extreme(op, "f64"), nan="f64"))
         for t in ("f16", "bf16"):
             for ftz, nan, xs in product(("", ".ftz") if t == "f16" else ("",), ("", ".NaN"), ("", ".xorsign.abs")):

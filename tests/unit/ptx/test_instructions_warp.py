@@ -22,7 +22,7 @@ MASK32 = 0xFFFFFFFF
 VALUES = [(2654435761 * k) & MASK32 for k in range(1, 33)]
 EQUAL = [k % 3 for k in range(32)]
 CHOICE = [int(k % 5 in (0, 1, 3)) for k in range(32)]  # lanes that take part, in guarded forms
-FLOATS = [h.pack(h.Num("n", k % 2, 3 + 7 * k % 11, -2), "f32") if k % 7 else (0x7FC00000, 0x80000000, 0)[k // 7 % 3] for k in range(32)]
+FLOATS = [h.pack(h.Num("n", k % 2, 3 + 7 * k % 11, -2), "f32") if k % 7 else (0xFFC12345, 0x80000000, 0)[k // 7 % 3] for k in range(32)]
 
 
 def forms(n):
@@ -35,8 +35,7 @@ def forms(n):
 
     def add(text, out_type, ins, fn, regs, second=False):
         """fn(members, columns) → results by lane; once for all lanes, once guarded."""
-        nan = "f32" if out_type == "f32" else ""
-        everyone = Form(text.format(m=f"{full:#x}"), out_type, ins, lambda *cols: fn(lanes(full), cols), regs, second=second, nan=nan)
+        everyone = Form(text.format(m=f"{full:#x}"), out_type, ins, lambda *cols: fn(lanes(full), cols), regs, second=second)
         out.append(everyone)
         zero = "mov.f32 {d}, 0f00000000;" if out_type == "f32" else "setp.ne.u32 {d}, 0, 0;" if out_type == "pred" else "mov.b32 {d}, 0;"
         clear = zero + " setp.ne.u32 {p}, 0, 0;"
@@ -47,7 +46,7 @@ def forms(n):
             r = fn(lanes(chosen), cols[:-1])
             return [r[k] if chosen >> k & 1 else 0 for k in range(n)]
 
-        out.append(Form(guarded, out_type, (*ins, "pred"), some, {**regs, len(ins): CHOICE}, clear, second, nan))
+        out.append(Form(guarded, out_type, (*ins, "pred"), some, {**regs, len(ins): CHOICE}, clear, second))
 
     segments = ((1, 0), (1, 31), (5, 0x0F), (16, 31), (33, 0x181F), (3, 0x1807), (2, 0x1C03), (0, 0x0F00))
     for mode, (b, c) in product(("up", "down", "bfly", "idx"), segments):
