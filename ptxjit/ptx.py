@@ -24,6 +24,7 @@ from .trace import DeviceArray, user_loc
 
 MAPS_LOW = sys.platform == "linux" and platform.machine() == "x86_64"
 DECLARED = re.compile(r"[;{}]\s*\.(?:global|const)\s")  # a declaration, not a modifier
+WORKSPACE = "grid.workspace"  # what the lifter calls it
 LIMITS = ("maxntid", "reqntid", "reqnctapercluster")
 
 
@@ -264,6 +265,14 @@ def low_memory(size: int) -> Any:
     return memory
 
 
+def workspace(keep: list[Any]) -> int:
+    """The address of a cooperative launch's words for the barrier of its grid, its size first; it lives as long as what is kept."""
+    raw = np.zeros(32, np.uint64)
+    raw[0] = raw.nbytes
+    keep.append(raw)
+    return int(raw.__array_interface__["data"][0])
+
+
 def _is_offset(e: tuple[Any, ...]) -> bool:
     return len(e) == 2 and type(e[0]).__name__ == "Sym" and (isinstance(e[1], int))
 
@@ -420,13 +429,17 @@ class Kernel:
         facts, memory = self.facts, self.module.memory
         grid, block, size = self.shape(grid, block, cluster)
         values, keep = self._values(args)
-        values += [memory.address(s) for s in facts["symbols"]]
+        values += self._hidden(facts["symbols"], keep, cooperative)
         if self.module.device == "interp":
             from .ir.interp.launch import run
 
             run(self.entry.kernel, values, self._host(args, keep), grid, block, shared, size, cooperative, memory.const)
             return
         self.module.target.launch_kernel(self._code, values, grid, block, shared, cooperative, size, memory.const, self._regions(args, keep))
+
+    def _hidden(self, symbols: Sequence[str], keep: list[Any], cooperative: bool) -> list[int]:
+        """The words behind the declared parameters: addresses of the module's variables, and of a cooperative launch's own words."""
+        return [self.module.memory.address(s) if s != WORKSPACE else workspace(keep) if cooperative else 0 for s in symbols]
 
     def _launch_native(self, args: tuple[Any, ...], grid: Any, block: Any, cluster: Any, shared: int, cooperative: bool, stream: Any) -> None:
         """The driver of the device takes the PTX: it gets the parameters' bytes, and addresses of its own memory for the host's arrays."""

@@ -168,7 +168,7 @@ def _outside(kernel: Any, args: Sequence[Any], grid: Any, block: Any, shared: in
     from .ir.interp.findings import Finding, spot
     from .ir.interp.memory import Memory
 
-    buffers, values, regions, (grid3, block3, cluster3) = _arguments(kernel, args, grid, block, cluster, real=True)
+    buffers, values, regions, (grid3, block3, cluster3) = _arguments(kernel, args, grid, block, cluster, cooperative, real=True)
     places = [(r.start, r.data.size) for r in regions]
     error: str | None = None
     seen: list[Any] = []
@@ -199,19 +199,20 @@ def prepared(kernel: Any, args: Sequence[Any], grid: Any, block: Any, shared: in
     """An interpreter of class `make` for a launch of a module's kernel, over copies of its arguments."""
     from .ir.interp.launch import machine
 
-    buffers, values, regions, (grid3, block3, cluster3) = _arguments(kernel, args, grid, block, cluster)
+    buffers, values, regions, (grid3, block3, cluster3) = _arguments(kernel, args, grid, block, cluster, cooperative)
     m = machine(kernel.entry.kernel, values, regions, grid3, block3, int(shared), cluster3, cooperative, kernel.module.memory.const, make=make)
     return m, buffers
 
 
-def _arguments(kernel: Any, args: Sequence[Any], grid: Any, block: Any, cluster: Any, real: bool = False) -> tuple[_Buffers, list[int], list[Any], Any]:
+def _arguments(kernel: Any, args: Sequence[Any], grid: Any, block: Any, cluster: Any, cooperative: bool,
+               real: bool = False) -> tuple[_Buffers, list[int], list[Any], Any]:  # fmt: skip
     """Copies of the arguments, the parameters as words, all memory that the kernel may reach, and the shape of the launch."""
-    module, entry = kernel.module, kernel.name
+    entry = kernel.name
     if len(args) != len(kernel.entry.params):
         raise UserError(f"{entry} takes {len(kernel.entry.params)} arguments, got {len(args)}", hint=repr(kernel.signature))
     shape = kernel.shape(grid, block, cluster)
     buffers = _Buffers([p[0] for p in kernel.entry.params], args, real)
     values, keep = kernel._values(tuple(buffers.args))
-    values += [module.memory.address(s) for s in kernel.entry.symbols]
+    values += kernel._hidden(kernel.entry.symbols, keep, cooperative)
     buffers.keep = keep
     return buffers, values, [*buffers.regions, *kernel._host((), keep)], shape

@@ -52,6 +52,8 @@ BYTES = {"b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "f16": 2, "bf1
          "e3m2x2": 2, "e2m3x4": 4, "e3m2x4": 4, "ue8m0x2": 2, "s2f6x2": 2, "u16x2": 4, "s16x2": 4, "f32x2": 8, "b1": 1}  # fmt: skip
 TYPES: dict[str, Scalar] = {"pred": I1, "f16": F16, "bf16": BF16, "f32": F32, "f64": F64, "b128": I128}
 _INT = {1: I8, 2: I16, 4: I32, 8: I64, 16: I128}
+RESERVED, RESERVED_SIZE = "%reserved", 1024  # the region of shared memory that belongs to the system, as its own variable
+WORKSPACE = "grid.workspace"  # the hidden parameter: words of the system for a cooperative launch, else null
 MASK_SREGS = ("lanemask_eq", "lanemask_le", "lanemask_lt", "lanemask_ge", "lanemask_gt")
 
 
@@ -455,11 +457,26 @@ class Body(LaneOps):
                 return v if word in ("clock64", "globaltimer") else self.resize(v, I32)
             v = self.make("sreg", name=word)
             return self.make("icmp", v, self.const(I32, 0), pred="ne") if word == "is_explicit_cluster" else v  # type: ignore[no-any-return]
-        if word.startswith(("envreg", "pm", "reserved_smem")):
+        if word.startswith("reserved_smem_offset_"):
+            return self.const(I32, self.reserved(word.rpartition("_")[2]))
+        if word in ("envreg1", "envreg2"):  # where cooperative groups find the barrier of the grid: the upper and the lower half of an address
+            v = self.symbol(WORKSPACE)
+            return self.resize(self.make("shr_u", v, self.const(I64, 32)) if word == "envreg1" else v, I32)
+        if word.startswith(("envreg", "pm")):
             return self.const(I64 if word.endswith("_64") else I32, 0)
         if word == "current_graph_exec":
             return self.const(I64, 0)
         raise self.fail(f"the special register {name} is not known")
+
+    def reserved(self, what: str) -> int:
+        """What %reserved_smem_offset_… says.  Cooperative groups keep the barriers and results of tiles of several warps in the second half of that region,
+        so it is memory of its own, beside the kernel's variables."""
+        if RESERVED not in self.shared_at:
+            self.shared = -(-self.shared // 128) * 128
+            self.shared_at[RESERVED] = self.shared
+            self.shared += RESERVED_SIZE
+        at = self.shared_at[RESERVED]
+        return {"begin": at, "end": at + RESERVED_SIZE, "cap": RESERVED_SIZE, "0": at, "1": at + RESERVED_SIZE // 2}[what]
 
     def store_result(self, o: Any, v: Value, signed: bool = False) -> None:
         """Writes a destination operand; narrower values are extended to the register."""

@@ -154,3 +154,62 @@ def test_registers_go_to_functions_called_by_address_and_by_themselves(mode):
     assert out.tolist() == want
     x = np.arange(10, dtype=np.float32)
     np.testing.assert_array_equal(half, np.where(np.arange(10) % 2 == 1, x * np.float32(1 / 3), x + x))
+
+
+RESERVED = """
+.visible .entry k(.param .u64 p) {
+    .shared .align 4 .b32 mine[8]; .extern .shared .align 4 .b32 more[];
+    .reg .b64 a, g; .reg .b32 t, at, i, own, lo, hi, cap, o, e, r;
+    ld.param.u64 a, [p]; mov.u32 t, %tid.x; shl.b32 at, t, 2; mov.u32 own, mine; add.u32 own, own, at;
+    mov.u32 o, %reserved_smem_offset_1; mov.u32 lo, %reserved_smem_offset_begin; mov.u32 hi, %reserved_smem_offset_end; mov.u32 cap, %reserved_smem_offset_cap;
+    add.u32 i, o, at; cvt.u64.u32 g, i; cvta.shared.u64 g, g;
+    add.u32 r, t, 100; st.u32 [g], r;                        // 8 words of the reserved region …
+    mov.u32 e, more; add.u32 e, e, at; st.shared.u32 [e], 7; // … 8 of the dynamic part …
+    st.shared.u32 [own], t;                                  // … and 8 of a variable lie apart
+    bar.sync 0;
+    ld.u32 r, [g]; ld.shared.u32 i, [own]; ld.shared.u32 e, [e];
+    sub.u32 hi, hi, lo; sub.u32 hi, hi, cap; sub.u32 o, o, lo; { .reg .pred q; setp.lt.u32 q, o, cap; selp.u32 o, 1, 0, q; }
+    mul.wide.u32 g, t, 20; add.u64 a, a, g;
+    st.global.u32 [a], r; st.global.u32 [a+4], i; st.global.u32 [a+8], e; st.global.u32 [a+12], hi; st.global.u32 [a+16], o;
+    ret;
+}"""
+
+
+@MODES
+def test_the_reserved_part_of_shared_memory_is_apart(mode):
+    """Cooperative groups keep barriers there; it must not be the kernel's own memory."""
+    out = np.zeros((8, 5), np.uint32)
+    module(RESERVED, mode)["k"].launch(out, grid=1, block=8, shared=64)
+    assert out.tolist() == [[100 + n, n, 7, 0, 1] for n in range(8)]
+
+
+GRID = """
+.visible .entry k(.param .u64 p) {
+    .reg .b64 a, w, hi, lo, at; .reg .b32 e, n, b, add, old, now, t, v, sum; .reg .pred q, first;
+    ld.param.u64 a, [p]; mov.u32 e, %envreg2; cvt.u64.u32 lo, e; mov.u32 e, %envreg1; cvt.u64.u32 hi, e; bfi.b64 w, hi, lo, 32, 32;
+    mov.u32 b, %ctaid.x; mov.u32 n, %nctaid.x; mov.u32 t, %tid.x;
+    setp.eq.u64 q, w, 0; @q trap;
+    setp.eq.u32 first, t, 0; mul.wide.u32 at, b, 4; add.u64 at, a, at; add.u32 v, b, 1; @first st.global.u32 [at], v;
+    bar.sync 0; @!first bra MET;
+    setp.eq.u32 q, b, 0; sub.u32 add, 0x80000001, n; @!q mov.u32 add, 1;
+    fence.acq_rel.gpu; atom.add.release.gpu.u32 old, [w+4], add;
+SPIN: ld.acquire.gpu.u32 now, [w+4]; xor.b32 now, now, old; setp.ge.s32 q, now, 0; @q bra SPIN;
+MET: bar.sync 0;
+    mov.u32 sum, 0; mov.u32 v, 0;
+L:  mul.wide.u32 at, v, 4; add.u64 at, a, at; ld.volatile.global.u32 now, [at]; add.u32 sum, sum, now; add.u32 v, v, 1; setp.lt.u32 q, v, n; @q bra L;
+    mul.wide.u32 at, b, 4; mul.wide.u32 hi, n, 4; add.u64 at, at, hi; add.u64 at, a, at; @first st.global.u32 [at], sum;
+    ret;
+}"""
+
+
+@MODES
+def test_a_grid_finds_its_barrier_by_environment_registers(mode):
+    """What nvcc makes of grid.sync(): the words of a cooperative launch, fresh for each; null where the launch is not cooperative."""
+    mod = module(GRID, mode)
+    for _ in range(2):
+        out = np.zeros(12, np.uint32)
+        mod["k"].launch(out, grid=6, block=40, cooperative=True)
+        assert out.tolist() == [1, 2, 3, 4, 5, 6] + [21] * 6
+    with pytest.raises(pj.errors.DeviceError, match="trap"):
+        mod["k"].launch(out, grid=6, block=40)
+    assert not pj.check(mod if mode == "interp" else mod.tree.text, "k", grid=2, block=32, args=[np.zeros(4, np.uint32)], cooperative=True).error
