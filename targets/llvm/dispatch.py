@@ -1017,7 +1017,10 @@ class Dispatch:
             try:
                 warp = Warp(declared, helpers, planned(kernel, form, 32 * 64 if wide else 16 * 32, width), wide)
                 warp.debug, warp.x86 = debug, triple.startswith("x86_64")
-                texts = [warp.run(), step_function(warp), init_function(warp)]
+                inner = [Lane(f, declared, helpers, warp) for f in kernel.functions]
+                for x in inner:
+                    x.debug, x.x86 = debug, warp.x86
+                texts = [warp.run(), step_function(warp), init_function(warp), *(x.run() for x in inner)]
                 lane, self.mode, self.per = warp, "widened", warp.w
                 self.share, self.loops = warp.share(), [loop.w for loop in warp.inner]
                 self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""
