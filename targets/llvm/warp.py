@@ -172,7 +172,7 @@ class Warp(Mbarriers, Private, Calls, Shaped, Lane):
     def prologue(self) -> None:
         """Which lanes there are: the last warp of a block may be partial."""
         bits = self.frame_load(self.start_at, I32)
-        fresh = self.put("icmp eq i32 %pc, 0")
+        fresh = self.put("icmp eq i32 %pc, 0") if self.points or self.uses_heap else ""
         if self.uses_heap:
             self.empty_heap(fresh)
         if self.points:

@@ -262,13 +262,14 @@ ld.global.u64 %rd8, [counter]; st.global.u64 [%rd3], %rd7; ret;
 @WAYS
 def test_by_address(device, mode, capsys):
     """Each lane its own target, and some none; functions count and print; a trap in one, or a function of another kind, ends the launch."""
-    k = load(TABLE, device, mode)["k"]
+    mod = load(TABLE, device, mode)
+    k = mod["k"]
     which = np.random.default_rng(2).choice(np.array([0, 1, 2, 3, 9], np.uint32), 77)
     out = np.zeros(77, np.uint64)
     k.launch(out, which, grid=1, block=77)
     widened(k, device, mode)
     want = [{0: t + 5, 1: t * 5, 2: t, 3: 5, 9: 1234}[int(w)] for t, w in enumerate(which)]
-    assert out.tolist() == want
+    assert out.tolist() == want and mod.symbols["counter"][0] == (which == 2).sum()
     assert capsys.readouterr().out == "say\n" * int((which == 3).sum())
     which[:] = 9
     which[50] = 4
