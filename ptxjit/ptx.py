@@ -317,6 +317,7 @@ class Kernel:
         self.module, self.name = module, name
         self._entry: Any = None
         self._code: Any = None
+        self._shapes: dict[Any, tuple[Any, Any, Any]] = {}
         self._facts: dict[str, Any] | None = None
 
     @property
@@ -408,7 +409,7 @@ class Kernel:
         grid, block  int or a tuple of up to three: blocks, and threads per block       shared   bytes of dynamic shared memory
         cooperative  all blocks are resident together (grid-wide barriers)               cluster  blocks per cluster
         """
-        args = tuple([_memory(a, self.module) for a in args])
+        args = tuple([a if type(a) in _PLAIN else _memory(a, self.module) for a in args])
         if self.module.native is not None:
             self._launch_native(args, *self.shape(grid, block, cluster), int(shared), cooperative, stream)
             return
@@ -440,6 +441,17 @@ class Kernel:
 
     def shape(self, grid: Any, block: Any, cluster: Any) -> tuple[Any, Any, Any]:
         """Grid, block and cluster as threes that fit what the kernel declares."""
+        key = (grid, block)
+        if cluster is not None or type(grid) not in (int, tuple) or type(block) not in (int, tuple):
+            return self._shape(grid, block, cluster)
+        found = self._shapes.get(key)
+        if found is None:
+            found = self._shape(grid, block, None)
+            if len(self._shapes) < 64:
+                self._shapes[key] = found
+        return found
+
+    def _shape(self, grid: Any, block: Any, cluster: Any) -> tuple[Any, Any, Any]:
         grid, block = three(grid, "grid"), three(block, "block")
         limits = self.facts["limits"]
         self._check_block(limits, block)
@@ -502,6 +514,8 @@ class Kernel:
 
     def _one(self, n: int, name: str, t: str, size: int, a: Any, keep: list[Any], place: Any = None) -> int | bytes:
         """A parameter's word or bytes; `place` gives the address of an array's memory on the device (None: the host's own)."""
+        if type(a) is np.ndarray and size == 8 and place is None and t[0] != "f" and a.ndim and (a.flags.writeable or not self._writes(n)):
+            return int(a.__array_interface__["data"][0])
         where = f"argument {n} of {self.name} ({name}: .{t})"
         if place is not None and not isinstance(a, (np.ndarray, DeviceArray)) and hasattr(a, "__cuda_array_interface__"):
             about = a.__cuda_array_interface__
@@ -569,6 +583,9 @@ def _scalar(where: str, t: str, size: int, a: Any) -> int:
     if not low <= v2 <= high:
         raise UserError(f"{where}: {v2} does not fit")
     return v2 & ((1 << bits) - 1)
+
+
+_PLAIN = frozenset((np.ndarray, int, float, np.float32, np.int32, np.uint32, np.int64, np.uint64, np.float64))
 
 
 def _memory(a: Any, module: Module) -> Any:

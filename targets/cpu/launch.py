@@ -34,6 +34,12 @@ RESIDENT = 132 * 32  # blocks of a grid that are resident at once where they wai
 STATES = {1: "has exited", 2: "waits for the other lanes of its mask", 3: "waits for its warp", 4: "waits at a barrier", 5: "spins",
           6: "waits at the barrier of the cluster"}  # fmt: skip
 BUFFERS, BLOCK_ALIGN = 64, 1024
+# What a launch and its code tell each other, as words of 8 bytes from the launch record on; what threads take tickets from has cache lines of its own.
+# Behind the table of regions come the claims, and the arguments.
+DESK = {"stop": 40, "error": 41, "where": 42, "free": 48, "ticket": 56, "table": 64}
+assert len(LAUNCH) <= DESK["stop"]
+_NONE = [0] * (DESK["free"] - DESK["stop"])
+READY, MUCH = 4, 64 << 20  # launches of a kernel that are kept prepared, and bytes from which on memory is not kept
 QUICK = 0.02  # seconds up to which the next launch of that size runs on the calling thread, where Ctrl-C waits for its end
 SMALL = 8192  # threads of a grid below which it runs on one thread of ours
 
@@ -56,6 +62,7 @@ class Code:
         self.address, self.task = self.loaded.address(self.name), self.loaded.address(TASK)
         self.fn = RUN(self.address)
         self.spare: list[tuple[Any, int, int]] = []
+        self.ready: dict[Any, Launch] = {}  # launches that were made before
         self.sites: tuple[Instr, ...] = ()  # the tested accesses themselves, where it was compiled just now
         self.waits: bool = head["waits"]  # for other blocks, in loops
         self.spins: bool = any(kind == YIELD for kind, _, _ in self.points)  # in loops that may not end
@@ -117,7 +124,7 @@ class Code:
         return aligned(size)
 
     def give_back(self, memory: Any, base: int, size: int, used: int) -> None:
-        if len(self.spare) < 2 and used < 64 << 20:
+        if len(self.spare) < 2 and used < MUCH:
             self.spare.append((memory, base, size))
 
     def to_bytes(self) -> bytes:
@@ -148,6 +155,13 @@ def aligned(size: int) -> tuple[Any, int]:
     return memory, -(-start // BLOCK_ALIGN) * BLOCK_ALIGN
 
 
+def _words(count: int) -> tuple[Any, int]:
+    """An array of that many words, zero, at the start of a cache line, and its address."""
+    room = ctypes.create_string_buffer(8 * count + 64)
+    offset = -ctypes.addressof(room) % 64
+    return (ctypes.c_int64 * count).from_buffer(room, offset), ctypes.addressof(room) + offset
+
+
 _grids = iter(range(1, 1 << 62))
 
 
@@ -158,99 +172,145 @@ def launch(code: Code, values: Sequence[int], grid: tuple[int, int, int], block:
     `regions` (address, bytes) of what the kernel may touch, where it was compiled with `bounds`; `watch` is the address of a record of what lay outside
     (`layout.WATCH`), and then nothing of that ends the launch."""
     code = code.fitting(grid, block)
-    threads, blocks = block[0] * block[1] * block[2], grid[0] * grid[1] * grid[2]
-    if threads > MAX_THREADS or threads == 0:
-        raise ResourceError(f"a block has 1 to {MAX_THREADS} threads, not {threads}", hint="use more, smaller blocks")
-    arena = code.shared + shared
-    if arena > MAX_SHARED:
-        raise ResourceError(f"{code.name} asks for {arena} bytes of shared memory; a block has {MAX_SHARED}")
-    if any(g % c for g, c in zip(grid, cluster)):
-        raise UserError(f"the grid {grid} is not a multiple of the cluster {cluster}")
-    if blocks == 0:
+    key = grid, block, shared, cooperative, cluster, const, len(values), POOL.threads
+    plain = not (regions or watch or code.prints or code.cancels)
+    ready = code.ready.pop(key, None) if plain else None  # nobody else has it meanwhile
+    if ready is None:
+        ready = Launch(code, len(values), grid, block, shared, cooperative, cluster, const, regions, watch)
+    if ready.groups:
+        ready.run(values)
+    if not plain or not ready.groups or ready.used() > MUCH:
+        ready.give_back()
         return
-    explicit = cluster != (1, 1, 1)
-    if cooperative and explicit:
-        raise DeviceError("a cooperative launch of clusters is not supported on the CPU")
-    count = cluster[0] * cluster[1] * cluster[2]
-    groups = blocks // count
-    stride = -(-(BLOCK_ALIGN + -(-arena // 64) * 64 + -(-threads // code.per) * code.frame) // BLOCK_ALIGN) * BLOCK_ALIGN
-    pieces = min(POOL.threads, groups, BUFFERS)
-    slots = pieces  # groups that are resident at once
-    if cooperative:
-        slots = groups if code.waits else pieces
-        if stride * groups > LIMIT:
-            raise ResourceError(f"{groups} blocks must be resident together and need {stride * groups >> 20} MiB; the limit is {LIMIT >> 20} MiB",
+    while len(code.ready) >= READY:
+        code.ready.pop(next(iter(code.ready))).give_back()
+    code.ready[key] = ready
+
+
+class Launch:
+    """A launch of one shape, prepared: what its code reads (`DESK`), but for the arguments, and the memory of its blocks."""
+
+    def __init__(self, code: Code, count: int, grid: tuple[int, int, int], block: tuple[int, int, int], shared: int, cooperative: bool,
+                 cluster: tuple[int, int, int], const: tuple[int, int], regions: Sequence[tuple[int, int]], watch: int) -> None:  # fmt: skip
+        self.code, self.threads = code, block[0] * block[1] * block[2]
+        self.arena, blocks = code.shared + shared, grid[0] * grid[1] * grid[2]
+        if self.threads > MAX_THREADS or self.threads == 0:
+            raise ResourceError(f"a block has 1 to {MAX_THREADS} threads, not {self.threads}", hint="use more, smaller blocks")
+        if self.arena > MAX_SHARED:
+            raise ResourceError(f"{code.name} asks for {self.arena} bytes of shared memory; a block has {MAX_SHARED}")
+        if any(g % c for g, c in zip(grid, cluster)):
+            raise UserError(f"the grid {grid} is not a multiple of the cluster {cluster}")
+        self.count = cluster[0] * cluster[1] * cluster[2]
+        self.groups, self.work, self.size = blocks // self.count, blocks * self.threads, 0
+        if not self.groups:
+            return
+        if cooperative and cluster != (1, 1, 1):
+            raise DeviceError("a cooperative launch of clusters is not supported on the CPU")
+        frames = -(-self.threads // code.per) * code.frame
+        self.stride = -(-(BLOCK_ALIGN + -(-self.arena // 64) * 64 + frames) // BLOCK_ALIGN) * BLOCK_ALIGN
+        self.pieces = min(POOL.threads, self.groups, BUFFERS)
+        self.printed = _Printf(code.prints)
+        slots = self._reserve(cooperative)
+        self.taken = np.zeros(slots if code.waits else 0, np.uint8)
+        table = [w for r in sorted(regions) for w in r]
+        claims_at = DESK["table"] + len(table)  # how many may be free, then who is taken, a byte for each group
+        words_at = claims_at + 1 + (-(-self.groups // 8) if code.cancels else 0)
+        self.desk, self.record = _words(words_at + count + 1)
+        self.args, self.words = self.record + 8 * words_at, slice(words_at, words_at + count)
+        at = {name: self.record + 8 * n for name, n in DESK.items()}
+        self.desk[: len(LAUNCH)] = [
+            *grid, *block, self.threads, self.arena, self.base, self.stride, self.stride * self.count, at["free"], self.count, *cluster, *cluster,
+            at["stop"], at["where"], self.printed.address, shared, 0, *const, at["table"], len(table) // 2, watch, self.record + 8 * claims_at, self.groups,
+            at["ticket"], _at(self.taken), slots]  # fmt: skip
+        self.desk[DESK["table"] : claims_at] = table
+        self.desk[claims_at], self.desk[words_at + count] = 0 if cooperative else self.groups, at["error"]
+
+    def _reserve(self, cooperative: bool) -> int:
+        """Memory for the groups that are resident at once; how many these are."""
+        code, each = self.code, self.stride * self.count
+        slots = self.pieces
+        if cooperative:
+            slots = self.groups if code.waits else slots
+            if each * self.groups > LIMIT:
+                raise ResourceError(f"{self.groups} blocks must be resident together and need {each * self.groups >> 20} MiB; the limit is {LIMIT >> 20} MiB",
+                                    hint="launch fewer blocks or threads")  # fmt: skip
+        elif code.waits:
+            slots = max(slots, min(self.groups, RESIDENT // self.count, LIMIT // each))
+        if each * slots > LIMIT:
+            raise ResourceError(f"{self.count} blocks must be resident together and need {each >> 20} MiB for each thread; the limit is {LIMIT >> 20} MiB",
                                 hint="launch fewer blocks or threads")  # fmt: skip
-    elif code.waits:
-        slots = max(pieces, min(groups, RESIDENT // count, LIMIT // (stride * count)))
-    total = stride * count * slots
-    if total > LIMIT:
-        raise ResourceError(f"{count} blocks must be resident together and need {stride * count >> 20} MiB for each thread; the limit is {LIMIT >> 20} MiB",
-                            hint="launch fewer blocks or threads")  # fmt: skip
-    while True:
-        try:
-            memory, base = code.borrow(total + 4096)
-            break
-        except MemoryError:  # a system that reserves no more than it has
-            if cooperative or slots == pieces:
-                raise ResourceError(f"{slots * count} blocks must be resident together and need {total >> 20} MiB, which the system does not give",
-                                    hint="launch fewer blocks or threads") from None  # fmt: skip
-            slots = max(pieces, slots // 2)
-            total = stride * count * slots
-    record, taken = np.zeros(len(LAUNCH), np.int64), np.zeros(slots, np.uint8)
-    free = np.array([(1 << pieces) - 1], np.uint64).view(np.int64)
-    stop, where = np.zeros(4, np.int32), np.zeros(4, np.int64)
-    printed = _Printf(code.prints)
-    table = np.array(sorted(regions), np.int64).reshape(-1, 2)
-    claims = np.zeros(8 + groups if code.cancels else 8, np.uint8)  # how many may be free, then who is taken
-    claims[:8].view(np.int64)[0] = 0 if cooperative else groups
-    ticket = np.zeros(8, np.int64)
-    record[:] = [*grid, *block, threads, arena, base, stride, stride * count, _at(free), count, *cluster, *cluster, _at(stop), _at(where),
-                 printed.address, shared, next(_grids), *const, _at(table), len(table), watch, _at(claims), groups, _at(ticket), _at(taken), slots]  # fmt: skip
-    error = np.zeros(4, np.int32)
-    words = np.array([*(v & (2**64 - 1) for v in values), _at(error)], np.uint64)
+        while True:
+            self.size = each * slots + 4096
+            try:
+                self.memory, self.base = code.borrow(self.size)
+                return slots
+            except MemoryError:  # a system that reserves no more than it has
+                if cooperative or slots == self.pieces:
+                    raise ResourceError(f"{slots * self.count} blocks must be resident together and need {each * slots >> 20} MiB, which the system does not give",
+                                        hint="launch fewer blocks or threads") from None  # fmt: skip
+                slots = max(self.pieces, slots // 2)
 
-    def halt() -> None:
-        stop[0] = 1
+    def give_back(self) -> None:
+        if self.size:
+            self.code.give_back(self.memory, self.base, self.size, self.used())
 
-    def run() -> None:
-        tasks = pieces if code.waits else groups  # a thread that runs groups in turn takes them by itself
-        if blocks * threads < SMALL:
-            code.fn(_at(words), 0, tasks, _at(record))
+    def used(self) -> int:
+        """Bytes of the memory that were touched."""
+        return self.stride * self.count * int(np.count_nonzero(self.taken)) if self.code.waits else self.size
+
+    def run(self, values: Sequence[int]) -> None:
+        """Raises DeviceError or ResourceError for what the code reports; then the launch is not used again."""
+        code, desk = self.code, self.desk
+        desk[self.words] = values
+        desk[DESK["stop"] : DESK["free"]] = _NONE
+        desk[DESK["free"]], desk[DESK["ticket"]], desk[LAUNCH["gridid"]] = (1 << self.pieces) - 1, 0, next(_grids)
+        if code.waits:
+            self.taken[:] = 0
+        start = time.perf_counter()
+        if code.short and self.work < SMALL or self.work <= code.quick:
+            self._go()
         else:
-            POOL.run(code.fn, code.task, code.address, tasks, _at(words), _at(record))
+            try:
+                interruptible(self._go, self._halt)
+            except KeyboardInterrupt as e:
+                if code.waits and hasattr(e, "add_note"):  # Python 3.11
+                    e.add_note(f"{code.name} was ended" + _listed(self.stands()))
+                raise
+        if time.perf_counter() - start > QUICK:
+            code.quick = 0
+        elif not code.spins:  # a kernel that waits for others may take any time
+            code.quick = max(code.quick, 2 * self.work)
+        self.printed.show()
+        if desk[DESK["error"]] or desk[DESK["where"]]:
+            self._fail(desk[DESK["where"]] & 0xFFFFFFFF, desk[DESK["error"]] & 0xFFFFFFFF)
 
-    def stands() -> list[tuple[str, str]]:
+    def _go(self) -> None:
+        code = self.code
+        tasks = self.pieces if code.waits else self.groups  # a thread that runs groups in turn takes them by itself
+        if self.work < SMALL:
+            code.fn(self.args, 0, tasks, self.record)
+        else:
+            POOL.run(code.fn, code.task, code.address, tasks, self.args, self.record)
+
+    def _halt(self) -> None:
+        self.desk[DESK["stop"]] = 1
+
+    def stands(self) -> list[tuple[str, str]]:
         """Where the threads of the groups that are resident stand, those of the group that ended the launch first."""
-        starts = [base + int(k) * stride * count for k in np.flatnonzero(taken & 1)] if code.waits else []
-        starts = [int(where[2]), *(a for a in starts if a != where[2])] if where[2] else starts
-        return _stands(code, [a + k * stride for a in starts for k in range(count)], arena, threads)
+        starts = [self.base + int(k) * self.stride * self.count for k in np.flatnonzero(self.taken & 1)]
+        failed = self.desk[DESK["where"] + 2]
+        starts = [failed, *(a for a in starts if a != failed)] if failed else starts
+        return _stands(self.code, [a + k * self.stride for a in starts for k in range(self.count)], self.arena, self.threads)
 
-    start, work = time.perf_counter(), blocks * threads
-    if code.short and work < SMALL or work <= code.quick:
-        run()
-    else:
-        try:
-            interruptible(run, halt)
-        except KeyboardInterrupt as e:
-            if code.waits and hasattr(e, "add_note"):  # Python 3.11
-                e.add_note(f"{code.name} was ended" + _listed(stands()))
-            raise
-    if time.perf_counter() - start > QUICK:
-        code.quick = 0
-    elif not code.spins:  # a kernel that waits for others may take any time
-        code.quick = max(code.quick, 2 * work)
-    printed.show()
-    status = int(where.view(np.int32)[0])
-    if error[0] == 3:
-        raise ResourceError(f"{code.name}: calls are nested too deeply", hint="the limit is 2000")
-    if not status:
-        code.give_back(memory, base, total + 4096, stride * count * int(np.count_nonzero(taken)) if code.waits else total)
-    elif status == 3:
-        raise _trap(code, int(where[2]), int(error[0]), count, stride, arena, threads)
-    else:
-        found = stands()
-        raise DeviceError(f"{code.name}: deadlock, no thread can go on{_listed(found)}", place=next((loc for loc, _ in found if loc), None))
+    def _fail(self, status: int, error: int) -> None:
+        code = self.code
+        if error == 3:
+            raise ResourceError(f"{code.name}: calls are nested too deeply", hint="the limit is 2000")
+        if status == 3:
+            raise _trap(code, self.desk[DESK["where"] + 2], error, self.count, self.stride, self.arena, self.threads)
+        if status:
+            found = self.stands()
+            raise DeviceError(f"{code.name}: deadlock, no thread can go on{_listed(found)}", place=next((loc for loc, _ in found if loc), None))
 
 
 class Record:

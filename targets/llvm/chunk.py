@@ -19,7 +19,7 @@ class Chunk(Warp):
         self.layout = Layout(loop)
 
     def signature(self, marks: str) -> str:
-        return (f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, ptr %vars, i32 %start, i64 %number) "
+        return (f"define internal i32 @{self.name}.lane(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame, ptr %vars, i32 %start, i64 %number) "
                 f"noinline #0{marks} {{")  # fmt: skip
 
     def prologue(self) -> None:
@@ -87,7 +87,7 @@ def call(e: Warp, i: Instr) -> None:
         part = e.do("and i32", e.do("lshr i32", bits, str(n * w)) if n else bits, str((1 << w) - 1))
         some = e.put(f"icmp ne i32 {part}, 0")
         e.n += 1
-        e.when(some, f"%pr{e.n} = call i32 @{loop.kernel.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, ptr {memory}, i32 {part}, i64 {n})")
+        e.when(some, f"%pr{e.n} = call i32 @{loop.kernel.name}.lane(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame, ptr {memory}, i32 {part}, i64 {n})")
     for r, v in zip(i.results, loop.results):
         p = e.put(f"getelementptr i8, ptr {memory}, i64 {layout.at[v.id]}")
         t = e.ty(I8 if r.type.elem is I1 else r.type.elem, True)

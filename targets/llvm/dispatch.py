@@ -235,10 +235,10 @@ class Lane(Ops):
         marks = self.debug.function(self.name) if self.debug else ""
         if inner:
             own = "".join(f", i64 %q{n}" for n, p in enumerate(k.params) if p.role != "symbol")
-            head = [f"define internal i32 @{self.name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame{own}) #0{marks} {{", "entry:"]
+            head = [f"define internal i32 @{self.name}(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame{own}) #0{marks} {{", "entry:"]
             head.append(f"  %local = alloca [{max(k.local, 1)} x i8], align 16")
         else:
-            head = [f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0{marks} {{", "entry:"]
+            head = [f"define internal i32 @{self.name}.lane(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) #0{marks} {{", "entry:"]
             head.append(f"  %local = getelementptr i8, ptr %frame, i64 {self.local_at}")
         slots = {p.value.name: n for n, p in enumerate(self.main.k.params) if p.role == "symbol"}
         for n, p in enumerate(k.params):
@@ -893,7 +893,7 @@ class Lane(Ops):
         self.lines += [f"  store atomic i32 3, ptr {self.put(f'load ptr, ptr {p}')} monotonic, align 4", "  ret i32 -1", f"fine{n}:"]
         self.frame_store(FRAME["depth"], I32, self.put(f"add i32 {d}, 1"))
         tail = "".join(f", i64 {a}" for a in args)
-        r = self.put(f"call i32 {name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame{tail})")
+        r = self.put(f"call i32 {name}(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame{tail})")
         self.frame_store(FRAME["depth"], I32, d)
         bad = self.put(f"icmp ne i32 {r}, 0")
         self.lines += [f"  br i1 {bad}, label %bad{n}, label %good{n}", f"bad{n}:", f"  ret i32 {r}", f"good{n}:"]

@@ -59,7 +59,7 @@ def init_function(warp: Warp) -> str:
 
 def lockstep_function(warp: Warp) -> str:
     """NAME.step for kernels whose barriers are for the whole block: each warp runs to its next barrier in turn, and then all go on."""
-    f = Fn(f"define internal i32 @{warp.name}.step(ptr %args, ptr %launch, ptr %blk) alwaysinline #0", warp.declared)
+    f = Fn(f"define internal i32 @{warp.name}.step(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk) alwaysinline #0", warp.declared)
 
     def word(name: str) -> str:
         return f.load("i64", "%launch", 8 * LAUNCH[name])
@@ -110,7 +110,7 @@ def step_function(warp: Warp) -> str:
     """NAME.step: runs the warps of a block until they are done or stand still."""
     if warp.lockstep:
         return lockstep_function(warp)
-    f = Fn(f"define internal i32 @{warp.name}.step(ptr %args, ptr %launch, ptr %blk) #0", warp.declared)
+    f = Fn(f"define internal i32 @{warp.name}.step(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk) #0", warp.declared)
 
     def word(name: str) -> str:
         return f.load("i64", "%launch", 8 * LAUNCH[name])

@@ -33,7 +33,7 @@ def _begin(lane: Lane, lanes: int) -> str:
 
 
 def _turn(lane: Lane) -> str:
-    f = Fn(f"define internal i32 @{lane.name}.turn(ptr %args, ptr %launch, ptr %base) #0", lane.declared)
+    f = Fn(f"define internal i32 @{lane.name}.turn(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %base) #0", lane.declared)
     left, moved = f.var("i64", "0"), f.var("i32", "0")
     once_around(f, lane, left, moved)
     with f.when(f.cmp("eq", "i64", left.get(), 0)):
@@ -57,12 +57,12 @@ class _Words:
 
 def _entry(lane: Lane, init: bool) -> str:
     """NAME: what one thread does; %begin is its number, %end is of no account."""
-    f = Fn(f"define void @{lane.name}(ptr %args, i64 %begin, i64 %end, ptr %launch) #0", lane.declared)
+    f = Fn(f"define void @{lane.name}(ptr noalias readonly %args, i64 %begin, i64 %end, ptr noalias readonly %launch) #0", lane.declared)
     word = _Words(f)
     where, stop, slots = word.pointer("where"), word.pointer("stop"), word.pointer("slots")
     now, before, have = f.var("ptr", "null"), f.var("ptr", "null"), f.var("i64", "0")  # whose turn it is, who is before it in the ring, how many
     more, want, going = f.var("i1", "true"), f.var("i1", "true"), f.var("i1", "true")
-    idle, age, alone, hint = f.var("i64", "0"), f.var("i64", "0"), f.var("i64", "0"), f.var("i64", f.op("urem", "i64", "%begin", word("slot_count")))
+    idle, age, alone, hint = f.var("i64", "0"), f.var("i64", "0"), f.var("i64", "0"), f.var("i64", f.op("urem", "i64", f.op("shl", "i64", "%begin", 6), word("slot_count")))
     with f.loop(going.get):
         with f.when(want.get()):
             want.set("false")

@@ -39,7 +39,7 @@ def warp_function(lane: Lane) -> str:
 
 
 def step_function(lane: Lane) -> str:
-    f = Fn(f"define internal i32 @{lane.name}.step(ptr %args, ptr %launch, ptr %blk) #0", lane.declared)
+    f = Fn(f"define internal i32 @{lane.name}.step(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk) #0", lane.declared)
     size = lane.frame
 
     def word(name: str) -> str:
@@ -204,7 +204,7 @@ def _open_barriers(f: Fn, lane: Lane, frame_of: Any, threads: str, moved: Any) -
 
 def group_function(lane: Lane, lanes: int = 1) -> str:
     """Runs the blocks of a group together: status 0, or what stopped them."""
-    f = Fn(f"define internal i32 @{lane.name}.group(ptr %args, ptr %launch, ptr %base, i64 %g) #0", lane.declared)
+    f = Fn(f"define internal i32 @{lane.name}.group(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %base, i64 %g) #0", lane.declared)
     lockstep = getattr(lane, "lockstep", False)
 
     def run(blk: str) -> None:
@@ -334,7 +334,7 @@ def claimed(f: Fn, claims: str, group: str, there: str) -> str:
 
 def entry_function(lane: Lane, init: bool = False) -> str:
     """NAME: takes a free piece of scratch memory and runs its groups."""
-    f = Fn(f"define void @{lane.name}(ptr %args, i64 %begin, i64 %end, ptr %launch) #0", lane.declared)
+    f = Fn(f"define void @{lane.name}(ptr noalias readonly %args, i64 %begin, i64 %end, ptr noalias readonly %launch) #0", lane.declared)
 
     def word(name: str) -> str:
         return f.load("i64", "%launch", 8 * LAUNCH[name])

@@ -162,7 +162,7 @@ class Warp(Mbarriers, Private, Calls, Shaped, Lane):
 
     def signature(self, marks: str) -> str:
         inline = "" if self.points else "alwaysinline "  # there is one call, in a loop over the warps
-        return f"define internal i32 @{self.name}.lane(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) {inline}#0{marks} {{"
+        return f"define internal i32 @{self.name}.lane(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame, i32 %pc) {inline}#0{marks} {{"
 
     def _part(self, i: Instr) -> None:
         from .chunk import call
