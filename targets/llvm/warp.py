@@ -49,7 +49,9 @@ class Warp(Mbarriers, Private, Calls, Shaped, Lane):
         self.spinning: dict[int, Any] = {}  # head of a linearised loop → its point
         self.form, self.wide_masks = plan.lanes.form, wide  # wide: the machine has masked loads and stores of all sizes
         super().__init__(plan.k, declared, helpers, w=plan.w)
-        self.ops = 0
+        self.ops: dict[Any, str] = {}  # collective operation → its function
+        self.scratches: set[str] = set()
+        self.linearised = -1  # the block being written under its mask
 
     # ---- frame
 
@@ -1177,18 +1179,19 @@ class Warp(Mbarriers, Private, Calls, Shaped, Lane):
         self.collective(i)
 
     def collective(self, i: Instr) -> None:
-        """Through memory laid out as the frames of 32 lanes."""
+        """Through memory laid out as the frames of 32 lanes.  Equal operations are one function, and all use the same memory: a kernel of matrix
+        products has thousands."""
         members = self.members(i.args[0])
-        self.ops += 1
-        name = f"{self.name}.op{self.ops}"
+        key = (i.op, i.attrs, tuple(a.type for a in i.args), tuple(r.type for r in i.results))
+        name = self.ops.setdefault(key, f"{self.name}.op{len(self.ops) + 1}")
         stride = -(-(FRAME["ops"] + 16 * (len(i.args) + len(i.results))) // 64) * 64
         shim = _Shim(name, stride, FRAME["ops"] + 16 * len(i.args), self.helpers, self.declared)
-        f = Fn(f"define internal void @{name}(ptr %frames, i32 %members) #0", self.declared)
-        collective(f, shim, i)
-        f.line("ret void")
-        self.helpers[name] = f.text()
-        place = f"%ops{self.ops}"
-        self.allocas.append(f"  {place} = alloca [{stride * self.w} x i8], align 64")
+        if name not in self.helpers:
+            f = Fn(f"define internal void @{name}(ptr %frames, i32 %members) #0", self.declared)
+            collective(f, shim, i)
+            f.line("ret void")
+            self.helpers[name] = f.text()
+        place = self.scratch(f"[{stride * self.w} x i8]", f"ops{stride}")
         for n, a in enumerate(i.args):
             self.column(place, FRAME["ops"] + 16 * n, stride, a.type.elem, self.vec(a))
         if self.differs(i.args[0]):
@@ -1223,27 +1226,31 @@ class Warp(Mbarriers, Private, Calls, Shaped, Lane):
         return self.put(f"add <{self.w} x i64> {self.splat(first, I64)}, {self.iota(I64, stride)}")
 
     def column(self, place: str, offset: int, stride: int, elem: Scalar, x: str) -> None:
-        self.n += 1
-        n = self.n
         m = "i32" if elem is I1 else NAMES[elem.name]
         t = f"<{self.w} x {m}>"
         if elem is I1:
             x = self.put(f"zext {self.bools_type} {x} to {t}")
-        self.allocas += [f"  %ad{n} = alloca <{self.w} x i64>, align 64", f"  %st{n} = alloca {t}, align 64"]
-        self.lines += [f"  store <{self.w} x i64> {self.cells(place, offset, stride)}, ptr %ad{n}", f"  store {t} {x}, ptr %st{n}"]
+        ad, st = self.scratch(f"<{self.w} x i64>", "cells"), self.scratch(t, f"column.{m}")
+        self.lines += [f"  store <{self.w} x i64> {self.cells(place, offset, stride)}, ptr {ad}", f"  store {t} {x}, ptr {st}"]
         self.helper("scatter", m, max(elem.bytes, 4) if elem is I1 else elem.bytes)
-        self.lines.append(f"  call void @lanes{self.w}.scatter.{m}(ptr %ad{n}, i32 -1, ptr %st{n})")
+        self.lines.append(f"  call void @lanes{self.w}.scatter.{m}(ptr {ad}, i32 -1, ptr {st})")
+
+    def scratch(self, t: str, name: str) -> str:
+        """Memory of the function that one collective uses after the other."""
+        line = f"  %{name} = alloca {t}, align 64"
+        if line not in self.scratches:
+            self.scratches.add(line)
+            self.allocas.append(line)
+        return f"%{name}"
 
     def fetch(self, place: str, offset: int, stride: int, elem: Scalar) -> str:
-        self.n += 1
-        n = self.n
         m = "i32" if elem is I1 else NAMES[elem.name]
         t = f"<{self.w} x {m}>"
-        self.allocas += [f"  %ad{n} = alloca <{self.w} x i64>, align 64", f"  %ld{n} = alloca {t}, align 64"]
-        self.lines += [f"  store <{self.w} x i64> {self.cells(place, offset, stride)}, ptr %ad{n}"]
+        ad, ld = self.scratch(f"<{self.w} x i64>", "cells"), self.scratch(t, f"column.{m}")
+        self.lines += [f"  store <{self.w} x i64> {self.cells(place, offset, stride)}, ptr {ad}"]
         self.helper("gather", m, 4 if elem is I1 else elem.bytes)
-        self.lines.append(f"  call void @lanes{self.w}.gather.{m}(ptr %ad{n}, i32 -1, ptr %ld{n})")
-        x = self.put(f"load {t}, ptr %ld{n}")
+        self.lines.append(f"  call void @lanes{self.w}.gather.{m}(ptr {ad}, i32 -1, ptr {ld})")
+        x = self.put(f"load {t}, ptr {ld}")
         return self.put(f"icmp ne {t} {x}, zeroinitializer") if elem is I1 else x
 
     def _fence(self, i: Instr) -> None:

@@ -623,3 +623,27 @@ L:  shfl.sync.down.b32 %r4, %r2, 1, 31, -1; add.u32 %r3, %r3, %r4; add.s64 %a4, 
         total = [t ^ total[n ^ 16] for n, t in enumerate(total)]
     want = [[(t + 1000 * (n < 5)) & 0xFFFFFFFF, n << 5, 1 << 5, 1 << 5] for n, t in enumerate(total)]
     assert out.tolist() == want
+
+
+def test_equal_collectives_are_one_function():
+    """A kernel of thousands of matrix products is compiled in time, and its frame on the stack does not grow with them."""
+    from ptxjit.targets.cpu.launch import legal
+    from ptxjit.targets.llvm.dispatch import Dispatch
+
+    cpu = target("cpu:host")
+
+    def text_of(count):
+        products = "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%f1, %f2, %f3, %f4}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, {%f1, %f2, %f3, %f4};\n" * count
+        mod = module(".visible .entry k(.param .u64 p) { .reg .b32 %r<7>; .reg .f32 %f<5>; .reg .b64 %a<2>; ld.param.u64 %a1, [p];\n"
+                     "ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%a1]; ld.global.v2.u32 {%r5, %r6}, [%a1];\n"
+                     "mov.f32 %f1, 0f00000000; mov.f32 %f2, %f1; mov.f32 %f3, %f1; mov.f32 %f4, %f1;\n"
+                     f"{products} redux.sync.add.u32 %r1, %r1, -1; redux.sync.max.u32 %r2, %r1, -1;\n"
+                     "st.global.v4.f32 [%a1], {%f1, %f2, %f3, %f4}; st.global.v2.u32 [%a1], {%r1, %r2}; ret; }")  # fmt: skip
+        made = Dispatch(legal(mod["k"].entry.kernel, cpu.facts), "x86_64-unknown-linux-gnu", form=FORMS[0])
+        assert made.mode == "widened"
+        return made.text
+
+    few, many = text_of(2), text_of(50)
+    for text in (few, many):
+        assert text.count("define internal void @k.op") == 3  # the product, the sum, the maximum
+    assert few.count(" = alloca ") == many.count(" = alloca ")
