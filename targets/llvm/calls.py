@@ -98,7 +98,8 @@ class Calls:
 def _caller(name: str, e: Any, count: int, fits: Sequence[Kernel], by_number: bool) -> str:
     """Calls of the active lanes, each with a frame that says which thread it is: 0, or what the first that trapped gave."""
     args = "".join(f", ptr %a{n}" for n in range(count))
-    f = Fn(f"define internal i32 @{name}(ptr %args, ptr %launch, ptr %blk, ptr %arena, ptr %frame, i32 %mask{args}) noinline #0", e.declared)
+    records = "ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame"
+    f = Fn(f"define internal i32 @{name}({records}, i32 %mask{args}) noinline #0", e.declared)
     own = f.name("frame")
     f.allocas.append(f"  {own} = alloca [{FRAME['ops']} x i8], align 16")
     first = f.load("i32", "%frame", FRAME["linear"])
@@ -136,7 +137,7 @@ def _caller(name: str, e: Any, count: int, fits: Sequence[Kernel], by_number: bo
 
 def _printer(declared: set[str]) -> str:
     """A record of the buffer for each active lane: the format, then 512 bytes of arguments as they lie."""
-    f = Fn("define internal void @lanes.printf(ptr %formats, ptr %data, i32 %mask, ptr %launch) noinline #0", declared)
+    f = Fn("define internal void @lanes.printf(ptr %formats, ptr %data, i32 %mask, ptr noalias readonly %launch) noinline #0", declared)
     buffer = f.put(f"inttoptr i64 {f.load('i64', '%launch', 8 * LAUNCH['printf'])} to ptr")
     many = f.widen(f.call("i32", "llvm.ctpop.i32", [("i32", "%mask")], declare=True))
     free = f.var("i64", f.put(f"atomicrmw add ptr {buffer}, i64 {many} monotonic"))
