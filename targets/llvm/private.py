@@ -57,6 +57,9 @@ class Private:
     gathered: Callable[[Scalar, str, str, str | None, Instr], str]
     scattered: Callable[[Scalar, str, str, str, Instr], None]
     splat: Callable[[str, Scalar], str]
+    stuck: Callable[..., None]
+    both: Callable[[str, str], str]
+    mask_of_bools: Callable[[str], str]
 
     def memory_of_lanes(self, at: int) -> int:
         """Lays out local memory behind that many bytes of a frame, and returns where it ends.  What `alloca` gives lies behind a lane's variables;
@@ -88,7 +91,11 @@ class Private:
         have = self.put(f"load {t}, ptr {p}, align 64")
         align = max(i.attr("align", 8), 8)
         at = self.put(f"and {t} {self.put(f'add {t} {have}, splat (i32 {align - 1})')}, splat (i32 {-align})")
-        end = self.put(f"add {t} {at}, {self.put(f'trunc {u} {self.vec(i.args[0])} to {t}')}")
+        size = self.vec(i.args[0])
+        room = self.put(f"sub {u} splat (i64 {HEAP}), {self.put(f'zext {t} {at} to {u}')}")
+        full = self.put(f"or {self.bools_type} {self.put(f'icmp ugt {u} {size}, {room}')}, {self.put(f'icmp slt {u} {room}, zeroinitializer')}")
+        self.stuck(self.some(self.both(self.here(), self.mask_of_bools(full))), 5)
+        end = self.put(f"add {t} {at}, {self.put(f'trunc {u} {size} to {t}')}")
         self.lines.append(f"  store {t} {self.pick(self.here(), t, end, have)}, ptr {p}, align 64")
         wide = self.put(f"add {u} {self.put(f'zext {t} {at} to {u}')}, splat (i64 {self.heap_start})")
         self.define(i.result, self.put(f"add {u} {wide}, {self.window_bases('local')}"))

@@ -1117,13 +1117,13 @@ class Warp(Mbarriers, Private, Calls, Shaped, Lane):
     def differs(self, v: Value) -> bool:
         return v.id in self.plan.varying and v.id not in self.const
 
-    def stuck(self, cond: str) -> None:
-        """Ends the launch: a lane waits for one that went another way."""
+    def stuck(self, cond: str, code: int = 4) -> None:
+        """Ends the launch: a lane waits for one that went another way (4), or asks for more memory than there is (5)."""
         self.n += 1
         n = self.n
         self.lines += [f"  br i1 {cond}, label %stuck{n}, label %fine{n}", f"stuck{n}:"]
         e = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.k.params)}')}")
-        self.lines += [f"  store atomic i32 4, ptr {e} monotonic, align 4", "  ret i32 -1", f"fine{n}:"]
+        self.lines += [f"  store atomic i32 {code}, ptr {e} monotonic, align 4", "  ret i32 -1", f"fine{n}:"]
 
     def _activemask(self, i: Instr) -> None:
         self.same(i.result, self.bits(self.here()))

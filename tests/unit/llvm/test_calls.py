@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ptxjit as pj
-from ptxjit.ir.errors import DeviceError, ResourceError
+from ptxjit.ir.errors import DeviceError, PtxjitError, ResourceError
 from ptxjit.targets import target
 from ptxjit.targets.cpu.load import LINUX_X86
 
@@ -136,6 +136,30 @@ def test_alloca(device, mode, threads):
     for n in range(blocks * threads):
         last = n % threads & 7
         assert out[n] == 1000000 + 6 + (n * 100 + last) + n * 100 + n, n
+
+
+GREEDY = """.visible .entry k(.param .u64 out, .param .u64 size)
+{
+.reg .b32 %r<4>; .reg .b64 %rd<9>; .reg .pred %p<3>;
+ld.param.u64 %rd1, [out]; ld.param.u64 %rd2, [size]; mov.u32 %r1, %tid.x; setp.ne.u32 %p1, %r1, 7; @%p1 bra end;
+alloca.u64 %rd3, %rd2, 16; st.local.u32 [%rd3], 5; ld.local.u32 %r2, [%rd3]; st.global.u32 [%rd1], %r2;
+end:
+ret;
+}
+"""
+
+
+@WAYS
+@pytest.mark.parametrize("size, enough", [(64, True), (12 << 10, True), (1 << 20, False), (1 << 33, False), (-8, False)])
+def test_alloca_of_more_than_there_is(device, mode, size, enough):
+    k, out = load(GREEDY, device, mode)["k"], np.zeros(1, np.uint32)
+    if enough:
+        k.launch(out, np.int64(size), grid=1, block=32)
+        assert out[0] == 5
+        return
+    with pytest.raises(PtxjitError, match="alloca|stack of a lane"):
+        k.launch(out, np.int64(size), grid=1, block=32)
+    assert out[0] == 0
 
 
 # ---- functions that call themselves ---------------------------------------------------------------------------------
