@@ -259,9 +259,10 @@ class Accesses(State):
     def _alloca(self, i: Instr, g: Group) -> None:
         align = max(i.attr("align", 8), 8)
         at = (self.top[g.ix] + align - 1) // align * align
-        self.top[g.ix] = at + self.get(i.args[0], g)
-        if int(self.top[g.ix].max()) > self.memory.local_stride:
+        size, room = self.get(i.args[0], g).astype(np.int64), self.memory.local_stride - at
+        if ((room < 0) | (size < 0) | (size > room)).any():
             raise self.error(f"{self.kernel.name}: the stack of a lane is full", i)
+        self.top[g.ix] = at + size
         self.set(i.result, g, LOCAL + g.ids * self.memory.local_stride + at)
 
     # ---- copies

@@ -23,7 +23,7 @@ from ...ir.passes import kernel_pipeline
 from ...ir.printf import format_c
 from ..llvm.dispatch import Dispatch
 from ..llvm.lanes import FORMS, form_of
-from ..llvm.layout import LAUNCH, PRINTF_RECORD, PRINTF_RECORDS, WATCH, YIELD
+from ..llvm.layout import HEAP, LAUNCH, PRINTF_RECORD, PRINTF_RECORDS, WATCH, YIELD
 from .link import Artifact
 from .load import LINUX_X86, load
 from .pool import POOL, RUN, TASK, interruptible
@@ -306,6 +306,8 @@ class Launch:
         code = self.code
         if error == 3:
             raise ResourceError(f"{code.name}: calls are nested too deeply", hint="the limit is 2000")
+        if error == 5:
+            raise ResourceError(f"{code.name}: a thread asks for more memory by alloca than it has", hint=f"the limit is {HEAP} bytes")
         if status == 3:
             raise _trap(code, self.desk[DESK["where"] + 2], error, self.count, self.stride, self.arena, self.threads)
         if status:

@@ -860,6 +860,9 @@ class Lane(Ops):
         size = self.put(f"trunc i64 {self.val(i.args[0]).text} to i32")
         align = max(i.attr("align", 8), 8)
         up = self.put(f"and i32 {self.put(f'add i32 {have}, {align - 1}')}, {-align}")
+        room = self.put(f"sub i64 {HEAP}, {self.put(f'zext i32 {up} to i64')}")
+        full = self.put(f"or i1 {self.put(f'icmp ugt i64 {self.val(i.args[0]).text}, {room}')}, {self.put(f'icmp slt i64 {room}, 0')}")
+        self.give_up(full, 5)
         p = self.put(f"getelementptr i8, ptr %frame, i64 {self.heap_at}")
         p = self.put(f"getelementptr i8, ptr {p}, i64 {self.put(f'zext i32 {up} to i64')}")
         self.frame_store(FRAME["heap"], I32, self.put(f"add i32 {up}, {size}"))
@@ -885,18 +888,23 @@ class Lane(Ops):
 
     def invoke(self, name: str, args: list[str]) -> None:
         d = self.from_frame("depth")
-        deep = self.put(f"icmp ugt i32 {d}, {DEPTH}")
-        self.n += 1
-        n = self.n
-        self.lines += [f"  br i1 {deep}, label %deep{n}, label %fine{n}", f"deep{n}:"]
-        p = self.put(f"getelementptr i8, ptr %args, i64 {8 * len(self.main.k.params)}")
-        self.lines += [f"  store atomic i32 3, ptr {self.put(f'load ptr, ptr {p}')} monotonic, align 4", "  ret i32 -1", f"fine{n}:"]
+        self.give_up(self.put(f"icmp ugt i32 {d}, {DEPTH}"), 3)
         self.frame_store(FRAME["depth"], I32, self.put(f"add i32 {d}, 1"))
         tail = "".join(f", i64 {a}" for a in args)
         r = self.put(f"call i32 {name}(ptr noalias readonly %args, ptr noalias readonly %launch, ptr %blk, ptr %arena, ptr %frame{tail})")
         self.frame_store(FRAME["depth"], I32, d)
         bad = self.put(f"icmp ne i32 {r}, 0")
+        self.n += 1
+        n = self.n
         self.lines += [f"  br i1 {bad}, label %bad{n}, label %good{n}", f"bad{n}:", f"  ret i32 {r}", f"good{n}:"]
+
+    def give_up(self, cond: str, code: int) -> None:
+        """Ends the launch with an error's number: calls are too deep (3), `alloca` asks for more than there is (5)."""
+        self.n += 1
+        n = self.n
+        self.lines += [f"  br i1 {cond}, label %deep{n}, label %fine{n}", f"deep{n}:"]
+        p = self.put(f"getelementptr i8, ptr %args, i64 {8 * len(self.main.k.params)}")
+        self.lines += [f"  store atomic i32 {code}, ptr {self.put(f'load ptr, ptr {p}')} monotonic, align 4", "  ret i32 -1", f"fine{n}:"]
 
     def _printf(self, i: Instr) -> None:
         """One record of the buffer: format, then 512 bytes of arguments as they lie."""
@@ -1017,7 +1025,10 @@ class Dispatch:
             try:
                 warp = Warp(declared, helpers, planned(kernel, form, 32 * 64 if wide else 16 * 32, width), wide)
                 warp.debug, warp.x86 = debug, triple.startswith("x86_64")
-                texts = [warp.run(), step_function(warp), init_function(warp)]
+                inner = [Lane(f, declared, helpers, warp) for f in kernel.functions]
+                for x in inner:
+                    x.debug, x.x86 = debug, warp.x86
+                texts = [warp.run(), step_function(warp), init_function(warp), *(x.run() for x in inner)]
                 lane, self.mode, self.per = warp, "widened", warp.w
                 self.share, self.loops = warp.share(), [loop.w for loop in warp.inner]
                 self.form = form if any(i.op.name == "sreg" and str(i.attr("name")).startswith("tid.") for i in kernel.instrs()) else ""

@@ -176,7 +176,7 @@ class Mbarriers:
         self.lines.append(f"  call void @{name}(i32 {self.bits(mask)}{''.join(f', ptr %cb{k}_{p}' for p in parts)})")
 
 
-def _lanes(f: Fn, body: Callable[[str], None]) -> None:
+def ascending(f: Fn, body: Callable[[str], None]) -> None:
     """The active lanes (%mask) in ascending order; `body` gets eight times the lane's number."""
     left = f.var("i32", "%mask")
     with f.loop(lambda: f.cmp("ne", "i32", left.get(), 0)):
@@ -212,7 +212,7 @@ def _each(name: str, fn: str, declared: set[str]) -> str:
         if results:
             f.store("i64", f.put(f"zext i1 {results[0]} to i64") if fn.startswith("test") else results[0], "%results", at)
 
-    _lanes(f, one)
+    ascending(f, one)
     f.line("ret void")
     return f.text()
 
@@ -232,7 +232,7 @@ def _same(name: str, fn: str, declared: set[str]) -> str:
         for r in _one(f, fn, "%p", "%n"):
             state.set(r)
 
-    _lanes(f, one)
+    ascending(f, one)
     f.line(f"ret i64 {state.get()}")
     return f.text()
 
@@ -255,14 +255,14 @@ def _combined(name: str, i: Instr, fn: str, elem: Scalar, declared: set[str], he
             f.lines += inner.lines
             inner.lines = []
 
-    _lanes(f, one)
+    ascending(f, one)
     f.line("ret void")
     return f.text()
 
 
 def _cancelled(declared: set[str]) -> str:
     f = Fn("define internal void @lanes.cancel(i32 %mask, ptr %numbers, ptr %launch) noinline #0", declared)
-    _lanes(f, lambda at: f.store("i32", f.call("i32", "cancel.next", [("ptr", "%launch")]), "%numbers", f.op("lshr", "i64", at, 1)))
+    ascending(f, lambda at: f.store("i32", f.call("i32", "cancel.next", [("ptr", "%launch")]), "%numbers", f.op("lshr", "i64", at, 1)))
     f.line("ret void")
     return f.text()
 
@@ -275,6 +275,6 @@ def _masked(name: str, declared: set[str]) -> str:
         m = f.put(f"trunc i64 {f.load('i64', '%bytes', at)} to i32")
         f.call("void", "copy.masked", [("ptr", dst), ("ptr", src), ("i64", f.load("i64", "%sizes", at)), ("i32", m)])
 
-    _lanes(f, one)
+    ascending(f, one)
     f.line("ret void")
     return f.text()

@@ -14,10 +14,11 @@ from ...ir.errors import UnsupportedError
 from ...ir.instr import Instr, Value
 from ...ir.kernel import Kernel
 from ...ir.passes.cleanup import dominators, reverse_post_order
+from .calls import CALLS, waits
 from .dispatch import polls
 from .lanes import Lanes, Shape, W, uniform
 
-REFUSED = frozenset("call call_indirect printf alloca shfl vote_any vote_all".split())
+REFUSED = frozenset("shfl vote_any vote_all".split())
 BARRIER_OPS = frozenset(("named_barrier", "bar"))
 COLLECTIVES = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma".split())
 
@@ -31,8 +32,8 @@ class Plan:
 
     def __init__(self, k: Kernel, form: str = "any", w: int = W, same: Collection[int] = (), arriving: dict[int, Shape | None] = {}) -> None:  # noqa: B006
         """`same` and `arriving`: values that come from elsewhere, those that all lanes share and the others with their shapes."""
-        if k.functions:
-            raise Refused("calls")
+        if k.functions and (i := waits(k)) is not None:
+            raise Refused("calls of functions that wait", place=i.loc)
         self.k, self.w = k, w
         self.order, self.cycles = reverse_post_order(k), in_cycles(k)
         self.lanes = Lanes(k, form, w)
@@ -199,8 +200,10 @@ class Plan:
             return i.args[0].id in varying and i.args[0].id not in self.lanes.const
         if name == "activemask":
             return False
-        if name == "elect_sync":
+        if name in ("elect_sync", "alloca"):
             return True
+        if name == "printf":
+            return False
         if name == "ld" and (i.guard is not None or i.attr("space") == "local"):
             return True
         if name in ("to_generic", "from_generic", "is_space") and i.attr("space") == "local":
@@ -420,7 +423,7 @@ class Plan:
 
     @staticmethod
     def _writes(i: Instr) -> bool:
-        return i.op.name in ("st", "atom", "red", "copy") or i.op.name == "mbarrier" and not polls(i)
+        return i.op.name in ("st", "atom", "red", "copy", *CALLS) or i.op.name == "mbarrier" and not polls(i)
 
     def _writes_before_barrier(self, start: int) -> bool:
         """Whether lanes that wait behind a region could write before a barrier that needs them all."""

@@ -8,7 +8,7 @@ integers whose lanes differ in a known way are scalars too (`lanes.py`), and acc
 
 Block barriers are taken where control flow is uniform; collectives also in linearised code, where all lanes that get there are there at once
 (but not in loops that lanes leave one by one).  A member mask that names a lane which went another way is a deadlock.  What this mode refuses (`Refused`)
-goes lane by lane (`dispatch.py`): calls, loops that may wait for lanes of their own warp, barriers in divergent code.  A loop that waits for other warps
+goes lane by lane (`dispatch.py`): loops that may wait for lanes of their own warp, barriers in divergent code.  A loop that waits for other warps
 or blocks gives way after some turns, with all that is alive in the frame.
 """
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from ...ir.instr import Edge, Instr, Value
 from ...ir.types import F32, F64, I1, I8, I32, I64, Scalar
 from .asm import Fn
+from .calls import CALLS, Calls, threads_in
 from .collectives import collective
 from .directed import CONSTRAINED, conversion, rounding_mode
 from .dispatch import Lane, _Point, _Segment
@@ -37,7 +38,7 @@ QUICK = 10  # instructions
 SLOW = frozenset("fdiv fsqrt idiv_s idiv_u irem_s irem_u".split())
 
 
-class Warp(Mbarriers, Private, Shaped, Lane):
+class Warp(Mbarriers, Private, Calls, Shaped, Lane):
     """The function of the lanes that run together, a warp or a part of it: `i32 NAME.lane(args, launch, block, arena, frame, point)`, with a frame
     for them."""
 
@@ -65,6 +66,10 @@ class Warp(Mbarriers, Private, Shaped, Lane):
                 self.tid_at[i.attr("name")[-1]] = at
                 at += 4 * self.w
         self.results_at, self.alive_at, self.start_at = FRAME["ops"] + 16, FRAME["ops"] + 48, FRAME["ops"] + 52
+        for axis in threads_in(self.k):
+            if axis not in self.tid_at:
+                self.tid_at[axis] = at
+                at += 4 * self.w
         for p in self.points:
             for v in p.live:
                 if v.id not in self.saved:
@@ -82,9 +87,7 @@ class Warp(Mbarriers, Private, Shaped, Lane):
             self.masks_at = -(-at // 64) * 64
             at = self.masks_at + 4 * len(self.plan.inside)
         self.element = side_by_side(self.k)
-        self.local_at = -(-at // 64) * 64
-        self.frame = -(-(self.local_at + self.w * -(-self.k.local // 16) * 16) // 64) * 64
-        self.local_stride = -(-self.k.local // 16) * 16
+        self.frame = -(-self.memory_of_lanes(at) // 64) * 64
 
     def _cut(self) -> None:
         for n, b in enumerate(self.k.blocks):
@@ -171,8 +174,10 @@ class Warp(Mbarriers, Private, Shaped, Lane):
     def prologue(self) -> None:
         """Which lanes there are: the last warp of a block may be partial."""
         bits = self.frame_load(self.start_at, I32)
+        fresh = self.put("icmp eq i32 %pc, 0") if self.points or self.uses_heap else ""
+        if self.uses_heap:
+            self.empty_heap(fresh)
         if self.points:
-            fresh = self.put("icmp eq i32 %pc, 0")
             bits = self.put(f"select i1 {fresh}, i32 {bits}, i32 {self.frame_load(self.alive_at, I32)}")
         self.put_mask(self.mask_of(bits), "%alive")
 
@@ -183,6 +188,7 @@ class Warp(Mbarriers, Private, Shaped, Lane):
             for i in self.k.blocks[n].instrs:
                 if i.op.name not in ("constant", "jump", "return", "part"):
                     out[self.way(i)] += 1
+        out["lane by lane"] += sum(i.op.name not in ("constant", "jump", "return") for f in self.k.functions for i in f.instrs())
         for loop in self.inner:
             for way, count in loop.share().items():
                 out[way] += count
@@ -202,7 +208,7 @@ class Warp(Mbarriers, Private, Shaped, Lane):
             s, count = self.shape_of(i, base, index), len(i.results or data)
             cut = pieces(s, i.attr("to").bytes * count) if s is not None else None
             return "vector" if cut is not None and (name == "ld" or "same" not in cut.kinds) else "lane by lane"
-        if name in ("match_any_sync", "match_all_sync", "redux_sync", "mma", "copy"):
+        if name in ("match_any_sync", "match_all_sync", "redux_sync", "mma", "copy", "printf", *CALLS):
             return "lane by lane"
         if name == "shfl_sync" and any(a.id not in self.plan.lanes.const for a in i.args[2:4]):
             return "lane by lane"
@@ -846,6 +852,9 @@ class Warp(Mbarriers, Private, Shaped, Lane):
         if self.private(i):
             self.private_load(i, base, elem, mask)
             return
+        if self.in_steps(i, base):
+            self.stepped_load(i, base, elem, mask)
+            return
         if self.shaped_load(i, base, index, elem, mask):
             return
         a = self.addresses(i, base, index)
@@ -929,6 +938,9 @@ class Warp(Mbarriers, Private, Shaped, Lane):
         mask = self.guard_mask(i)
         if self.private(i):
             self.private_store(i, base, elem, mask, data)
+            return
+        if self.in_steps(i, base):
+            self.stepped_store(i, base, elem, mask, data)
             return
         if self.shaped_store(i, base, index, elem, mask, data):
             return
@@ -1077,7 +1089,7 @@ class Warp(Mbarriers, Private, Shaped, Lane):
         if self.step(i.result) == 0:
             Lane._is_space(self, i)
         else:
-            self.define(i.result, self.lies_in(i.attr("space"), self.vec(i.args[0]), self.window_bases("local"), max(self.k.local, 1)))
+            self.define(i.result, self.lies_in(i.attr("space"), self.vec(i.args[0]), self.window_bases("local"), self.local_stride if self.uses_heap else max(self.k.local, 1)))
 
     # ---- collectives, where control flow is uniform
 
@@ -1105,13 +1117,13 @@ class Warp(Mbarriers, Private, Shaped, Lane):
     def differs(self, v: Value) -> bool:
         return v.id in self.plan.varying and v.id not in self.const
 
-    def stuck(self, cond: str) -> None:
-        """Ends the launch: a lane waits for one that went another way."""
+    def stuck(self, cond: str, code: int = 4) -> None:
+        """Ends the launch: a lane waits for one that went another way (4), or asks for more memory than there is (5)."""
         self.n += 1
         n = self.n
         self.lines += [f"  br i1 {cond}, label %stuck{n}, label %fine{n}", f"stuck{n}:"]
         e = self.put(f"load ptr, ptr {self.put(f'getelementptr i8, ptr %args, i64 {8 * len(self.k.params)}')}")
-        self.lines += [f"  store atomic i32 4, ptr {e} monotonic, align 4", "  ret i32 -1", f"fine{n}:"]
+        self.lines += [f"  store atomic i32 {code}, ptr {e} monotonic, align 4", "  ret i32 -1", f"fine{n}:"]
 
     def _activemask(self, i: Instr) -> None:
         self.same(i.result, self.bits(self.here()))

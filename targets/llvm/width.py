@@ -49,11 +49,13 @@ def fitting(size: float, room: int) -> int:
 
 
 def parts(plan: Plan) -> bool:
-    """Whether a part of a warp may run without the rest: nothing crosses its lanes or asks for their numbers, none waits for another in a loop, and
-    no volatile access is there (code from before __syncwarp relies on a warp in step)."""
+    """Whether a part of a warp may run without the rest: nothing crosses its lanes or asks for their numbers, none waits for another in a loop,
+    no volatile access is there (code from before __syncwarp relies on a warp in step), and nothing is printed (the lines of a warp lie together)."""
     if plan.polls or plan.spins or warp_needs(plan.k) is not None:
         return False
-    return not any(i.attr("volatile") or i.op.name == "sreg" and str(i.attr("name")).startswith("lane") for i in plan.k.instrs())
+    if any(i.op.name == "sreg" and str(i.attr("name")).startswith("lane") for i in plan.k.instrs()):
+        return False
+    return not any(i.attr("volatile") or i.op.name == "printf" for f in (plan.k, *plan.k.functions) for i in f.instrs())
 
 
 def alive(plan: Plan) -> dict[int, float]:

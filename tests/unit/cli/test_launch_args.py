@@ -92,15 +92,20 @@ def test_check(scale, capsys):
     assert main(["check", scale, "--entry", "other"]) == 2 and "k.ptx has scale" in capsys.readouterr().err
 
 
-def test_show_and_doctor_of_ptx(capsys):
+def test_show_and_doctor_of_ptx(tmp_path, capsys):
     file = str(Path(__file__).resolve().parents[2] / "corpus" / "ptx" / "blocks.sm_80.O3.ptx")
     assert main(["show", f"{file}:histogram", "--stage", "kernel"]) == 0
     assert "kernel @histogram" in capsys.readouterr().out
     assert main(["show", f"{file}:histogram", "--stats"]) == 0 and "widened" in capsys.readouterr().out
     assert main(["doctor", file.replace("blocks", "calls")]) == 0
     out = capsys.readouterr().out
-    assert "recursion" in out and "dispatch: calls" in out and "are widened, with " in out and "% of the instructions" in out
+    assert "recursion" in out and "are widened, with " in out and "% of the instructions" in out
     assert "% vector" in out and "% scalar" in out and "for blocks in rows of 32" in out
+    apart = tmp_path / "apart.ptx"
+    apart.write_text(".version 7.8\n.target sm_80\n.address_size 64\n.visible .entry apart() {\n.reg .b32 %r; .reg .pred %p;\nmov.u32 %r, %tid.x; "
+                     "setp.gt.u32 %p, %r, 40; @%p bra b;\nbar.sync 0; bra c;\nb: bar.sync 1;\nc: ret;\n}\n")
+    assert main(["doctor", str(apart)]) == 0
+    assert "dispatch: named_barrier in divergent code" in capsys.readouterr().out
 
 
 def test_show_ptx_on_several_targets(capsys):
