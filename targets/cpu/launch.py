@@ -308,6 +308,9 @@ class Launch:
             raise ResourceError(f"{code.name}: calls are nested too deeply", hint="the limit is 2000")
         if error == 5:
             raise ResourceError(f"{code.name}: a thread asks for more memory by alloca than it has", hint=f"the limit is {HEAP} bytes")
+        if error == 6:
+            raise UserError(f"{code.name}: cvta.to.local, in a function that calls itself or is called by address, of a pointer to memory of the kernel itself",
+                            hint="pass it as a generic pointer and access it without cvta.to.local, or let the function be inlined")  # fmt: skip
         if status == 3:
             raise _trap(code, self.desk[DESK["where"] + 2], error, self.count, self.stride, self.arena, self.threads)
         if status:

@@ -33,6 +33,7 @@ from .helpers import BOUNDS, CANCEL, COPY, COPY_MASKED, MBARRIER, mbarrier
 from .layout import BARRIER, BARRIER_, BLOCK, CLUSTER, CONVERGED, DEPTH, EXIT, FRAME, FUEL, HEAP, LAUNCH, PRINTF_RECORD, PRINTF_RECORDS, WARP, YIELD
 from .ops import NAMES, Ops, Val
 
+STACK = 8 << 20  # bytes from a function's frame upwards in which those of its callers lie
 MANY_SAVED = 50_000  # values to save, over all points, from which on they stay in the frame
 WARP_OPS = frozenset("shfl_sync vote_sync ballot_sync match_any_sync match_all_sync redux_sync warp_sync elect_sync mma ldmatrix stmatrix movmatrix".split())
 CONVERGED_OPS = frozenset("activemask shfl vote_any vote_all".split())
@@ -809,7 +810,10 @@ class Lane(Ops):
             self.define(i.result, self.cluster_address(x))
             return
         base = self.put(f"ptrtoint ptr {'%arena' if space == 'shared' else '%local'} to i64")
-        self.define(i.result, self.put(f"sub i64 {x}, {base}"))
+        d = self.put(f"sub i64 {x}, {base}")
+        if space == "local" and self.main is not self:  # the kernel's own memory is too far from a function's for an address of 32 bits
+            self.give_up(self.put(f"icmp ne i64 {self.put('sext i32 ' + self.put(f'trunc i64 {d} to i32') + ' to i64')}, {d}"), 6)
+        self.define(i.result, d)
 
     def cluster_address(self, x: str) -> str:
         """Rank + 1 in bits 24 and up, offset below."""
@@ -836,10 +840,10 @@ class Lane(Ops):
             offset = self.do("urem i64", d, self.word("block_stride"))  # between the arenas of two blocks lie the frames of the first
             r = self.do("and i1", r, self.do("icmp ult i64", offset, self.word("arena")))
         elif space == "local":
-            r = self.within(x, "%local", str(max(self.k.local, 1) + (HEAP if self.uses_heap else 0)))
+            r = self.is_local(x)
         elif space == "global":
             p = self.within(x, "%arena", self.word("arena"))
-            q = self.within(x, "%local", str(max(self.k.local, 1) + (HEAP if self.uses_heap else 0)))
+            q = self.is_local(x)
             r = self.put(f"xor i1 {self.put(f'or i1 {p}, {q}')}, true")
             d = self.do("sub i64", x, self.word("const"))
             r = self.do("and i1", r, self.do("icmp uge i64", d, self.word("const_size")))
@@ -848,6 +852,16 @@ class Lane(Ops):
         else:
             raise UnsupportedError(f"isspacep.{space} on the CPU", place=i.loc)
         self.define(i.result, r)
+
+    def is_local(self, x: str) -> str:
+        """Whether a generic address is of the lane's own memory: for a function also its callers', on the stack or in the frames behind the arena."""
+        if self.main is self:
+            return self.within(x, "%local", str(max(self.k.local, 1) + (HEAP if self.uses_heap else 0)))
+        here = self.put(self.call("llvm.stacksave.p0", "ptr", []))
+        arena, size = self.put("ptrtoint ptr %arena to i64"), self.word("arena")
+        frames = self.do("sub i64", self.do("sub i64", self.word("block_stride"), size), str(BLOCK["arena"]))
+        behind = self.put(f"icmp ult i64 {self.do('sub i64', x, self.do('add i64', arena, size))}, {frames}")
+        return self.do("or i1", self.within(x, here, str(STACK)), behind)
 
     def within(self, x: str, base: str, size: str) -> str:
         d = self.put(f"sub i64 {x}, {self.put(f'ptrtoint ptr {base} to i64')}")
@@ -899,7 +913,8 @@ class Lane(Ops):
         self.lines += [f"  br i1 {bad}, label %bad{n}, label %good{n}", f"bad{n}:", f"  ret i32 {r}", f"good{n}:"]
 
     def give_up(self, cond: str, code: int) -> None:
-        """Ends the launch with an error's number: calls are too deep (3), `alloca` asks for more than there is (5)."""
+        """Ends the launch with an error's number: calls are too deep (3), `alloca` asks for more than there is (5), a function
+        wants the local address of what is not of a function (6)."""
         self.n += 1
         n = self.n
         self.lines += [f"  br i1 {cond}, label %deep{n}, label %fine{n}", f"deep{n}:"]

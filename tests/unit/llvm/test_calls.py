@@ -310,3 +310,45 @@ def test_functions_that_may_wait_go_lane_by_lane():
                          "setp.ne.u64 %p1, %rd2, 0; @%p1 bra again;")  # fmt: skip
     assert load(spin)["k"].stats()["mode"].startswith("dispatch: calls of functions that wait")
     assert load(TABLE)["k"].stats()["mode"] == "widened"
+
+
+# deep(p, n) calls itself three times, with a variable of its own each time, and looks at its first caller's variable by `cvta.to.local`
+POINTER = """.func (.param .b32 r) deep (.param .b64 p, .param .b32 n)
+{
+.local .align 8 .b8 mine[16];
+.reg .b32 %r<12>; .reg .b64 %rd<8>; .reg .pred %p<6>;
+ld.param.u64 %rd1, [p]; ld.param.u32 %r1, [n]; mov.u64 %rd3, mine; st.local.u32 [%rd3+4], %r1; setp.eq.u32 %p1, %r1, 0; @%p1 bra last;
+sub.u32 %r2, %r1, 1;
+{ .param .b64 a0; .param .b32 a1; .param .b32 r0; st.param.b64 [a0], %rd1; st.param.b32 [a1], %r2; call.uni (r0), deep, (a0, a1); ld.param.b32 %r3, [r0]; }
+ld.local.u32 %r4, [%rd3+4]; shl.b32 %r4, %r4, 20; add.u32 %r3, %r3, %r4; st.param.b32 [r], %r3; ret;
+last:
+isspacep.local %p2, %rd1; selp.u32 %r5, 1, 0, %p2; isspacep.global %p3, %rd1; selp.u32 %r6, 2, 0, %p3; isspacep.shared %p4, %rd1; selp.u32 %r7, 4, 0, %p4;
+cvta.local.u64 %rd4, %rd3; isspacep.local %p5, %rd4; selp.u32 %r8, 8, 0, %p5; add.u32 %r5, %r5, %r6; add.u32 %r5, %r5, %r7; add.u32 %r5, %r5, %r8;
+cvta.to.local.u64 %rd2, %rd1; ld.local.u32 %r9, [%rd2+8]; shl.b32 %r9, %r9, 8; add.u32 %r5, %r5, %r9; st.local.u32 [%rd2], 77; st.param.b32 [r], %r5; ret;
+}
+.visible .entry k(.param .u64 out)
+{
+.local .align 8 .b8 mem[16]; .shared .align 8 .b8 tile[64];
+.reg .b32 %r<9>; .reg .b64 %rd<9>; .reg .pred %p<3>;
+ld.param.u64 %rd1, [out]; mov.u32 %r1, %tid.x; mul.wide.u32 %rd2, %r1, 4; add.u64 %rd1, %rd1, %rd2; mov.u64 %rd3, mem; st.local.u32 [%rd3+8], %r1;
+mov.u32 %r2, tile; st.shared.u32 [%r2], %r1; cvta.local.u64 %rd4, %rd3;
+{ .param .b64 a0; .param .b32 a1; .param .b32 r0; st.param.b64 [a0], %rd4; st.param.b32 [a1], 2; call.uni (r0), deep, (a0, a1); ld.param.b32 %r3, [r0]; }
+ld.local.u32 %r4, [%rd3]; setp.eq.u32 %p1, %r4, 77; selp.u32 %r5, 16, 0, %p1; add.u32 %r3, %r3, %r5; st.global.u32 [%rd1], %r3; ret;
+}
+"""
+
+
+@WAYS
+def test_a_function_knows_the_memory_of_its_callers(device, mode):
+    text = POINTER.replace("cvta.to.local.u64 %rd2, %rd1; ld.local.u32 %r9, [%rd2+8];", "ld.u32 %r9, [%rd1+8];").replace("st.local.u32 [%rd2], 77", "st.u32 [%rd1], 77")
+    k, out = load(text, device, mode)["k"], np.zeros(45, np.uint32)
+    k.launch(out, grid=1, block=45)
+    assert out.tolist() == [1 + 8 + 16 + (t << 8) + (3 << 20) for t in range(45)]
+
+
+@WAYS
+def test_a_local_address_of_what_is_too_far_is_an_error(device, mode):
+    k, out = load(POINTER, device, mode)["k"], np.zeros(45, np.uint32)
+    with pytest.raises(PtxjitError, match="out of bounds" if device == "interp" else "cvta.to.local"):
+        k.launch(out, grid=1, block=45)
+    assert not out.any()
